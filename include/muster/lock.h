@@ -1,0 +1,41 @@
+/*
+ * Lock: mutual exclusion between any ranks and children, fair, told when its holder died.
+ */
+#ifndef MUSTER_LOCK_H
+#define MUSTER_LOCK_H
+
+#include <muster/runtime.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct muster_lock {
+    muster_handle handle;
+} muster_lock;
+
+typedef struct muster_lock_options {
+    const char *name; /**< shown in messages; copied, cut at 31 bytes; NULL: none */
+} muster_lock_options;
+
+/** Makes a lock, free. Errors: NOMEM (no object slot left), STATE (before muster_init). */
+MUSTER_API muster_err muster_lock_create(muster_lock *lock, const muster_lock_options *options);
+
+/** Ends the lock; who waits on it gets err CLOSED, later uses get err STALE. Errors: STALE. */
+MUSTER_API muster_err muster_lock_destroy(muster_lock lock);
+
+/**
+ * Acquires the lock for the calling thread, waiting up to timeout_ms. MUSTER_OK and err OWNER_DEAD both mean that the
+ * caller holds it; the latter tells that the previous holder died inside its critical section. Errors: BUSY
+ * (MUSTER_NOWAIT and held), TIMEOUT, DEADLOCK (the caller holds it already), CLOSED (destroyed meanwhile), STALE,
+ * INTERRUPTED (rank 0's main program, after a signal).
+ */
+MUSTER_API muster_err muster_lock_acquire(muster_lock lock, int64_t timeout_ms);
+
+/** Gives the lock back. Errors: STATE (the caller does not hold it), STALE. Never blocks. */
+MUSTER_API muster_err muster_lock_release(muster_lock lock);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

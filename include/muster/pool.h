@@ -1,0 +1,222 @@
+/*
+ * Pool: tasks on many workers, in the ranks themselves or in isolated children.
+ */
+#ifndef MUSTER_POOL_H
+#define MUSTER_POOL_H
+
+#include <muster/runtime.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct muster_pool {
+    muster_handle handle;
+} muster_pool;
+
+typedef struct muster_task {
+    muster_handle handle;
+} muster_task;
+
+/**
+ * What a task runs. item: the input, result: room for the output (zeroed before the first try), user: the pool's or
+ * map's shared context, all aligned to 16 bytes or to their size's natural alignment in an array. Returns 0, or a code
+ * of the caller's that makes the task failed (err TASK); muster_task_fail adds a text. May submit tasks to the same
+ * pool and wait for them.
+ */
+typedef int (*muster_task_fn)(const void *item, void *result, void *user);
+
+typedef struct muster_pool_options {
+    const char *name; /**< shown in messages; copied, cut at 31 bytes; NULL: none */
+    int workers;      /**< 0: one per rank of this host. In-rank workers beyond the ranks take turns on them */
+    bool isolated;    /**< workers are children: own memory, may crash or be killed; no MPI in tasks */
+    bool caller_idle; /**< the thread that waits for results does not run tasks meanwhile */
+    muster_task_fn initializer; /**< run once in each worker before its first task, with item = init_arg, result = NULL;
+                                   NULL: none */
+    muster_task_fn finalizer;   /**< likewise at the worker's end */
+    const void *init_arg;       /**< copied */
+    size_t init_arg_bytes;
+    const void *user; /**< context passed to every task as user; copied once into shared memory; read-only */
+    size_t user_bytes;
+    int retries; /**< how often a task is run again after its worker died */
+} muster_pool_options;
+
+struct muster_map_progress;
+
+typedef struct muster_map_options {
+    int64_t chunk_items; /**< items handed out at a time; 0: chosen by the pool from the tasks' running time */
+    const void *user;    /**< context for this map, instead of the pool's; copied */
+    size_t user_bytes;
+    bool stop_at_failure;  /**< start no further items after one failed; those not run count as canceled */
+    int64_t time_limit_ms; /**< for one item, isolated workers; 0: none */
+    /** Called on the calling thread about every 200 ms while the map runs, and at its end; may be NULL. */
+    void (*progress)(const struct muster_map_progress *progress, void *progress_arg);
+    void *progress_arg;
+} muster_map_options;
+
+typedef struct muster_map_progress {
+    int64_t items_total;
+    int64_t items_done;
+    int workers;      /**< alive now */
+    int workers_busy; /**< running a task now */
+    double elapsed_s;
+} muster_map_progress;
+
+typedef struct muster_submit_options {
+    const void *user; /**< context for this task, instead of the pool's; copied */
+    size_t user_bytes;
+    int64_t time_limit_ms; /**< isolated workers: its worker is killed after this (err TIMEOUT); 0: none */
+    const int *retries;    /**< overrides the pool's; NULL: the pool's */
+} muster_submit_options;
+
+/** What is known about a failed task. */
+typedef struct muster_task_error {
+    muster_err err; /**< TASK, CRASHED, CANCELED, TIMEOUT, BROKEN */
+    int code;       /**< what the task returned (TASK), or the signal (CRASHED) */
+    int64_t index;  /**< index of the item within its map, or the number of the task in its pool */
+    int worker;
+    int rank;
+    int64_t failed; /**< how many items of the map failed or were not run */
+    char host[64];
+    char function[64];
+    char text[160]; /**< what muster_task_fail said */
+} muster_task_error;
+
+/** Makes a pool and its workers. Errors: INVAL (negative count), NOFUNC, NOMEM, STATE, UNSUPPORTED. */
+MUSTER_API muster_err muster_pool_create(muster_pool *pool, const muster_pool_options *options);
+
+/** No more submissions: err CLOSED from now on. What was submitted completes and stays retrievable. Errors: STALE. */
+MUSTER_API muster_err muster_pool_close(muster_pool pool);
+/** Waits until all submitted work has ended (after muster_pool_close, else err STATE). Errors: TIMEOUT, STALE,
+ * INTERRUPTED. */
+MUSTER_API muster_err muster_pool_join(muster_pool pool, int64_t timeout_ms);
+/** Cancels what has not started and ends the workers (isolated ones at once): pending gets return err CANCELED. Errors:
+ * STALE. */
+MUSTER_API muster_err muster_pool_terminate(muster_pool pool);
+/** Terminates what is left, ends the workers and frees the pool. Errors: STALE. */
+MUSTER_API muster_err muster_pool_destroy(muster_pool pool);
+
+/** Number of workers. Errors: STALE. */
+MUSTER_API muster_err muster_pool_workers(muster_pool pool, int *workers);
+
+/**
+ * results[i] = fn(items[i]) for n items of item_bytes each, results of result_bytes each, in input order. Blocks until
+ * all have ended; the calling thread works too unless the pool says caller_idle. results (NULL when result_bytes is 0)
+ * holds the results of the items that succeeded also when err TASK or CRASHED is returned; details by
+ * muster_pool_last_error. Errors: INVAL (negative n or chunk), TASK, CRASHED, BROKEN, CLOSED, CANCELED, NOFUNC, NOMEM,
+ * STALE, INTERRUPTED.
+ */
+MUSTER_API muster_err muster_pool_map(muster_pool pool, muster_task_fn fn, const void *items, int64_t n,
+                                      size_t item_bytes, void *results, size_t result_bytes,
+                                      const muster_map_options *options);
+
+/** The error of this thread's last failed map, imap step or get: lowest index first. Borrowed until the next one. */
+MUSTER_API const muster_task_error *muster_pool_last_error(void);
+
+/** Called inside a task: its text for the error report, printf-like; returns code, so that `return muster_task_fail(3,
+ * "...")` works. */
+MUSTER_API int muster_task_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/** Number of the worker that runs the calling task (0 <= n < workers, or workers and above for helping callers), -1
+ * outside tasks. */
+MUSTER_API int muster_task_worker(void);
+/** Index of the running item within its map, or of the task in its pool; -1 outside tasks. */
+MUSTER_API int64_t muster_task_index(void);
+
+/**
+ * Makes task fn(arg) run some time; *task names its result. Arguments of arg_bytes are copied. Every submitted task
+ * must be got or forgotten (muster_task_forget), else its memory is kept until the pool's end. From inside a task of
+ * the same pool it goes to the worker's own end of its line. Errors: CLOSED, BROKEN, NOFUNC, NOMEM, INVAL, STALE,
+ * UNSUPPORTED (time limit, in-rank workers).
+ */
+MUSTER_API muster_err muster_pool_submit(muster_pool pool, muster_task *task, muster_task_fn fn, const void *arg,
+                                         size_t arg_bytes, size_t result_bytes, const muster_submit_options *options);
+
+/**
+ * Waits for the task and copies its result (up to capacity_bytes) out; the task's handle is stale afterwards. While it
+ * waits the caller runs other tasks. Errors: TIMEOUT (a later get works), TASK, CRASHED, CANCELED, BROKEN, TOOBIG
+ * (result larger; stays), STALE, INTERRUPTED.
+ */
+MUSTER_API muster_err muster_task_get(muster_task task, void *result, size_t capacity_bytes, int64_t timeout_ms);
+/** Whether it has ended, in whatever way. Errors: STALE. */
+MUSTER_API muster_err muster_task_ready(muster_task task, bool *ready);
+/** Whether it ended well. Errors: STATE (not ended), STALE. */
+MUSTER_API muster_err muster_task_successful(muster_task task, bool *successful);
+/**
+ * Cancels a task that has not started (its get: err CANCELED). A running one goes on (err STATE) unless kill and the
+ * worker is isolated: then the worker is killed and replaced. Errors: STATE (running, or ended), STALE.
+ */
+MUSTER_API muster_err muster_task_cancel(muster_task task, bool kill);
+/** Gives the handle up without waiting: the task still runs, its result is dropped. Errors: STALE. */
+MUSTER_API muster_err muster_task_forget(muster_task task);
+
+typedef enum muster_wait_for {
+    MUSTER_WAIT_ANY,          /**< until one has ended */
+    MUSTER_WAIT_ALL,          /**< until all have ended */
+    MUSTER_WAIT_FIRST_FAILURE /**< until one has failed or all have ended */
+} muster_wait_for;
+
+/** Waits over n tasks without consuming them; ready[i] (may be NULL) tells which have ended. Errors: TIMEOUT, STALE,
+ * INTERRUPTED. */
+MUSTER_API muster_err muster_task_wait(const muster_task *tasks, int64_t n, muster_wait_for what, bool *ready,
+                                       int64_t timeout_ms);
+/** Next of n tasks to end that done[] does not mark yet: *index is set and done[*index] marked. Loop n times for
+ * as-completed order. Errors: STATE (all marked), TIMEOUT, STALE, INTERRUPTED. */
+MUSTER_API muster_err muster_task_next(const muster_task *tasks, int64_t n, bool *done, int64_t *index,
+                                       int64_t timeout_ms);
+
+/** Writes the next input into item; returns 0, a positive number when there are no more, negative for an error of its
+ * own (imap then gives the results before it, then err TASK with that code). Called on the thread that calls
+ * muster_imap_next. */
+typedef int (*muster_generate_fn)(void *item, void *generate_arg);
+
+typedef struct muster_imap muster_imap;
+
+typedef struct muster_imap_options {
+    int64_t chunk_items;   /**< 0: 1 */
+    int64_t window_chunks; /**< how many chunks are drawn ahead; 0: 2 a worker */
+    bool unordered;        /**< results as they come */
+    const void *user;
+    size_t user_bytes;
+} muster_imap_options;
+
+/** Starts a lazy map over what generate yields. The imap belongs to the calling thread. Ended by muster_imap_end.
+ * Errors: as muster_pool_submit. */
+MUSTER_API muster_err muster_pool_imap(muster_pool pool, muster_imap **imap, muster_task_fn fn,
+                                       muster_generate_fn generate, void *generate_arg, size_t item_bytes,
+                                       size_t result_bytes, const muster_imap_options *options);
+/**
+ * The next result (result_bytes) and its index (may be NULL). err CLOSED after the last one. A failed item gives err
+ * TASK or CRASHED for that item, and the next call goes on. Errors: TIMEOUT (call again), TASK, CRASHED, CLOSED,
+ * INTERRUPTED.
+ */
+MUSTER_API muster_err muster_imap_next(muster_imap *imap, void *result, int64_t *index, int64_t timeout_ms);
+/** Ends the imap, canceling what was not drawn or started. NULL is fine. */
+MUSTER_API void muster_imap_end(muster_imap *imap);
+
+/** A generator over an array, for muster_pool_imap: generate = muster_array_next, generate_arg = &muster_array. */
+typedef struct muster_array {
+    const void *items;
+    int64_t n;
+    size_t item_bytes;
+    int64_t next;
+} muster_array;
+MUSTER_API int muster_array_next(void *item, void *array);
+
+/** Combines: *accumulated = *accumulated op *value. Must be associative up to rounding. */
+typedef int (*muster_combine_fn)(void *accumulated, const void *value, void *user);
+
+/**
+ * Combines fn(items[0]) .. fn(items[n-1]) into *result (result_bytes). Chunks are folded left to right, chunk results
+ * combined pairwise in a fixed tree: the same bits at any number of ranks for a given chunk_items (0: chosen from n
+ * alone). fn NULL: the items themselves (item_bytes == result_bytes). n = 0 leaves *result as it is.
+ * Errors: as muster_pool_map.
+ */
+MUSTER_API muster_err muster_pool_reduce(muster_pool pool, muster_task_fn fn, muster_combine_fn combine,
+                                         const void *items, int64_t n, size_t item_bytes, void *result,
+                                         size_t result_bytes, const muster_map_options *options);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

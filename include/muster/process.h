@@ -1,0 +1,91 @@
+/*
+ * Process: a function run in a process of its own, pinned to a core, that may crash or be killed without harm to
+ * others.
+ */
+#ifndef MUSTER_PROCESS_H
+#define MUSTER_PROCESS_H
+
+#include <muster/runtime.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct muster_process {
+    muster_handle handle;
+} muster_process;
+
+/**
+ * What a process runs; its result is the exit code (its low 8 bits). arg is a copy of the size_bytes bytes given to
+ * muster_process_create, NULL when that was 0. Static functions and functions of shared libraries are fine.
+ */
+typedef int (*muster_process_fn)(const void *arg, size_t size_bytes);
+
+typedef struct muster_process_options {
+    const char *name; /**< shown in messages; copied, cut at 31 bytes; NULL: "process-<n>" */
+} muster_process_options;
+
+/** How a process ended: exit_code is valid when signal is 0. */
+typedef struct muster_process_status {
+    int exit_code;
+    int signal; /**< the signal that ended it, or 0 */
+} muster_process_status;
+
+typedef enum muster_process_state {
+    MUSTER_PROCESS_CREATED,
+    MUSTER_PROCESS_ALIVE,
+    MUSTER_PROCESS_ENDED,
+} muster_process_state;
+
+typedef struct muster_process_info {
+    char name[32];
+    char host[64];
+    char cores[64]; /**< the cores it is bound to, as hwloc lists them ("0", "4-7"); "" before it was placed */
+    int64_t pid;    /**< 0 before it was forked */
+    int rank;       /**< the rank that hosts it; -1 before start */
+    muster_process_state state;
+    muster_process_status status;
+} muster_process_info;
+
+/**
+ * Makes a process that will run fn on a copy of arg. Nothing runs before muster_process_start.
+ * Errors: INVAL, NOFUNC (fn is in no module the ranks share), NOMEM, STATE (before muster_init).
+ */
+MUSTER_API muster_err muster_process_create(muster_process *process, muster_process_fn fn, const void *arg,
+                                            size_t size_bytes, const muster_process_options *options);
+
+/**
+ * Starts it on the host's least loaded core. The child sees the program's memory as it was at muster_init. Returns at
+ * once. It ends with the process that started it. Errors: STATE (started before), STALE, BROKEN (nobody left to fork
+ * it).
+ */
+MUSTER_API muster_err muster_process_start(muster_process process);
+
+/**
+ * Waits for its end; *status (may be NULL) tells how. A second join returns at once with the same status.
+ * Errors: TIMEOUT (still alive; unharmed), STATE (not started), STALE, INTERRUPTED, SYSTEM (it could not be forked).
+ */
+MUSTER_API muster_err muster_process_join(muster_process process, muster_process_status *status, int64_t timeout_ms);
+
+/** Sends SIGTERM / SIGKILL. Fine on an ended process. Errors: STATE (not started), STALE. */
+MUSTER_API muster_err muster_process_terminate(muster_process process);
+MUSTER_API muster_err muster_process_kill(muster_process process);
+
+/** Frees what is kept about an ended or never started process. Errors: STATE (still alive). Twice is fine; any other
+ * use then is err STATE. */
+MUSTER_API muster_err muster_process_close(muster_process process);
+
+/** Facts, readable before, during and after its life. Errors: STATE (after close). */
+MUSTER_API muster_err muster_process_get_info(muster_process process, muster_process_info *info);
+
+/**
+ * Waits until any (all = false) or all of n processes have ended; *first (may be NULL) gets the lowest index among the
+ * ended ones. n = 0 returns at once, *first = -1. Errors: TIMEOUT, INVAL, and those of muster_process_join.
+ */
+MUSTER_API muster_err muster_process_wait(const muster_process *processes, int n, bool all, int *first,
+                                          int64_t timeout_ms);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,67 @@
+/*
+ * Queue: items of any size, first in first out, between any ranks and children.
+ */
+#ifndef MUSTER_QUEUE_H
+#define MUSTER_QUEUE_H
+
+#include <muster/runtime.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct muster_queue {
+    muster_handle handle;
+} muster_queue;
+
+typedef struct muster_queue_options {
+    const char *name; /**< shown in messages; copied, cut at 31 bytes; NULL: none */
+    int64_t maxsize;  /**< most items held at a time; 0: no bound but memory */
+} muster_queue_options;
+
+/** Makes an empty queue, at home on this host. Errors: INVAL (negative maxsize), NOMEM, STATE (before muster_init). */
+MUSTER_API muster_err muster_queue_create(muster_queue *queue, const muster_queue_options *options);
+
+/** Ends the queue and drops what it holds; who waits on it gets err CLOSED, later uses err STALE. Errors: STALE. */
+MUSTER_API muster_err muster_queue_destroy(muster_queue queue);
+
+/**
+ * Appends a copy of the item's size_bytes bytes (0 allowed; item may then be NULL). When MUSTER_OK is returned, any get
+ * that starts afterwards on any rank can see it. Waits up to timeout_ms while the queue is full. Errors: FULL (still
+ * full at the deadline), CLOSED, NOMEM (the segment cannot hold the item), STALE, INTERRUPTED. On any error the queue
+ * is as before.
+ */
+MUSTER_API muster_err muster_queue_put(muster_queue queue, const void *item, size_t size_bytes, int64_t timeout_ms);
+
+/**
+ * Takes the first item into item, which has room for capacity_bytes; *size_bytes (may be NULL) gets its size. Waits up
+ * to timeout_ms while the queue is empty. Errors: EMPTY (still empty at the deadline), CLOSED (closed and drained),
+ * TOOBIG (capacity too small: *size_bytes is set to what is needed and the item stays first), STALE, INTERRUPTED.
+ */
+MUSTER_API muster_err muster_queue_get(muster_queue queue, void *item, size_t capacity_bytes, size_t *size_bytes,
+                                       int64_t timeout_ms);
+
+/** Number of items, exact at the moment it is taken. Errors: STALE. */
+MUSTER_API muster_err muster_queue_size(muster_queue queue, int64_t *items);
+/** Whether the queue held no item at that moment. Errors: STALE. */
+MUSTER_API muster_err muster_queue_empty(muster_queue queue, bool *empty);
+/** Whether the queue held maxsize items at that moment (never, without a maxsize). Errors: STALE. */
+MUSTER_API muster_err muster_queue_full(muster_queue queue, bool *full);
+
+/**
+ * Says that nothing more will be put: later puts get err CLOSED, gets drain what is left and then get err CLOSED. This
+ * is how a consumer's loop ends. Closing twice is fine. Errors: STALE.
+ */
+MUSTER_API muster_err muster_queue_close(muster_queue queue);
+
+/** Marks one item that was got as done, for muster_queue_join. Errors: STATE (more marks than items put), STALE. */
+MUSTER_API muster_err muster_queue_task_done(muster_queue queue);
+
+/** Waits until every item ever put was marked done. Errors: TIMEOUT, CLOSED (destroyed meanwhile), STALE, INTERRUPTED.
+ */
+MUSTER_API muster_err muster_queue_join(muster_queue queue, int64_t timeout_ms);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,98 @@
+/*
+ * Start, end and identity of a muster program.
+ */
+#ifndef MUSTER_RUNTIME_H
+#define MUSTER_RUNTIME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <muster/error.h>
+#include <muster/topology.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MUSTER_VERSION "0.1.0"
+
+/** Timeouts are milliseconds in an int64_t; these two are the special values. */
+#define MUSTER_NOWAIT  INT64_C(0)
+#define MUSTER_FOREVER INT64_C(-1)
+
+/**
+ * What names an object anywhere in the job: a plain value of 16 bytes that may be copied into arguments, messages
+ * and shared memory. An all-zero handle names nothing (err STALE).
+ */
+typedef struct muster_handle {
+    uint32_t kind_home; /**< kind in the high 8 bits, home host in the low 24 */
+    uint32_t slot;
+    uint32_t generation;
+    uint32_t job; /**< tells handles of another job apart */
+} muster_handle;
+
+typedef enum muster_log_level {
+    MUSTER_LOG_DEFAULT, /**< MUSTER_LOG from the environment (error, warn, info, debug), else warn */
+    MUSTER_LOG_ERROR,
+    MUSTER_LOG_WARN,
+    MUSTER_LOG_INFO,
+    MUSTER_LOG_DEBUG
+} muster_log_level;
+
+/** How to start. All zero is a good default; the environment variable named on a field overrides a zero there. */
+typedef struct muster_options {
+    bool spmd;                  /**< muster_init returns on every rank, not on rank 0 alone */
+    bool no_launch;             /**< without a launcher run on one rank, rather than under mpirun with one rank a
+                                     core (MUSTER_LAUNCH=0) */
+    bool no_signals;            /**< leave SIGINT, SIGTERM and SIGUSR1 alone */
+    bool show_topology;         /**< print who sits where, on stderr, at start (MUSTER_TOPOLOGY=1) */
+    muster_placement placement; /**< where ranks go (MUSTER_PLACEMENT=compact|spread|numa|l3|none) */
+    muster_log_level log_level; /**< least severe message shown (MUSTER_LOG) */
+    size_t segment_bytes;       /**< address space of the host segment; touched pages alone cost memory.
+                                     0: half the host's memory (MUSTER_SEGMENT_MIB) */
+    int spare_children;         /**< children each rank keeps forked ahead; 0: one, once the first was started;
+                                     negative: none */
+} muster_options;
+
+/**
+ * Starts muster: initializes MPI unless the program has, makes the host segment, places and pins ranks, and forks each
+ * rank's nursery (children are forked from it later, so they see the program's memory as it was here).
+ * Rank 0 returns; the others serve work and leave the process at the end, unless options->spmd. Without a launcher
+ * the program starts itself again under mpirun, with one rank per core. Call once, from the main thread, before
+ * other threads exist. Collective.
+ * Errors: STATE (called twice, or in a child), MPI, SYSTEM, NOMEM (segment), BROKEN (ranks run different binaries).
+ */
+MUSTER_API muster_err muster_init(int *argc, char ***argv, const muster_options *options);
+
+/**
+ * Ends muster: closes what is open, ends children, lets the other ranks leave, finalizes MPI if muster_init had
+ * initialized it. Returns the exit code for main: 0, or 130 / 143 / 75 after SIGINT / SIGTERM / SIGUSR1. Collective in
+ * SPMD mode, rank 0 alone otherwise.
+ */
+MUSTER_API int muster_finalize(void);
+
+/** This process's rank (a child: the rank that hosts it); 0 before muster_init. */
+MUSTER_API int muster_rank(void);
+/** Number of ranks in the job; 1 before muster_init. */
+MUSTER_API int muster_ranks(void);
+/** Number of hosts in the job. */
+MUSTER_API int muster_hosts(void);
+/** Name of this host. Borrowed for ever. */
+MUSTER_API const char *muster_host(void);
+/** True in a child process (isolated worker or muster_process), false in a rank. */
+MUSTER_API bool muster_is_child(void);
+
+/**
+ * The signal that asked the job to stop (SIGINT, SIGTERM or SIGUSR1), or 0. After one, waits of rank 0's main program
+ * return err INTERRUPTED so that it can save what is finished.
+ */
+MUSTER_API int muster_interrupted(void);
+
+/** Version of the library linked at run time, "major.minor.patch". */
+MUSTER_API const char *muster_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,33 @@
+/*
+ * Where ranks and children sit.
+ */
+#ifndef MUSTER_TOPOLOGY_H
+#define MUSTER_TOPOLOGY_H
+
+#include <stdio.h>
+
+#include <muster/error.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum muster_placement {
+    MUSTER_PLACE_DEFAULT,  /**< compact, unless the launcher has bound the ranks already */
+    MUSTER_PLACE_COMPACT,  /**< neighbouring cores first: shared caches */
+    MUSTER_PLACE_SPREAD,   /**< as far apart as possible: memory bandwidth */
+    MUSTER_PLACE_PER_NUMA, /**< round over the NUMA nodes, bound to the whole node */
+    MUSTER_PLACE_PER_L3,   /**< round over the L3 groups, bound to the whole group */
+    MUSTER_PLACE_NONE      /**< leave binding to the launcher and the kernel */
+} muster_placement;
+
+/** Cores this job may use on this host (launcher, cgroup and affinity respected). */
+MUSTER_API int muster_cores(void);
+
+/** Writes a text picture of this host: packages, NUMA nodes, L3 groups, cores, and which rank or child sits where. */
+MUSTER_API muster_err muster_topology_print(FILE *stream);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,87 @@
+/*
+ * Base layer: errors, log, clock, futex. Includes nothing of muster but the public error codes; may be used by every
+ * layer.
+ *
+ * Threads: everything here may be called from any thread. In signal handlers: only clock and futex.
+ */
+#ifndef MUSTER_BASE_H
+#define MUSTER_BASE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <muster/error.h>
+
+#define MUSTER__LINE 64 /* bytes of a cache line; what two cores write goes on different ones */
+
+#define MUSTER__LIKELY(x)   __builtin_expect(!!(x), 1)
+#define MUSTER__UNLIKELY(x) __builtin_expect(!!(x), 0)
+/* thread-local storage reached without a function call, also from the shared library */
+#define MUSTER__THREAD_LOCAL _Thread_local __attribute__((tls_model("initial-exec")))
+
+/* ---- errors ---- */
+
+/** Sets the thread's detail line (printf-like) and returns err. Logs nothing. */
+muster_err muster__fail(muster_err err, const char *format, ...) __attribute__((format(printf, 2, 3), cold));
+
+/**
+ * Routine outcome (timeout, full, empty, closed): returns err at the cost of three stores; the detail line is written
+ * only when somebody asks for it, by describe(err, what, arg, line, size).
+ */
+typedef void (*muster__describe_fn)(muster_err err, const char *what, uint64_t arg, char *line, size_t size);
+muster_err muster__routine(muster_err err, muster__describe_fn describe, const char *what, uint64_t arg);
+
+/* ---- log: one write per line on stderr: time, host, rank, level, text ---- */
+
+enum muster__level { MUSTER__ERROR = 1, MUSTER__WARN, MUSTER__INFO, MUSTER__DEBUG };
+
+/** Who this process is in its log lines, and the least severe level shown. rank < 0: not known yet. */
+void muster__log_setup(const char *host, int rank, int ranks, const char *role, int level);
+bool muster__log_wants(enum muster__level level);
+void muster__log(enum muster__level level, const char *format, ...) __attribute__((format(printf, 2, 3), cold));
+/** Logs the line as error and sets it as the thread's detail; returns err. */
+muster_err muster__fail_logged(muster_err err, const char *format, ...) __attribute__((format(printf, 2, 3), cold));
+
+/** A broken invariant of the library's own: says which, with both values, and aborts the process. */
+#define MUSTER__CHECK_EQ(a, b) muster__check((int64_t)(a), (int64_t)(b), (a) == (b), #a " == " #b, __FILE__, __LINE__)
+static inline void muster__check(int64_t a, int64_t b, bool holds, const char *text, const char *file, int line);
+_Noreturn void muster__broken(int64_t a, int64_t b, const char *text, const char *file, int line);
+static inline void muster__check(int64_t a, int64_t b, bool holds, const char *text, const char *file, int line)
+{
+    if (MUSTER__UNLIKELY(!holds))
+        muster__broken(a, b, text, file, line);
+}
+
+/* ---- clock ---- */
+
+#define MUSTER__NEVER INT64_MAX
+
+/** Nanoseconds of CLOCK_MONOTONIC. */
+int64_t muster__now_ns(void);
+/** Deadline of a public timeout: 0 is already over (0), negative is MUSTER__NEVER. */
+int64_t muster__deadline_ns(int64_t timeout_ms);
+
+/* ---- futex, shared between processes ---- */
+
+enum muster__wake { MUSTER__WOKEN, MUSTER__CHANGED, MUSTER__EXPIRED, MUSTER__SIGNAL };
+
+/** Sleeps while *word == expected, until woken, a signal, or the absolute deadline. */
+enum muster__wake muster__futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns);
+/** Wakes up to n sleepers (n < 0: all); returns how many. */
+int muster__futex_wake(_Atomic uint32_t *word, int n);
+
+static inline void muster__cpu_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("yield");
+#endif
+}
+
+/** 64-bit mix of a byte string (FNV-1a with a finalizer); not cryptographic. */
+uint64_t muster__hash(const void *bytes, size_t size);
+
+#endif

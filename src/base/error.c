@@ -1,0 +1,83 @@
+#include "base/base.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static MUSTER__THREAD_LOCAL struct {
+    char line[512];
+    muster__describe_fn describe; /* when set, line is still to be written */
+    const char *what;
+    uint64_t arg;
+    muster_err err;
+} detail;
+
+const char *muster_err_name(muster_err err)
+{
+    switch (err) {
+    case MUSTER_OK:
+        return "OK";
+#define NAME(name, value, text)                                                                                        \
+    case MUSTER_ERR_##name:                                                                                            \
+        return #name;
+        MUSTER_ERRORS(NAME)
+#undef NAME
+    }
+    return "UNKNOWN";
+}
+
+const char *muster_err_text(muster_err err)
+{
+    switch (err) {
+    case MUSTER_OK:
+        return "success";
+#define TEXT(name, value, text)                                                                                        \
+    case MUSTER_ERR_##name:                                                                                            \
+        return text;
+        MUSTER_ERRORS(TEXT)
+#undef TEXT
+    }
+    return "unknown error code";
+}
+
+const char *muster_err_detail(void)
+{
+    if (detail.describe) {
+        detail.describe(detail.err, detail.what, detail.arg, detail.line, sizeof detail.line);
+        detail.describe = NULL;
+    }
+    return detail.line;
+}
+
+static void detail_write(const char *format, va_list args)
+{
+    detail.describe = NULL;
+    vsnprintf(detail.line, sizeof detail.line, format, args);
+}
+
+muster_err muster__fail(muster_err err, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    detail_write(format, args);
+    va_end(args);
+    return err;
+}
+
+muster_err muster__fail_logged(muster_err err, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    detail_write(format, args);
+    va_end(args);
+    muster__log(MUSTER__ERROR, "%s", detail.line);
+    return err;
+}
+
+muster_err muster__routine(muster_err err, muster__describe_fn describe, const char *what, uint64_t arg)
+{
+    detail.describe = describe;
+    detail.what = what;
+    detail.arg = arg;
+    detail.err = err;
+    return err;
+}
