@@ -1,0 +1,134 @@
+/*
+ * Runtime: what a rank and a child are, how functions travel, who forks children and who notices their death.
+ *
+ *   member    a process of this host that uses muster: a rank or a child; its number is what callers belong to
+ *   nursery   the small process each rank forks in muster_init; forks and reaps the rank's children
+ *   service   work that ranks do while they serve: the layer above tells how (pools)
+ *
+ * State that others read lives in the segment (ROOT_RUNTIME: members and nurseries, ROOT_MODULES, ROOT_SEATS).
+ */
+#ifndef MUSTER_RUNTIME_RUNTIME_H
+#define MUSTER_RUNTIME_RUNTIME_H
+
+#include "segment/segment.h"
+
+/* ---- start and end; called by muster_init and muster_finalize (src/api) alone ---- */
+
+muster_err muster__runtime_start(int *argc, char ***argv, const muster_options *options);
+/** Serves until rank 0 finalizes; for ranks other than 0 that are not in SPMD mode. */
+void muster__runtime_serve(void);
+/** Ends children, the nursery and MPI; returns main's exit code. */
+int muster__runtime_stop(void);
+
+/** STATE with a text when muster is not running in this process; else enters the calling thread as caller. */
+muster_err muster__runtime_require(const char *operation);
+
+/* ---- members ---- */
+
+enum { MUSTER__MEMBERS_MAX = 4096 };
+
+enum muster__member_state {
+    MUSTER__MEMBER_FREE,
+    MUSTER__MEMBER_CLAIMED, /* being filled in by its owner */
+    MUSTER__MEMBER_ASKED,   /* a nursery will fork it */
+    MUSTER__MEMBER_ALIVE,
+    MUSTER__MEMBER_ENDED, /* status is final; kept until released */
+};
+
+/* who this process is; -1 and NULL before start */
+uint32_t muster__member_self(void);
+int muster__member_rank(uint32_t member);
+const char *muster__host_name(void);
+/** Number of ranks on this host, and the member number of each: ranks are members 0 .. host_ranks-1, in rank order. */
+int muster__host_ranks(void);
+/** Global rank of a host-local one. */
+int muster__rank_of_local(int local);
+/** The caller number of a rank's main thread, to ring it. */
+uint32_t muster__rank_caller(int local);
+/** Seat (index into the seats table) of a member, and how far two members are apart (muster__seat_distance). */
+int muster__member_distance(uint32_t a, uint32_t b);
+/** An in-rank worker begins (+1) or ends (-1) to use this rank's seat; children are counted by the runtime itself. */
+void muster__rank_occupies(int local, int change);
+
+/* ---- function handles: (module, offset), the module named by its build id in ROOT_MODULES ---- */
+
+typedef uint64_t muster__function; /* 0 names none */
+
+/** Names a function. Errors: NOFUNC (in no loaded module, or in one without build id). Cached: a few ns the second
+ * time. */
+muster_err muster__function_name(const void *pointer, muster__function *function);
+/** The function in this process. Errors: NOFUNC (its module is not loaded here; which is said). */
+muster_err muster__function_find(muster__function function, void **pointer);
+/** "square" or "simulate+0x1234", for messages. */
+void muster__function_describe(muster__function function, char *text, size_t size);
+
+/* ---- children ---- */
+
+/* what a child runs after it was forked, in the child; its result is the exit code */
+typedef int (*muster__child_main)(const void *arg, size_t size_bytes);
+
+struct muster__child {
+    muster__child_main main;
+    const void *arg; /* copied */
+    size_t size_bytes;
+    const char *name; /* copied, cut at 31 bytes */
+    int rank_local;   /* host-local rank whose nursery forks it; -1: the one with the least loaded seat */
+};
+
+/**
+ * Claims a member for a child without starting it. *member is owned by the calling member: it is killed and released
+ * when that one ends. Errors: NOFUNC, NOMEM.
+ */
+muster_err muster__child_claim(const struct muster__child *child, uint32_t *member);
+/** Asks a nursery to fork it. Errors: STATE (asked before), BROKEN (nursery gone). */
+muster_err muster__child_start(uint32_t member);
+
+struct muster__member_info {
+    enum muster__member_state state;
+    char name[32];
+    char cores[64];
+    int64_t pid;
+    int rank;      /* -1 before it was asked for */
+    int exit_code; /* when ENDED and signal == 0 */
+    int signal;
+    int system_errno; /* not 0: it could not be forked */
+};
+void muster__child_info(uint32_t member, struct muster__member_info *info);
+/** The event signalled at each change of its state. */
+struct muster__event *muster__child_event(uint32_t member);
+/** Sends a signal if it is alive or asked for. */
+void muster__child_signal(uint32_t member, int signal);
+/** Lets its nursery kill it at this time (MUSTER__NEVER: no limit): for time limits. From the child itself or anybody.
+ */
+void muster__child_limit(uint32_t member, int64_t deadline_ns);
+/** Whether that is what ended it. */
+bool muster__child_overran(uint32_t member);
+/** Frees an ended, or a claimed and never started, member's slot. */
+void muster__child_release(uint32_t member);
+/** Who is told first of a death, before sweeping ends: registered once by pool. Runs in a nursery. */
+extern void (*muster__child_died)(uint32_t member, uint32_t self);
+
+/* ---- service: work for ranks that serve ---- */
+
+struct muster__service {
+    /** Runs some work for this rank if there is any. True: look again at once. */
+    bool (*work)(void);
+    /** About to sleep on the bell: announce this rank as idle. False: work turned up meanwhile. */
+    bool (*park)(void);
+    /** Awake again. */
+    void (*unpark)(void);
+};
+void muster__service_register(const struct muster__service *service);
+
+/* ---- what runs now, for the report of a crash ---- */
+
+struct muster__running {
+    const char *what; /* "task"; NULL: none */
+    int64_t index;
+    muster__function function;
+    int worker;
+    const char *object; /* "pool 3 'jobs'" */
+};
+extern MUSTER__THREAD_LOCAL struct muster__running muster__running;
+
+#endif
