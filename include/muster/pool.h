@@ -73,7 +73,7 @@ typedef struct muster_submit_options {
 typedef struct muster_task_error {
     muster_err err; /**< TASK, CRASHED, CANCELED, TIMEOUT, BROKEN */
     int code;       /**< what the task returned (TASK), or the signal (CRASHED) */
-    int64_t index;  /**< index of the item within its map, or the number of the task in its pool */
+    int64_t index;  /**< index of the item within its map, or how many tasks its thread had submitted before it */
     int worker;
     int rank;
     int64_t failed; /**< how many items of the map failed or were not run */
@@ -120,7 +120,7 @@ MUSTER_API int muster_task_fail(int code, const char *format, ...) __attribute__
 /** Number of the worker that runs the calling task (0 <= n < workers, or workers and above for helping callers), -1
  * outside tasks. */
 MUSTER_API int muster_task_worker(void);
-/** Index of the running item within its map, or of the task in its pool; -1 outside tasks. */
+/** Index of the running item within its map, or how many tasks its thread had submitted before; -1 outside. */
 MUSTER_API int64_t muster_task_index(void);
 
 /**

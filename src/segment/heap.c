@@ -357,7 +357,7 @@ static void sweep_arena(struct muster__arena *arena, uint32_t dead)
     }
 }
 
-void muster__heap_sweep_blocks(uint32_t dead, uint32_t self)
+void muster__heap_sweep(uint32_t dead, uint32_t self)
 {
     for (uint32_t i = 0; i < muster__segment->arenas; i++) {
         muster__latch_acquire(&arena_at(i)->latch, GENERATION, self);

@@ -35,7 +35,6 @@ struct muster__arena {
 
 void muster__heap_format(struct muster__segment *segment, uint64_t begin, uint64_t end);
 void muster__heap_sweep_latches(uint32_t dead, uint32_t self);
-void muster__heap_sweep_blocks(uint32_t dead, uint32_t self);
 
 enum muster__tag_state { MUSTER__TAG_FREE, MUSTER__TAG_CLAIMED, MUSTER__TAG_LIVE };
 struct muster__tag {

@@ -1,6 +1,12 @@
-#include "segment/segment.h"
+#include "segment/heap.h"
 
 #define SLEEPERS UINT32_C(0x80000000)
+/* Critical sections take some 20 ns: so many looks are cheaper than going to sleep, even where nothing may spin. */
+#define LOOKS 12
+#define SLICE_NS         INT64_C(500000000)
+#define SWEEPER_SLICE_NS INT64_C(2000000)
+
+bool (*muster__member_dead)(uint32_t member);
 
 static _Atomic uint32_t *low_half(struct muster__latch *latch)
 {
@@ -13,35 +19,54 @@ void muster__latch_init(struct muster__latch *latch, uint32_t generation)
     atomic_store(&latch->word, (uint64_t)generation << 32);
 }
 
+static void sleep_on(struct muster__latch *latch, uint32_t expected, uint32_t self)
+{
+    struct muster__caller *caller = muster__self_state.caller;
+    int64_t slice = muster__now_ns() + (muster__member_dead ? SWEEPER_SLICE_NS : SLICE_NS);
+    atomic_store(&caller->asleep, 1);
+    atomic_fetch_sub(&muster__segment->awake, 1);
+    enum muster__wake why = muster__futex_wait(low_half(latch), expected, slice);
+    atomic_fetch_add(&muster__segment->awake, 1);
+    atomic_store(&caller->asleep, 0);
+    if (why != MUSTER__EXPIRED || !muster__member_dead)
+        return;
+    /* A sweeper waits for heap latches alone. If the owner is dead, it may be the waiter's own task to sweep it. */
+    uint32_t owner = expected & ~SLEEPERS;
+    uint32_t live = atomic_load(&muster__caller(owner)->live);
+    if (live && muster__member_dead(live - 1))
+        muster__heap_sweep_latches(owner, self);
+}
+
 /* Once slept, a caller acquires with SLEEPERS set: others may still sleep, and only this bit makes the release wake
- * them. */
+ * them. For the same reason who leaves without the latch passes the wake on. */
 bool muster__latch_acquire_slow(struct muster__latch *latch, uint32_t generation, uint32_t self)
 {
     struct muster__spin spin = {0};
     uint32_t flag = 0;
-    for (;;) {
+    for (unsigned looks = 0;; looks++) {
         uint64_t word = atomic_load_explicit(&latch->word, memory_order_relaxed);
-        if (word >> 32 != generation)
-            return false;
         uint32_t low = (uint32_t)word;
+        if (word >> 32 != generation) {
+            if (flag)
+                muster__futex_wake(low_half(latch), 1);
+            return false;
+        }
         if ((low & ~SLEEPERS) == 0) {
             if (atomic_compare_exchange_weak(&latch->word, &word, word | self | flag))
                 return true;
             continue;
         }
         MUSTER__CHECK_EQ((low & ~SLEEPERS) == self, false);
+        if (looks < LOOKS) {
+            muster__cpu_relax();
+            continue;
+        }
         if (muster__spin(&spin))
             continue;
         if (!(low & SLEEPERS) && !atomic_compare_exchange_weak(&latch->word, &word, word | SLEEPERS))
             continue;
         flag = SLEEPERS;
-        int64_t slice = muster__now_ns() + INT64_C(500000000);
-        struct muster__caller *caller = muster__self_state.caller;
-        atomic_store(&caller->asleep, 1);
-        atomic_fetch_sub(&muster__segment->awake, 1);
-        muster__futex_wait(low_half(latch), low | SLEEPERS, slice);
-        atomic_fetch_add(&muster__segment->awake, 1);
-        atomic_store(&caller->asleep, 0);
+        sleep_on(latch, low | SLEEPERS, self);
     }
 }
 
@@ -61,12 +86,12 @@ void muster__latch_end(struct muster__latch *latch, uint32_t generation)
 bool muster__latch_seize(struct muster__latch *latch, uint32_t dead, uint32_t self, uint32_t *generation)
 {
     uint64_t word = atomic_load(&latch->word);
-    if (((uint32_t)word & ~SLEEPERS) != dead) {
-        muster__futex_wake(low_half(latch), -1);
-        return false;
+    while (((uint32_t)word & ~SLEEPERS) == dead) {
+        if (!atomic_compare_exchange_weak(&latch->word, &word, (word >> 32) << 32 | SLEEPERS | self))
+            continue;
+        *generation = (uint32_t)(word >> 32);
+        return true;
     }
-    *generation = (uint32_t)(word >> 32);
-    while (!atomic_compare_exchange_weak(&latch->word, &word, (word >> 32) << 32 | SLEEPERS | self))
-        ;
-    return true;
+    muster__futex_wake(low_half(latch), -1);
+    return false;
 }

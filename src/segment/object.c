@@ -29,11 +29,11 @@ muster_err muster__object_claim(enum muster__kind kind, const char *name, uint32
         struct muster__tag tag = muster__tag_unpack(word);
         if (tag.state != MUSTER__TAG_FREE)
             continue;
+        raise_high(slot + 1); /* first: the sweeper must find whoever dies here */
         tag = (struct muster__tag){tag.generation ? tag.generation : 1, self, kind, MUSTER__TAG_CLAIMED};
         if (!atomic_compare_exchange_strong(&found->tag, &word, muster__tag_pack(tag)))
             continue;
         atomic_store(&muster__segment->object_hint, slot + 1);
-        raise_high(slot + 1);
         memset(found->body, 0, sizeof found->body);
         snprintf(found->name, sizeof found->name, "%s", name ? name : "");
         *object = found;
@@ -53,6 +53,7 @@ void muster__object_publish(struct muster__object *object, uint32_t generation, 
                               .slot = slot_of(object),
                               .generation = generation,
                               .job = muster__segment->job};
+    atomic_fetch_add(muster__kind_epoch(kind), 1);
 }
 
 bool muster__object_retire(struct muster__object *object, uint32_t generation)
@@ -62,7 +63,11 @@ bool muster__object_retire(struct muster__object *object, uint32_t generation)
     if (tag.generation != generation || tag.state == MUSTER__TAG_FREE)
         return false;
     uint32_t next = generation + 1 ? generation + 1 : 1;
-    return atomic_compare_exchange_strong(&object->tag, &word, (uint64_t)next << 32);
+    if (!atomic_compare_exchange_strong(&object->tag, &word, (uint64_t)next << 32))
+        return false;
+    if (slot_of(object) < atomic_load(&muster__segment->object_hint))
+        atomic_store(&muster__segment->object_hint, slot_of(object)); /* low slots first: sweeps look at few */
+    return true;
 }
 
 struct muster__object *muster__object_find(muster_handle handle, enum muster__kind kind)

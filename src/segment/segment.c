@@ -83,11 +83,13 @@ muster_err muster__caller_enter(uint32_t member, uint32_t arena, bool heeds_sign
         uint32_t number = 1 + (start - 1 + i) % (MUSTER__CALLERS_MAX - 1);
         struct muster__caller *caller = muster__caller(number);
         uint32_t nobody = 0;
-        if (atomic_load(&caller->live) || !atomic_compare_exchange_strong(&caller->live, &nobody, member + 1))
+        if (atomic_load(&caller->live))
+            continue;
+        raise_high(&muster__segment->callers_high, number + 1); /* first: the sweeper must find whoever dies here */
+        if (!atomic_compare_exchange_strong(&caller->live, &nobody, member + 1))
             continue;
         caller->arena = arena % muster__segment->arenas;
         caller->heeds_signal = heeds_signal;
-        raise_high(&muster__segment->callers_high, number + 1);
         atomic_store(&muster__segment->caller_hint, number);
         atomic_fetch_add(&muster__segment->awake, 1);
         muster__self_state = (struct muster__self){.caller = caller, .number = number};
@@ -104,6 +106,9 @@ static void caller_free(struct muster__caller *caller)
         atomic_fetch_sub(&muster__segment->awake, 1);
     atomic_store(&caller->using, 0);
     atomic_store(&caller->live, 0);
+    uint32_t number = (uint32_t)(caller - muster__caller(0));
+    if (number < atomic_load(&muster__segment->caller_hint))
+        atomic_store(&muster__segment->caller_hint, number); /* low numbers first: sweeps look at few */
 }
 
 void muster__caller_leave(void)
@@ -146,17 +151,20 @@ static void sweep_objects(uint32_t dead, uint32_t self)
     }
 }
 
-/* Blocks come last: the repairs before decide which of them an object holds already. The number is freed at the very
- * end, so that it cannot be reused while something still names the dead one. */
+/* Heap latches come first, of all callers of the member: what follows frees blocks. Blocks come last: the repairs
+ * before decide which of them an object holds already. A number is freed at the very end, so that it cannot be reused
+ * while something still names the dead one. */
 void muster__sweep_member(uint32_t member, uint32_t self)
 {
     uint32_t high = atomic_load(&muster__segment->callers_high);
+    for (uint32_t dead = 1; dead < high; dead++)
+        if (caller_of(muster__caller(dead), member))
+            muster__heap_sweep_latches(dead, self);
     for (uint32_t dead = 1; dead < high; dead++) {
         if (!caller_of(muster__caller(dead), member))
             continue;
-        muster__heap_sweep_latches(dead, self);
         sweep_objects(dead, self);
-        muster__heap_sweep_blocks(dead, self);
+        muster__heap_sweep(dead, self);
         caller_free(muster__caller(dead));
     }
 }

@@ -52,6 +52,7 @@ struct muster__segment {
     _Alignas(MUSTER__LINE) _Atomic int32_t awake; /* callers not asleep in muster__sleep: decides about spinning */
     _Alignas(MUSTER__LINE) _Atomic uint32_t caller_hint;
     _Atomic uint32_t object_hint;
+    _Atomic uint32_t kind_epoch[8]; /* raised whenever an object of the kind is published or about to go */
     _Atomic uint32_t callers_high; /* no caller at or above this was ever used */
     _Atomic uint32_t objects_high;
 };
@@ -136,7 +137,7 @@ bool muster__spin(struct muster__spin *spin);
  */
 muster_err muster__sleep(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns, bool *woken);
 
-/* bit 0: somebody may sleep here; the rest counts signals */
+/* bit 0: somebody may sleep here; bit 1: since the last signal; the rest counts signals */
 struct muster__event {
     _Atomic uint32_t word;
 };
@@ -184,6 +185,9 @@ static inline void muster__latch_release(struct muster__latch *latch, uint32_t g
 void muster__latch_end(struct muster__latch *latch, uint32_t generation);
 /** Takes the latch over from a dead owner; false: the dead one did not hold it. */
 bool muster__latch_seize(struct muster__latch *latch, uint32_t dead, uint32_t self, uint32_t *generation);
+/** Whether a member's process is dead though not swept yet. Set by the runtime in processes that sweep: a sweeper that
+ * waits for a heap latch may be the one who has to sweep its holder, too. NULL elsewhere. */
+extern bool (*muster__member_dead)(uint32_t member);
 
 /* ---- heap ---- */
 
@@ -203,6 +207,8 @@ bool muster__heap_hand_over(muster__ref ref, uint32_t from, uint32_t to);
 void *muster__heap_at(muster__ref ref);
 /** Bytes the block has room for (at least what was asked). */
 size_t muster__heap_size(muster__ref ref);
+/** Frees all blocks of an owner. Owners need not be callers: numbers from 2^19 to 2^20 - 1 are free for the layers above. */
+void muster__heap_sweep(uint32_t owner, uint32_t self);
 /** Bytes in blocks now; for tests and reports. */
 uint64_t muster__heap_used(void);
 
@@ -234,6 +240,11 @@ void muster__class_register(enum muster__kind kind, const struct muster__class *
 muster_err muster__object_claim(enum muster__kind kind, const char *name, uint32_t self, struct muster__object **object,
                                 uint32_t *generation);
 void muster__object_publish(struct muster__object *object, uint32_t generation, muster_handle *handle);
+/** Raised when objects of a kind come or go, so that who watches them looks again. */
+static inline _Atomic uint32_t *muster__kind_epoch(enum muster__kind kind)
+{
+    return &muster__segment->kind_epoch[kind];
+}
 /** Frees the slot of a claimed or live object; from now on its handles are stale. False: it was not of this generation.
  */
 bool muster__object_retire(struct muster__object *object, uint32_t generation);

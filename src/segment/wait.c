@@ -49,18 +49,26 @@ muster_err muster__sleep(_Atomic uint32_t *word, uint32_t expected, int64_t dead
     return MUSTER_OK;
 }
 
+#define SLEEPERS UINT32_C(1) /* somebody may sleep */
+#define FRESH    UINT32_C(2) /* somebody announced himself since the last signal */
+#define SIGNAL   UINT32_C(4)
+
 uint32_t muster__event_prepare(struct muster__event *event)
 {
-    return atomic_fetch_or(&event->word, 1) | 1;
+    return atomic_fetch_or(&event->word, SLEEPERS | FRESH) | SLEEPERS | FRESH;
 }
 
-/* The bit stays while the kernel still had sleepers to wake: there may be more of them. */
+/* SLEEPERS stays while the kernel still had sleepers to wake: there may be more of them. It also stays when somebody
+ * announced himself since the signal, who may have gone to sleep after the kernel was asked. */
 void muster__event_wake(struct muster__event *event, int n)
 {
-    uint32_t bumped = atomic_fetch_add(&event->word, 2) + 2;
+    uint32_t word = atomic_load(&event->word), bumped;
+    do
+        bumped = (word + SIGNAL) & ~FRESH;
+    while (!atomic_compare_exchange_weak(&event->word, &word, bumped));
     int woken = muster__futex_wake(&event->word, n);
     if (n < 0 || woken < n)
-        atomic_compare_exchange_strong(&event->word, &bumped, bumped & ~UINT32_C(1));
+        atomic_compare_exchange_strong(&event->word, &bumped, bumped & ~SLEEPERS);
 }
 
 void muster__ring(uint32_t number)

@@ -1,0 +1,323 @@
+/*
+ * Inside of the pool layer. Everything here lives in the segment and is used by workers, submitters and sweepers at
+ * once.
+ *
+ *   record   one task, or one piece of a map (a range of items). Its state word is the truth: who moves it from QUEUED
+ * to RUNNING runs it, whatever any deque says. lane     what one thread brings to a pool: a deque of queued records, a
+ * free list of records, counters. Only its owner pushes and pops at the bottom; everybody may steal at the top. Workers
+ * have the first lanes, submitters the rest. map      what the pieces of one map share.
+ *
+ * Death of a lane's owner (recover.c): the sweeper becomes the lane's owner for a moment, queues again what the deque
+ * may have lost, ends or queues again what was running, and leaves the lane for a successor. Tasks are thus never lost,
+ * and never run twice unless retries say so.
+ *
+ * Sleeping: who finds nothing to do sets its lane's bit in `sleepers`, looks again, and sleeps on its caller's bell.
+ * Who queues looks at `sleepers` after a full barrier. The same between completion and `waiters`.
+ *
+ * Why nested waits cannot deadlock: a waiter runs queued tasks meanwhile, its own first. Suppose a cycle of waits;
+ * along it every waiter started before the child it waits for, and every task buried in a stack started before what
+ * lies on top of it, so some task started before itself.
+ */
+#ifndef MUSTER_POOL_INTERNAL_H
+#define MUSTER_POOL_INTERNAL_H
+
+#include "pool/deque.h"
+#include "runtime/runtime.h"
+
+#include <muster/pool.h>
+
+enum {
+    POOL_SLAB_BITS = 9, /* 512 records of 128 bytes */
+    POOL_SLABS = 1 << 15,
+    POOL_SUBMITTERS = 64,
+    POOL_BITMAP_WORDS = 32, /* lanes: at most 2048 */
+    POOL_GENERATION = 1,    /* of latches inside blocks, whose life the pool guards */
+};
+
+/* ---- records ---- */
+
+enum phase {
+    RECORD_FREE,
+    RECORD_FILLING, /* owned by the lane it came from */
+    RECORD_QUEUED,  /* in the deque of the lane in its state */
+    RECORD_RUNNING, /* by the lane in its state */
+    RECORD_DONE,    /* final, as are those below */
+    RECORD_FAILED,  /* the task's own failure, or as record.extra's error says */
+    RECORD_CANCELED,
+};
+
+enum {
+    STATE_PHASE = 0xf,
+    STATE_WAITED = 1 << 4,  /* somebody may sleep until it is final */
+    STATE_DROPPED = 1 << 5, /* nobody will get it: free it when final */
+    STATE_KILLED = 1 << 6,  /* canceled while running; its worker is being killed */
+    STATE_LANE_SHIFT = 8,
+};
+#define STATE_LANE_MASK UINT32_C(0xffff00)
+
+enum record_kind { RECORD_TASK, RECORD_PIECE };
+
+/* a map's range of items; also read by sweepers */
+struct piece {
+    muster__ref map;
+    int64_t begin, end;
+    _Atomic int64_t current; /* the item in hand; begin - 1 before the first, end after the last */
+    int64_t total;           /* while splitting: where; when all were run: what the lane's done cell becomes; else -1 */
+    _Atomic uint64_t split;  /* record being split off: it, once queued, takes everything from its begin */
+    int32_t retries;         /* tries left for the item in hand */
+};
+
+enum { RECORD_INLINE = 64 };
+
+struct record {
+    _Alignas(MUSTER__LINE) _Atomic uint64_t state; /* generation << 32 | lane << 8 | flags | phase */
+    muster__function function;
+    uint32_t next; /* record + 1, in a free list */
+    uint16_t home; /* lane whose free list it belongs to */
+    uint8_t kind;
+    uint8_t retries;
+    muster__ref data; /* argument and result, when they do not fit inline */
+    uint64_t arg_bytes, result_bytes;
+    int64_t number;    /* of the task in its pool */
+    muster__ref extra; /* struct extra, when there is something to say */
+    union {
+        unsigned char bytes[RECORD_INLINE];
+        struct piece piece;
+    };
+};
+
+/* seldom needed facts of a task */
+struct extra {
+    int64_t time_limit_ms;
+    muster__ref user;
+    struct muster_task_error error;
+};
+
+/* names a record in deques and handles: generation << 32 | record */
+typedef uint64_t record_ref;
+
+static inline enum phase state_phase(uint64_t state)
+{
+    return (enum phase)(state & STATE_PHASE);
+}
+static inline uint32_t state_lane(uint64_t state)
+{
+    return ((uint32_t)state & STATE_LANE_MASK) >> STATE_LANE_SHIFT;
+}
+static inline uint64_t state_make(uint32_t generation, uint32_t lane, enum phase phase)
+{
+    return (uint64_t)generation << 32 | lane << STATE_LANE_SHIFT | (uint32_t)phase;
+}
+static inline bool phase_final(enum phase phase)
+{
+    return phase >= RECORD_DONE;
+}
+
+/* ---- lanes ---- */
+
+struct lane {
+    _Alignas(MUSTER__LINE) _Atomic uint32_t owner; /* caller number; 0: nobody */
+    _Atomic uint32_t member;
+    uint32_t index;
+    uint32_t free_list;        /* owner alone */
+    int64_t numbers;           /* tasks numbered so far by this lane */
+    _Atomic int64_t submitted; /* owner alone writes */
+    _Atomic int64_t finished;
+    _Atomic int32_t depth;     /* tasks on its stack now */
+    _Atomic uint32_t returned; /* records given back by others: a stack, taken whole */
+    struct deque deque;
+};
+
+/* ---- pools ---- */
+
+enum pool_state { POOL_OPEN, POOL_CLOSED, POOL_STOPPING, POOL_TERMINATED, POOL_BROKEN };
+
+struct worker_slot {
+    _Atomic uint32_t member; /* child that works here; MUSTER__MEMBERS_MAX: none */
+    _Atomic uint32_t ready;  /* its initializer has succeeded */
+    int32_t quick_deaths;    /* in a row, before it was ready */
+};
+
+struct pool {
+    uint32_t slot, generation; /* of its object */
+    muster__ref self;          /* this block */
+    int32_t workers, lanes;
+    bool isolated, caller_idle;
+    int32_t retries;
+    muster__function initializer, finalizer;
+    muster__ref init_arg, user;
+    _Alignas(MUSTER__LINE) _Atomic uint32_t state;
+    _Atomic uint32_t slabs;
+    _Atomic uint32_t lanes_used;        /* lanes at or above were never taken */
+    _Atomic int64_t finished_elsewhere; /* tasks ended by canceling or by a sweeper */
+    struct muster__latch lanes_latch;
+    char broken_why[160];
+    _Alignas(MUSTER__LINE) _Atomic uint64_t sleepers[POOL_BITMAP_WORDS];
+    _Alignas(MUSTER__LINE) _Atomic uint64_t waiters[POOL_BITMAP_WORDS];
+    uint64_t slab_offset[POOL_SLABS]; /* 0: not there (yet) */
+    muster__ref slab_ref[POOL_SLABS];
+    uint64_t workers_offset; /* struct worker_slot[workers], behind the lanes */
+    struct lane lane[];
+};
+
+static inline struct record *pool_record(struct pool *pool, uint32_t index)
+{
+    uint64_t slab = pool->slab_offset[index >> POOL_SLAB_BITS];
+    return (struct record *)muster__at(slab) + (index & ((1u << POOL_SLAB_BITS) - 1));
+}
+static inline struct worker_slot *pool_worker(struct pool *pool, int i)
+{
+    return (struct worker_slot *)((char *)pool + pool->workers_offset) + i;
+}
+static inline enum pool_state pool_state(struct pool *pool)
+{
+    return (enum pool_state)atomic_load_explicit(&pool->state, memory_order_acquire);
+}
+
+/* the object's body */
+struct pool_body {
+    muster__ref block;
+};
+struct pool *pool_of(struct muster__object *object);
+
+/**
+ * Owner of all blocks a pool holds: a number no caller has. What its parts no longer name is freed with it at the
+ * latest (muster__heap_sweep), so a death between two steps leaks nothing for good.
+ */
+static inline uint32_t pool_owner(const struct pool *pool)
+{
+    return UINT32_C(1) << (MUSTER__CALLER_BITS - 1) | pool->slot;
+}
+
+/* ---- this thread and its pools (seat.c) ---- */
+
+/* a thread's place in a pool */
+struct seat {
+    struct pool *pool;
+    struct lane *lane;
+    uint32_t self;   /* the thread's caller number */
+    uint32_t before; /* what the thread had pinned before; see seat_leave */
+    bool worker;     /* runs tasks */
+};
+
+/**
+ * The calling thread's seat in the pool named, entering a submitter's lane on first use. Keeps the pool from going
+ * until seat_leave, unless the thread works for it. Errors: STALE, NOMEM (no lane left).
+ */
+muster_err seat_enter(muster_handle handle, const char *operation, struct seat *seat);
+void seat_leave(const struct seat *seat);
+/** Takes a worker's lane; the thread then is that worker. */
+struct seat seat_take_worker(struct pool *pool, int worker);
+/** Gives a worker's lane up. */
+void seat_give_up(struct pool *pool);
+/** The lanes nearest to this one first; borrowed until the next call on this thread. */
+const uint16_t *seat_victims(const struct seat *seat, int *count);
+
+/* ---- records (record.c) ---- */
+
+/** A FILLING record of the lane; NULL: no memory. *index names it. */
+struct record *record_new(const struct seat *seat, uint32_t *index);
+/** Frees a final or FILLING record and what it holds. self may be any caller. */
+void record_free(struct pool *pool, struct record *record, uint32_t index, struct lane *mine);
+/** The record a task handle names, or NULL. */
+struct record *record_of_task(struct pool *pool, muster_task task, uint32_t *index);
+void *record_arg(struct record *record);
+void *record_result(struct record *record);
+/** Makes room for an argument and a result; false: no memory. */
+bool record_reserve(struct pool *pool, struct record *record, size_t arg_bytes, size_t result_bytes, uint32_t self);
+struct extra *record_extra(struct pool *pool, struct record *record, uint32_t self);
+
+/* ---- scheduling (sched.c) ---- */
+
+/** FILLING -> QUEUED at the bottom of the seat's lane; wakes a sleeper. False: no memory. */
+bool sched_queue(const struct seat *seat, struct record *record, uint32_t index);
+/** Runs one record, if any is found within `steal`: own lane only, or all. */
+bool sched_run_one(const struct seat *seat, bool steal);
+/** Whether any lane seems to have something queued. */
+bool sched_any_queued(struct pool *pool);
+/** Wakes the sleeping lane nearest to the seat, after a full barrier. */
+void sched_wake_one(const struct seat *seat);
+/** Makes a RUNNING record final: wakes who waits, frees it when nobody will get it. */
+void sched_finish(struct pool *pool, struct record *record, uint32_t index, enum phase phase, struct lane *mine);
+/** Rings all lanes in waiters, or all in both bitmaps. */
+void sched_ring_waiters(struct pool *pool);
+void sched_ring_all(struct pool *pool);
+void sched_set_bit(_Atomic uint64_t *bitmap, uint32_t lane);
+void sched_clear_bit(_Atomic uint64_t *bitmap, uint32_t lane);
+
+/**
+ * Waits until over(arg) says so, running tasks meanwhile where the seat is a worker's. Returns OK, TIMEOUT,
+ * INTERRUPTED. announce(arg), before sleeping, asks to be rung (may be NULL).
+ */
+struct wait_for {
+    bool (*over)(void *arg);
+    void (*announce)(void *arg);
+    void *arg;
+    int64_t deadline_ns;
+    int64_t tick_ns; /* return OK also when this time is reached; 0: never */
+};
+muster_err sched_wait(const struct seat *seat, const struct wait_for *wait);
+
+/* ---- running user code (run.c) ---- */
+
+void run_task(const struct seat *seat, struct record *record, uint32_t index);
+/** The text left by muster_task_fail, for the error report of the item just run. */
+void run_error_fill(struct muster_task_error *error, int worker, muster_err err, int code, int64_t index,
+                    muster__function function);
+/** Calls one function with the crash report's context set. */
+int run_call(const struct seat *seat, muster_task_fn function, muster__function name, const char *what, int64_t index,
+             const void *item, void *result, void *user);
+/** Remembers the error for muster_pool_last_error, sets the detail line, returns its err. */
+muster_err run_report(const struct muster_task_error *error, const char *operation);
+
+/* ---- maps (map.c) ---- */
+
+struct map {
+    muster__function function;
+    muster__ref user;
+    size_t item_bytes, result_bytes, chunk_items;
+    int64_t n, first; /* items in this window; index of the first in the whole map */
+    muster__ref items, results;
+    int64_t time_limit_ms;
+    bool stop_at_failure;
+    uint32_t caller; /* who waits */
+    _Atomic uint32_t waited;
+    _Atomic uint32_t stopped;
+    _Atomic int64_t failed;
+    struct muster__latch latch;
+    _Atomic uint32_t error_which; /* 0 none, else errors[which - 1] */
+    struct muster_task_error errors[2];
+    muster__ref self;
+    struct map_cell {
+        _Alignas(MUSTER__LINE) _Atomic int64_t done;
+    } cell[];
+};
+void map_run_piece(const struct seat *seat, struct record *record, uint32_t index);
+void map_note_error(struct map *map, const struct muster_task_error *error, uint32_t self);
+bool map_over(struct pool *pool, struct map *map);
+
+/* ---- workers (worker.c) ---- */
+
+/** Starts child i of an isolated pool. */
+muster_err worker_start(struct pool *pool, int i);
+void worker_register(void);
+/** Wakes the ranks that work for this pool, so that they take their lanes or leave. */
+void worker_ring_ranks(struct pool *pool);
+/** Runs the initializer in the calling worker if that is still to do; false: it failed, and the pool is BROKEN now. */
+bool worker_ready(const struct seat *seat);
+/** Makes an open or closed pool BROKEN and says why. */
+void worker_break(struct pool *pool, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/** The calling worker leaves: finalizer, lane. */
+void worker_leave(const struct seat *seat);
+/** Waits until all other workers have left; children that do not within a second, or at once if kill, are killed. */
+void worker_wait_left(struct pool *pool, bool kill);
+/** The handle of a pool, rebuilt from itself. */
+muster_handle pool_handle(const struct pool *pool);
+
+/* ---- deaths (recover.c) ---- */
+
+void recover_lane(struct pool *pool, struct lane *lane, uint32_t self);
+void recover_sweep(struct muster__object *object, uint32_t generation, uint32_t dead, uint32_t self);
+void recover_child_died(uint32_t member, uint32_t self);
+
+#endif

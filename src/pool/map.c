@@ -1,0 +1,428 @@
+#include "pool/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A leaf chosen by the pool takes about this long: far above what handing it out costs, far below what a user notices.
+ */
+#define LEAF_NS 20000
+/* Inputs and results of a map pass through the segment in windows of about this size. */
+#define WINDOW_BYTES ((size_t)256 << 20)
+/* How often progress is reported. */
+#define TICK_NS INT64_C(200000000)
+
+/* ---- in the workers ---- */
+
+/* what this thread has learnt of the map it works on */
+static MUSTER__THREAD_LOCAL struct {
+    muster__ref map;
+    void *function;
+    double item_ns; /* 0: nothing measured yet */
+    int64_t leaf;
+} known;
+
+static bool know(struct map *map, muster__ref ref)
+{
+    if (known.map == ref)
+        return true;
+    known.map = 0;
+    known.item_ns = 0;
+    known.leaf = 1;
+    if (muster__function_find(map->function, &known.function))
+        return false;
+    known.map = ref;
+    return true;
+}
+
+static int64_t leaf_items(const struct map *map)
+{
+    return map->chunk_items ? (int64_t)map->chunk_items : known.leaf;
+}
+
+/* Grows at most eightfold at a time: the first items may be much cheaper than the rest. */
+static void learn(const struct map *map, int64_t items, int64_t ns, int lanes)
+{
+    if (map->chunk_items || items <= 0)
+        return;
+    double item_ns = (double)ns / (double)items;
+    known.item_ns = known.item_ns > 0 ? 0.5 * (known.item_ns + item_ns) : item_ns;
+    int64_t leaf = (int64_t)(LEAF_NS / (known.item_ns + 0.1));
+    int64_t even = map->n / (4 * lanes) + 1;
+    leaf = leaf < 8 * known.leaf ? leaf : 8 * known.leaf;
+    leaf = leaf < even ? leaf : even;
+    known.leaf = leaf > 1 ? leaf : 1;
+}
+
+void map_note_error(struct map *map, const struct muster_task_error *error, uint32_t self)
+{
+    if (!muster__latch_acquire(&map->latch, POOL_GENERATION, self))
+        return;
+    uint32_t which = atomic_load(&map->error_which);
+    if (!which || error->index < map->errors[which - 1].index) {
+        uint32_t other = which == 1 ? 2 : 1;
+        map->errors[other - 1] = *error;
+        atomic_store(&map->error_which, other);
+    }
+    muster__latch_release(&map->latch, POOL_GENERATION, self);
+}
+
+static void item_failed(const struct seat *seat, struct map *map, muster_err err, int code, int64_t index)
+{
+    struct muster_task_error error;
+    run_error_fill(&error, (int)seat->lane->index, err, code, index, map->function);
+    map_note_error(map, &error, seat->self);
+    atomic_fetch_add(&map->failed, 1);
+    if (map->stop_at_failure)
+        atomic_store(&map->stopped, 1);
+}
+
+/* Runs items begin .. end-1 of the piece; the plain store of `current` before each is all that a death needs to be
+ * judged. */
+static void run_items(const struct seat *seat, struct map *map, struct piece *piece, int64_t begin, int64_t end)
+{
+    muster_task_fn function = (muster_task_fn)known.function;
+    const char *items = muster__heap_at(map->items);
+    char *results = map->results ? muster__heap_at(map->results) : NULL;
+    void *user = map->user ? muster__heap_at(map->user) : NULL;
+    size_t item_bytes = map->item_bytes, result_bytes = map->result_bytes;
+    if (results)
+        memset(results + (size_t)begin * result_bytes, 0, (size_t)(end - begin) * result_bytes);
+
+    struct muster__running before = muster__running;
+    muster__running = (struct muster__running){.what = "item",
+                                               .function = map->function,
+                                               .worker = (int)seat->lane->index,
+                                               .object = muster__object_slot(seat->pool->slot)->name};
+    for (int64_t i = begin; i < end; i++) {
+        atomic_store_explicit(&piece->current, i, memory_order_relaxed);
+        muster__running.index = map->first + i;
+        int code = function(items + (size_t)i * item_bytes, results ? results + (size_t)i * result_bytes : NULL, user);
+        if (MUSTER__UNLIKELY(code))
+            item_failed(seat, map, MUSTER_ERR_TASK, code, map->first + i);
+    }
+    atomic_store_explicit(&piece->current, end, memory_order_release);
+    muster__running = before;
+}
+
+/* With a limit for each item: one by one, the clock set before each. */
+static void run_limited(const struct seat *seat, struct map *map, struct piece *piece)
+{
+    for (int64_t i = piece->begin; i < piece->end; i++) {
+        muster__child_limit(muster__member_self(), muster__deadline_ns(map->time_limit_ms));
+        run_items(seat, map, piece, i, i + 1);
+    }
+    muster__child_limit(muster__member_self(), MUSTER__NEVER);
+}
+
+static void run_leaf(const struct seat *seat, struct map *map, struct record *record)
+{
+    struct piece *piece = &record->piece;
+    int64_t items = piece->end - piece->begin;
+    if (MUSTER__UNLIKELY(atomic_load_explicit(&map->stopped, memory_order_relaxed) ||
+                         pool_state(seat->pool) > POOL_CLOSED)) {
+        atomic_fetch_add(&map->failed, items);
+        atomic_store(&piece->current, piece->end);
+        return;
+    }
+    if (map->time_limit_ms > 0) {
+        run_limited(seat, map, piece);
+        return;
+    }
+    int64_t began = map->chunk_items ? 0 : muster__now_ns();
+    run_items(seat, map, piece, piece->begin, piece->end);
+    if (!map->chunk_items)
+        learn(map, items, muster__now_ns() - began, seat->pool->workers);
+}
+
+/*
+ * Queues the upper half of a piece as a record of its own. `split` names it before it is queued: a sweeper that finds
+ * the name and the record queued (or done with: its generation has passed) knows that the half is not this piece's any
+ * more.
+ */
+static bool split(const struct seat *seat, struct record *record, int64_t leaf)
+{
+    struct piece *piece = &record->piece;
+    int64_t chunks = (piece->end - piece->begin + leaf - 1) / leaf, middle = piece->begin + chunks / 2 * leaf;
+    uint32_t index;
+    struct record *half = record_new(seat, &index);
+    if (!half)
+        return false;
+    uint32_t generation = (uint32_t)(atomic_load_explicit(&half->state, memory_order_relaxed) >> 32);
+    half->kind = RECORD_PIECE;
+    half->piece = (struct piece){.map = piece->map,
+                                 .begin = middle,
+                                 .end = piece->end,
+                                 .current = middle - 1,
+                                 .total = -1,
+                                 .retries = piece->retries};
+    piece->total = middle; /* where the split is, for the sweeper; decided for real in count() */
+    atomic_store_explicit(&piece->split, (uint64_t)generation << 32 | index, memory_order_release);
+    if (!sched_queue(seat, half, index)) {
+        atomic_store_explicit(&piece->split, 0, memory_order_relaxed);
+        record_free(seat->pool, half, index, seat->lane);
+        return false;
+    }
+    piece->end = middle;
+    atomic_store_explicit(&piece->split, 0, memory_order_release);
+    return true;
+}
+
+/*
+ * The new count is written down before it is stored: storing it twice does no harm. The exchange is the full barrier
+ * before looking for a sleeping caller. If it was the last count, the caller may free the map at once: what is read
+ * after it may be anything, which at worst rings the caller for nothing.
+ */
+static void count(const struct seat *seat, struct map *map, struct piece *piece)
+{
+    uint32_t caller = map->caller;
+    _Atomic int64_t *done = &map->cell[seat->lane->index].done;
+    piece->total = atomic_load_explicit(done, memory_order_relaxed) + piece->end - piece->begin;
+    atomic_exchange(done, piece->total);
+    if (atomic_load(&map->waited) && map_over(seat->pool, map))
+        muster__ring(caller);
+}
+
+void map_run_piece(const struct seat *seat, struct record *record, uint32_t index)
+{
+    struct piece *piece = &record->piece;
+    struct map *map = muster__heap_at(piece->map);
+    if (MUSTER__LIKELY(know(map, piece->map))) {
+        int64_t leaf = leaf_items(map);
+        while (piece->end - piece->begin > leaf && split(seat, record, leaf))
+            ;
+        piece->total = -1;
+        run_leaf(seat, map, record);
+    } else {
+        item_failed(seat, map, MUSTER_ERR_NOFUNC, 0, map->first + piece->begin);
+        atomic_fetch_add(&map->failed, piece->end - piece->begin - 1);
+        atomic_store(&piece->current, piece->end);
+    }
+    count(seat, map, piece);
+    record_free(seat->pool, record, index, seat->lane);
+}
+
+/* ---- in the caller ---- */
+
+static int64_t items_done(struct pool *pool, struct map *map)
+{
+    int64_t done = 0;
+    for (int i = 0; i < pool->lanes; i++)
+        done += atomic_load_explicit(&map->cell[i].done, memory_order_acquire);
+    return done;
+}
+
+bool map_over(struct pool *pool, struct map *map)
+{
+    return items_done(pool, map) >= map->n;
+}
+
+struct call {
+    struct seat seat;
+    const muster_map_options *options;
+    struct map *map;
+    int64_t n_whole, began_ns;
+};
+
+static bool call_over(void *arg)
+{
+    struct call *call = arg;
+    return map_over(call->seat.pool, call->map) || pool_state(call->seat.pool) > POOL_CLOSED;
+}
+
+static void call_announce(void *arg)
+{
+    atomic_store(&((struct call *)arg)->map->waited, 1);
+}
+
+static void report_progress(struct call *call)
+{
+    struct pool *pool = call->seat.pool;
+    muster_map_progress progress = {.items_total = call->n_whole,
+                                    .items_done = call->map->first + items_done(pool, call->map),
+                                    .elapsed_s = (double)(muster__now_ns() - call->began_ns) * 1e-9};
+    for (int i = 0; i < pool->workers; i++) {
+        progress.workers += atomic_load(&pool->lane[i].owner) != 0;
+        progress.workers_busy += atomic_load(&pool->lane[i].depth) > 0;
+    }
+    call->options->progress(&progress, call->options->progress_arg);
+}
+
+static muster_err wait_call(struct call *call)
+{
+    bool tell = call->options->progress != NULL;
+    for (;;) {
+        muster_err err = sched_wait(&call->seat, &(struct wait_for){.over = call_over,
+                                                                    .announce = call_announce,
+                                                                    .arg = call,
+                                                                    .deadline_ns = MUSTER__NEVER,
+                                                                    .tick_ns = tell ? muster__now_ns() + TICK_NS : 0});
+        if (tell)
+            report_progress(call);
+        if (err || call_over(call))
+            return err;
+    }
+}
+
+static struct map *map_make(const struct seat *seat, muster__function function, size_t item_bytes, size_t result_bytes,
+                            const muster_map_options *options)
+{
+    size_t bytes = sizeof(struct map) + (size_t)seat->pool->lanes * sizeof(struct map_cell);
+    muster__ref ref = muster__heap_alloc(bytes, seat->self);
+    if (!ref)
+        return NULL;
+    struct map *map = muster__heap_at(ref);
+    memset(map, 0, bytes);
+    map->self = ref;
+    map->function = function;
+    map->item_bytes = item_bytes;
+    map->result_bytes = result_bytes;
+    map->chunk_items = (size_t)options->chunk_items;
+    map->time_limit_ms = options->time_limit_ms;
+    map->stop_at_failure = options->stop_at_failure;
+    map->caller = seat->self;
+    map->user = seat->pool->user;
+    muster__latch_init(&map->latch, POOL_GENERATION);
+    muster__heap_hand_over(ref, seat->self, pool_owner(seat->pool));
+    return map;
+}
+
+static muster__ref stage(const struct seat *seat, const void *bytes, size_t size)
+{
+    muster__ref ref = muster__heap_alloc(size ? size : 1, seat->self);
+    if (ref && bytes && size)
+        memcpy(muster__heap_at(ref), bytes, size);
+    muster__heap_hand_over(ref, seat->self, pool_owner(seat->pool));
+    return ref;
+}
+
+/* Begins the window: its items staged, one piece with all of them queued. False: no memory. */
+static bool window_begin(struct call *call, const char *items, int64_t first, int64_t n)
+{
+    struct map *map = call->map;
+    map->first = first;
+    map->n = n;
+    atomic_store(&map->waited, 0);
+    for (int i = 0; i < call->seat.pool->lanes; i++)
+        atomic_store(&map->cell[i].done, 0);
+    map->items =
+        stage(&call->seat, items ? items + (size_t)first * map->item_bytes : NULL, (size_t)n * map->item_bytes);
+    if (map->result_bytes)
+        map->results = stage(&call->seat, NULL, (size_t)n * map->result_bytes);
+    uint32_t index;
+    struct record *record = record_new(&call->seat, &index);
+    if (!map->items || (map->result_bytes && !map->results) || !record)
+        return false;
+    record->kind = RECORD_PIECE;
+    record->piece = (struct piece){
+        .map = map->self, .begin = 0, .end = n, .current = -1, .total = -1, .retries = call->seat.pool->retries};
+    return sched_queue(&call->seat, record, index);
+}
+
+static void window_end(struct call *call, char *results)
+{
+    struct map *map = call->map;
+    if (results && map->results)
+        memcpy(results + (size_t)map->first * map->result_bytes, muster__heap_at(map->results),
+               (size_t)map->n * map->result_bytes);
+    muster__heap_free(map->items, call->seat.self);
+    muster__heap_free(map->results, call->seat.self);
+    map->items = map->results = 0;
+}
+
+/* Pieces may still run after an interrupt or a terminate: then the pool keeps the map's blocks until its own end. */
+static muster_err run_windows(struct call *call, const char *items, char *results)
+{
+    struct map *map = call->map;
+    size_t per_item = map->item_bytes + map->result_bytes + 1;
+    int64_t window = (int64_t)(WINDOW_BYTES / per_item) + 1;
+    if (map->chunk_items && window > (int64_t)map->chunk_items)
+        window -= window % (int64_t)map->chunk_items;
+    for (int64_t first = 0; first < call->n_whole; first += window) {
+        int64_t n = call->n_whole - first < window ? call->n_whole - first : window;
+        if (!window_begin(call, items, first, n))
+            return muster__fail(
+                MUSTER_ERR_NOMEM,
+                "muster_pool_map: no room for %lld items of %zu bytes and their results in the host segment",
+                (long long)n, map->item_bytes);
+        muster_err err = wait_call(call);
+        if (!err && !map_over(call->seat.pool, map)) {
+            struct pool *pool = call->seat.pool;
+            err = pool_state(pool) == POOL_BROKEN
+                      ? muster__fail(MUSTER_ERR_BROKEN, "muster_pool_map: %s", pool->broken_why)
+                      : muster__fail(MUSTER_ERR_CANCELED, "muster_pool_map: the pool was terminated meanwhile");
+        }
+        if (err) {
+            atomic_store(&map->stopped, 1);
+            return err;
+        }
+        window_end(call, results);
+    }
+    return MUSTER_OK;
+}
+
+static muster_err conclude(struct map *map)
+{
+    uint32_t which = atomic_load(&map->error_which);
+    if (!which)
+        return MUSTER_OK;
+    struct muster_task_error error = map->errors[which - 1];
+    error.failed = atomic_load(&map->failed);
+    return run_report(&error, "muster_pool_map");
+}
+
+static muster_err check_map(const struct pool *pool, const void *items, int64_t n, size_t item_bytes,
+                            const void *results, size_t result_bytes, const muster_map_options *options)
+{
+    if (n < 0 || options->chunk_items < 0)
+        return muster__fail(MUSTER_ERR_INVAL, "muster_pool_map: n is %lld, chunk_items %lld; neither may be negative",
+                            (long long)n, (long long)options->chunk_items);
+    if ((n && item_bytes && !items) || (n && result_bytes && !results))
+        return muster__fail(MUSTER_ERR_INVAL, "muster_pool_map: items or results is NULL");
+    if (options->time_limit_ms > 0 && !pool->isolated)
+        return muster__fail(MUSTER_ERR_UNSUPPORTED,
+                            "a time limit needs isolated workers: a task inside a rank cannot be stopped");
+    return MUSTER_OK;
+}
+
+static muster_err map_in(struct call *call, muster_task_fn fn, const void *items, size_t item_bytes, void *results,
+                         size_t result_bytes)
+{
+    muster__function function;
+    muster_err err = muster__function_name((const void *)fn, &function);
+    if (err)
+        return err;
+    struct map *map = call->map = map_make(&call->seat, function, item_bytes, result_bytes, call->options);
+    if (!map)
+        return muster__fail(MUSTER_ERR_NOMEM, "muster_pool_map: the host segment is full; see segment_bytes");
+    if (call->options->user && call->options->user_bytes)
+        map->user = stage(&call->seat, call->options->user, call->options->user_bytes);
+    err = map->user || !call->options->user
+              ? run_windows(call, items, results)
+              : muster__fail(MUSTER_ERR_NOMEM, "muster_pool_map: no room for the context in the host segment");
+    if (err)
+        return err;
+    err = conclude(map);
+    if (map->user != call->seat.pool->user)
+        muster__heap_free(map->user, call->seat.self);
+    muster__heap_free(map->self, call->seat.self);
+    return err;
+}
+
+muster_err muster_pool_map(muster_pool pool, muster_task_fn fn, const void *items, int64_t n, size_t item_bytes,
+                           void *results, size_t result_bytes, const muster_map_options *options)
+{
+    static const muster_map_options defaults;
+    struct call call = {.options = options ? options : &defaults, .n_whole = n, .began_ns = muster__now_ns()};
+    muster_err err = seat_enter(pool.handle, "muster_pool_map", &call.seat);
+    if (err)
+        return err;
+    err = check_map(call.seat.pool, items, n, item_bytes, results, result_bytes, call.options);
+    if (!err && pool_state(call.seat.pool) == POOL_BROKEN)
+        err = muster__fail(MUSTER_ERR_BROKEN, "muster_pool_map: %s", call.seat.pool->broken_why);
+    else if (!err && pool_state(call.seat.pool) != POOL_OPEN)
+        err = muster__fail(MUSTER_ERR_CLOSED, "muster_pool_map: the pool was closed");
+    if (!err && n > 0)
+        err = map_in(&call, fn, items, item_bytes, results, result_bytes);
+    seat_leave(&call.seat);
+    return err;
+}

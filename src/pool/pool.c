@@ -1,0 +1,290 @@
+#include "pool/pool.h"
+#include "pool/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define OPERATION(name) "muster_pool_" name
+
+muster_handle pool_handle(const struct pool *pool)
+{
+    return (muster_handle){.kind_home = (uint32_t)MUSTER__POOL << 24 | muster__segment->host,
+                           .slot = pool->slot,
+                           .generation = pool->generation,
+                           .job = muster__segment->job};
+}
+
+/* ---- making one ---- */
+
+static muster_err copy_block(const void *bytes, size_t size, uint32_t owner, uint32_t self, muster__ref *ref)
+{
+    *ref = 0;
+    if (!bytes || !size)
+        return MUSTER_OK;
+    *ref = muster__heap_alloc(size, self);
+    if (!*ref)
+        return muster__fail(MUSTER_ERR_NOMEM, "no %zu bytes left in the host segment for a pool's context", size);
+    memcpy(muster__heap_at(*ref), bytes, size);
+    muster__heap_hand_over(*ref, self, owner);
+    return MUSTER_OK;
+}
+
+static muster_err check_options(const muster_pool_options *options)
+{
+    if (options->workers < 0)
+        return muster__fail(MUSTER_ERR_INVAL, "workers is %d: 0 or more are allowed", options->workers);
+    if (options->workers > POOL_BITMAP_WORDS * 64 - POOL_SUBMITTERS)
+        return muster__fail(MUSTER_ERR_INVAL, "workers is %d: at most %d are allowed", options->workers,
+                            POOL_BITMAP_WORDS * 64 - POOL_SUBMITTERS);
+    if (options->retries < 0 || options->retries > 255)
+        return muster__fail(MUSTER_ERR_INVAL, "retries is %d: 0 to 255 are allowed", options->retries);
+    return MUSTER_OK;
+}
+
+static int count_workers(const muster_pool_options *options)
+{
+    int ranks = muster__host_ranks();
+    if (options->workers == 0 || (!options->isolated && options->workers > ranks))
+        return ranks;
+    return options->workers;
+}
+
+static struct pool *block_make(const muster_pool_options *options, struct muster__object *object, uint32_t generation,
+                               uint32_t self)
+{
+    int workers = count_workers(options), lanes = workers + POOL_SUBMITTERS;
+    size_t workers_offset = sizeof(struct pool) + (size_t)lanes * sizeof(struct lane);
+    size_t bytes = workers_offset + (size_t)workers * sizeof(struct worker_slot);
+    muster__ref ref = muster__heap_alloc(bytes, self);
+    if (!ref)
+        return NULL;
+    struct pool *pool = muster__heap_at(ref);
+    /* the directory of slabs is large and read only where it was written: leave it untouched */
+    memset(pool, 0, offsetof(struct pool, slab_ref));
+    memset(&pool->workers_offset, 0, bytes - offsetof(struct pool, workers_offset));
+    pool->slot = (uint32_t)(object - muster__object_slot(0));
+    pool->generation = generation;
+    pool->self = ref;
+    pool->workers = workers;
+    pool->lanes = lanes;
+    pool->isolated = options->isolated;
+    pool->caller_idle = options->caller_idle;
+    pool->retries = options->retries;
+    pool->workers_offset = workers_offset;
+    atomic_store(&pool->lanes_used, (uint32_t)workers);
+    muster__latch_init(&pool->lanes_latch, POOL_GENERATION);
+    for (int i = 0; i < lanes; i++) {
+        pool->lane[i].index = (uint32_t)i;
+        deque_init(&pool->lane[i].deque, pool_owner(pool));
+    }
+    for (int i = 0; i < workers; i++) {
+        atomic_store(&pool_worker(pool, i)->member, options->isolated ? MUSTER__MEMBERS_MAX : (uint32_t)i);
+        atomic_store(&pool->lane[i].member, options->isolated ? muster__member_self() : (uint32_t)i);
+    }
+    return pool;
+}
+
+static muster_err fill(struct pool *pool, const muster_pool_options *options, uint32_t self)
+{
+    muster_err err = MUSTER_OK;
+    if (options->initializer)
+        err = muster__function_name((const void *)options->initializer, &pool->initializer);
+    if (!err && options->finalizer)
+        err = muster__function_name((const void *)options->finalizer, &pool->finalizer);
+    if (!err)
+        err = copy_block(options->init_arg, options->init_arg_bytes, pool_owner(pool), self, &pool->init_arg);
+    if (!err)
+        err = copy_block(options->user, options->user_bytes, pool_owner(pool), self, &pool->user);
+    return err;
+}
+
+static void free_blocks(struct pool *pool, uint32_t self)
+{
+    muster__ref block = pool->self;
+    muster__heap_sweep(pool_owner(pool), self);
+    muster__heap_free(block, self);
+}
+
+/* The creating rank is a worker of an in-rank pool like the others: it works while it waits. */
+static void creator_takes_lane(struct pool *pool)
+{
+    uint32_t me = muster__member_self();
+    if (!pool->isolated && me < (uint32_t)pool->workers && muster__rank_caller((int)me) == muster__self_number())
+        seat_take_worker(pool, (int)me);
+}
+
+static muster_err start_workers(struct pool *pool)
+{
+    muster_err err = MUSTER_OK;
+    for (int i = 0; pool->isolated && i < pool->workers && !err; i++)
+        err = worker_start(pool, i);
+    for (int i = 0; !pool->isolated && i < pool->workers; i++)
+        muster__rank_occupies(i, +1);
+    worker_ring_ranks(pool);
+    return err;
+}
+
+muster_err muster_pool_create(muster_pool *handle, const muster_pool_options *options)
+{
+    static const muster_pool_options defaults;
+    options = options ? options : &defaults;
+    muster_err err = muster__runtime_require(OPERATION("create"));
+    if (!err)
+        err = check_options(options);
+    if (err)
+        return err;
+    uint32_t self = muster__self_number(), generation;
+    struct muster__object *object;
+    err = muster__object_claim(MUSTER__POOL, options->name, self, &object, &generation);
+    if (err)
+        return err;
+    struct pool *pool = block_make(options, object, generation, self);
+    if (!pool) {
+        muster__object_retire(object, generation);
+        return muster__fail(MUSTER_ERR_NOMEM, OPERATION("create") ": the host segment is full; see segment_bytes");
+    }
+    err = fill(pool, options, self);
+    if (err) {
+        free_blocks(pool, self);
+        muster__object_retire(object, generation);
+        return err;
+    }
+    ((struct pool_body *)object->body)->block = pool->self;
+    muster__heap_hand_over(pool->self, self, 0);
+    muster_pool made;
+    muster__object_publish(object, generation, &made.handle);
+    creator_takes_lane(pool);
+    err = start_workers(pool);
+    if (err) {
+        muster_pool_destroy(made);
+        return err;
+    }
+    *handle = made;
+    return MUSTER_OK;
+}
+
+/* ---- ending one ---- */
+
+static bool raise_state(struct pool *pool, enum pool_state to)
+{
+    uint32_t seen = atomic_load(&pool->state);
+    while (seen < (uint32_t)to)
+        if (atomic_compare_exchange_weak(&pool->state, &seen, to))
+            return true;
+    return false;
+}
+
+muster_err muster_pool_close(muster_pool handle)
+{
+    struct seat seat;
+    muster_err err = seat_enter(handle.handle, OPERATION("close"), &seat);
+    if (err)
+        return err;
+    raise_state(seat.pool, POOL_CLOSED);
+    seat_leave(&seat);
+    return MUSTER_OK;
+}
+
+/* finished is read first: it never runs ahead of what was submitted before */
+static bool all_ended(void *arg)
+{
+    struct pool *pool = arg;
+    int64_t open = -atomic_load(&pool->finished_elsewhere);
+    for (uint32_t i = 0; i < atomic_load(&pool->lanes_used); i++)
+        open -= atomic_load(&pool->lane[i].finished);
+    for (uint32_t i = 0; i < atomic_load(&pool->lanes_used); i++)
+        open += atomic_load(&pool->lane[i].submitted);
+    return open == 0 || pool_state(pool) > POOL_CLOSED;
+}
+
+muster_err muster_pool_join(muster_pool handle, int64_t timeout_ms)
+{
+    struct seat seat;
+    muster_err err = seat_enter(handle.handle, OPERATION("join"), &seat);
+    if (err)
+        return err;
+    if (pool_state(seat.pool) == POOL_OPEN)
+        err = muster__fail(MUSTER_ERR_STATE, OPERATION("join") ": call muster_pool_close first");
+    else
+        err = sched_wait(
+            &seat,
+            &(struct wait_for){.over = all_ended, .arg = seat.pool, .deadline_ns = muster__deadline_ns(timeout_ms)});
+    if (!err && pool_state(seat.pool) == POOL_BROKEN)
+        err = muster__fail(MUSTER_ERR_BROKEN, OPERATION("join") ": %s", seat.pool->broken_why);
+    seat_leave(&seat);
+    return err;
+}
+
+static void terminate(struct pool *pool)
+{
+    raise_state(pool, POOL_TERMINATED);
+    for (int i = 0; pool->isolated && i < pool->workers; i++) {
+        uint32_t member = atomic_load(&pool_worker(pool, i)->member);
+        if (member != MUSTER__MEMBERS_MAX)
+            muster__child_signal(member, 9);
+    }
+    sched_ring_all(pool);
+}
+
+muster_err muster_pool_terminate(muster_pool handle)
+{
+    struct seat seat;
+    muster_err err = seat_enter(handle.handle, OPERATION("terminate"), &seat);
+    if (err)
+        return err;
+    terminate(seat.pool);
+    seat_leave(&seat);
+    return MUSTER_OK;
+}
+
+/* Retiring the object makes newcomers fail; the drain waits for those inside. After that only workers know the pool. */
+static void destroy(struct muster__object *object, struct pool *pool)
+{
+    bool kill = pool_state(pool) >= POOL_TERMINATED;
+    raise_state(pool, POOL_STOPPING);
+    atomic_fetch_add(muster__kind_epoch(MUSTER__POOL), 1);
+    sched_ring_all(pool);
+    worker_ring_ranks(pool);
+    muster__object_drain(object);
+    worker_wait_left(pool, kill);
+    for (int i = 0; !pool->isolated && i < pool->workers; i++)
+        muster__rank_occupies(i, -1);
+    free_blocks(pool, muster__self_number());
+}
+
+muster_err muster_pool_destroy(muster_pool handle)
+{
+    struct muster__object *object = muster__object_find(handle.handle, MUSTER__POOL);
+    struct pool *pool = object ? pool_of(object) : NULL;
+    if (!pool || !muster__self_number() || !muster__object_retire(object, handle.handle.generation))
+        return muster__object_stale(MUSTER__POOL, OPERATION("destroy"));
+    destroy(object, pool);
+    return MUSTER_OK;
+}
+
+static void end(struct muster__object *object, uint32_t generation)
+{
+    struct pool *pool = pool_of(object);
+    if (!pool || !muster__object_retire(object, generation))
+        return;
+    raise_state(pool, POOL_TERMINATED);
+    destroy(object, pool);
+}
+
+muster_err muster_pool_workers(muster_pool handle, int *workers)
+{
+    struct muster__object *object = muster__object_find(handle.handle, MUSTER__POOL);
+    struct pool *pool = object ? pool_of(object) : NULL;
+    if (!pool)
+        return muster__object_stale(MUSTER__POOL, OPERATION("workers"));
+    *workers = pool->workers;
+    return MUSTER_OK;
+}
+
+void muster__pool_setup(void)
+{
+    static const struct muster__class class = {.name = "pool", .sweep = recover_sweep, .end = end};
+    muster__class_register(MUSTER__POOL, &class);
+    muster__child_died = recover_child_died;
+    worker_register();
+}

@@ -1,0 +1,147 @@
+#include "pool/internal.h"
+
+#include <string.h>
+
+/* Slabs are adopted by the pool before they are handed over; see recover.c. */
+static bool slab_add(const struct seat *seat)
+{
+    struct pool *pool = seat->pool;
+    uint32_t slab = atomic_fetch_add(&pool->slabs, 1);
+    if (slab >= POOL_SLABS) {
+        atomic_store(&pool->slabs, POOL_SLABS);
+        return false;
+    }
+    size_t bytes = sizeof(struct record) << POOL_SLAB_BITS;
+    muster__ref ref = muster__heap_alloc(bytes, seat->self);
+    if (!ref)
+        return false;
+    struct record *records = muster__heap_at(ref);
+    uint32_t first = slab << POOL_SLAB_BITS;
+    for (uint32_t i = 0; i < 1u << POOL_SLAB_BITS; i++) {
+        records[i].home = (uint16_t)seat->lane->index;
+        records[i].data = records[i].extra = 0;
+        records[i].next = i + 1 < 1u << POOL_SLAB_BITS ? first + i + 2 : seat->lane->free_list;
+        /* generations begin at 1: a zero task handle names nothing */
+        atomic_store_explicit(&records[i].state, state_make(1, 0, RECORD_FREE), memory_order_relaxed);
+    }
+    pool->slab_ref[slab] = ref;
+    atomic_thread_fence(memory_order_release);
+    pool->slab_offset[slab] = muster__offset(records);
+    muster__heap_hand_over(ref, seat->self, pool_owner(pool));
+    seat->lane->free_list = first + 1;
+    return true;
+}
+
+struct record *record_new(const struct seat *seat, uint32_t *index)
+{
+    struct lane *lane = seat->lane;
+    if (MUSTER__UNLIKELY(!lane->free_list)) {
+        lane->free_list = atomic_exchange(&lane->returned, 0);
+        if (!lane->free_list && !slab_add(seat))
+            return NULL;
+    }
+    *index = lane->free_list - 1;
+    struct record *record = pool_record(seat->pool, *index);
+    uint64_t state = atomic_load_explicit(&record->state, memory_order_relaxed);
+    atomic_store_explicit(&record->state, state_make((uint32_t)(state >> 32), lane->index, RECORD_FILLING),
+                          memory_order_relaxed);
+    lane->free_list = record->next;
+    return record;
+}
+
+/* The generation changes with the step to FREE: handles and deque entries that still name the record are stale from
+ * here on. */
+void record_free(struct pool *pool, struct record *record, uint32_t index, struct lane *mine)
+{
+    uint32_t self = muster__self_state.number;
+    if (record->kind == RECORD_TASK && record->extra) {
+        struct extra *extra = muster__heap_at(record->extra);
+        if (extra)
+            muster__heap_free(extra->user, self);
+        muster__heap_free(record->extra, self);
+        record->extra = 0;
+    }
+    if (record->data) {
+        muster__heap_free(record->data, self);
+        record->data = 0;
+    }
+    uint32_t generation = (uint32_t)(atomic_load_explicit(&record->state, memory_order_relaxed) >> 32) + 1;
+    if (!generation)
+        generation = 1;
+    struct lane *home = &pool->lane[record->home];
+    if (MUSTER__LIKELY(home == mine)) {
+        record->next = home->free_list;
+        atomic_store_explicit(&record->state, state_make(generation, 0, RECORD_FREE), memory_order_release);
+        home->free_list = index + 1;
+        return;
+    }
+    atomic_store_explicit(&record->state, state_make(generation, 0, RECORD_FREE), memory_order_release);
+    uint32_t head = atomic_load_explicit(&home->returned, memory_order_relaxed);
+    do
+        record->next = head;
+    while (!atomic_compare_exchange_weak(&home->returned, &head, index + 1));
+}
+
+struct record *record_of_task(struct pool *pool, muster_task task, uint32_t *index)
+{
+    *index = task.handle.slot;
+    uint32_t slab = *index >> POOL_SLAB_BITS;
+    if (slab >= POOL_SLABS || !pool->slab_offset[slab])
+        return NULL;
+    struct record *record = pool_record(pool, *index);
+    uint64_t state = atomic_load_explicit(&record->state, memory_order_acquire);
+    if (state >> 32 != task.handle.generation || state_phase(state) < RECORD_QUEUED || record->kind != RECORD_TASK ||
+        (state & STATE_DROPPED))
+        return NULL;
+    return record;
+}
+
+static size_t result_offset(const struct record *record)
+{
+    return (record->arg_bytes + 15) & ~(size_t)15;
+}
+
+void *record_arg(struct record *record)
+{
+    if (!record->arg_bytes)
+        return NULL;
+    return record->data ? muster__heap_at(record->data) : record->bytes;
+}
+
+void *record_result(struct record *record)
+{
+    if (!record->result_bytes)
+        return NULL;
+    return (unsigned char *)(record->data ? muster__heap_at(record->data) : record->bytes) + result_offset(record);
+}
+
+bool record_reserve(struct pool *pool, struct record *record, size_t arg_bytes, size_t result_bytes, uint32_t self)
+{
+    record->arg_bytes = arg_bytes;
+    record->result_bytes = result_bytes;
+    if (arg_bytes > SIZE_MAX / 4 || result_bytes > SIZE_MAX / 4)
+        return false;
+    size_t need = result_offset(record) + result_bytes;
+    if (MUSTER__LIKELY(need <= RECORD_INLINE))
+        return true;
+    muster__ref data = muster__heap_alloc(need, self);
+    if (!data)
+        return false;
+    record->data = data;
+    muster__heap_hand_over(data, self, pool_owner(pool));
+    return true;
+}
+
+struct extra *record_extra(struct pool *pool, struct record *record, uint32_t self)
+{
+    if (record->extra)
+        return muster__heap_at(record->extra);
+    muster__ref ref = muster__heap_alloc(sizeof(struct extra), self);
+    if (!ref)
+        return NULL;
+    struct extra *extra = muster__heap_at(ref);
+    memset(extra, 0, sizeof *extra);
+    record->extra = ref;
+    muster__heap_hand_over(ref, self, pool_owner(pool));
+    return extra;
+}

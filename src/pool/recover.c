@@ -1,0 +1,260 @@
+#include "pool/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A worker that dies this often in a row before its initializer has succeeded will do so for ever. */
+#define QUICK_DEATHS_MAX 3
+
+/* what the sweeper knows about the death */
+struct death {
+    struct seat seat; /* the sweeper in the dead one's lane */
+    uint32_t dead;    /* caller number */
+    struct muster__member_info info;
+    bool overran;
+};
+
+static void error_fill(const struct death *death, struct muster_task_error *error, int64_t index,
+                       muster__function function)
+{
+    *error = (struct muster_task_error){.err = death->overran ? MUSTER_ERR_TIMEOUT : MUSTER_ERR_CRASHED,
+                                        .code = death->info.signal,
+                                        .index = index,
+                                        .worker = (int)death->seat.lane->index,
+                                        .rank = death->info.rank,
+                                        .failed = 1};
+    snprintf(error->host, sizeof error->host, "%s", muster__host_name());
+    muster__function_describe(function, error->function, sizeof error->function);
+    if (!death->info.signal)
+        snprintf(error->text, sizeof error->text, "the task ended its worker with exit code %d", death->info.exit_code);
+}
+
+static void queue_again(const struct death *death, struct record *record, uint32_t index)
+{
+    if (!sched_queue(&death->seat, record, index))
+        worker_break(death->seat.pool, "no memory left to queue a dead worker's tasks again");
+}
+
+/* ---- tasks ---- */
+
+static void task_died(const struct death *death, struct record *record, uint32_t index, uint64_t state)
+{
+    struct pool *pool = death->seat.pool;
+    if (state & STATE_KILLED) {
+        sched_finish(pool, record, index, RECORD_CANCELED, death->seat.lane);
+        return;
+    }
+    if (record->retries > 0 && !death->overran) {
+        record->retries--;
+        queue_again(death, record, index);
+        return;
+    }
+    struct extra *extra = record_extra(pool, record, death->seat.self);
+    if (extra)
+        error_fill(death, &extra->error, record->number, record->function);
+    sched_finish(pool, record, index, RECORD_FAILED, death->seat.lane);
+}
+
+/* ---- pieces of maps ---- */
+
+/* Whether the half that was being split off has become a record of its own. */
+static bool split_committed(struct pool *pool, uint64_t split)
+{
+    uint64_t state = atomic_load(&pool_record(pool, (uint32_t)split)->state);
+    return state >> 32 != split >> 32 || state_phase(state) >= RECORD_QUEUED;
+}
+
+static void count_items(const struct death *death, struct map *map, int64_t items)
+{
+    uint32_t caller = map->caller;
+    atomic_fetch_add(&map->cell[death->seat.lane->index].done, items);
+    muster__ring(caller);
+}
+
+static void item_died(const struct death *death, struct map *map, int64_t item)
+{
+    struct muster_task_error error;
+    error_fill(death, &error, map->first + item, map->function);
+    map_note_error(map, &error, death->seat.self);
+    atomic_fetch_add(&map->failed, 1);
+    if (map->stop_at_failure)
+        atomic_store(&map->stopped, 1);
+}
+
+/* All items were run: counted already (the cell has the total), or still to be counted. */
+static void piece_was_over(const struct death *death, struct map *map, struct piece *piece)
+{
+    _Atomic int64_t *done = &map->cell[death->seat.lane->index].done;
+    if (piece->total < 0)
+        count_items(death, map, piece->end - piece->begin);
+    else
+        count_items(death, map, piece->total - atomic_load(done));
+}
+
+static void piece_died(const struct death *death, struct record *record, uint32_t index)
+{
+    struct pool *pool = death->seat.pool;
+    struct piece *piece = &record->piece;
+    struct map *map = muster__heap_at(piece->map);
+    uint64_t split = atomic_load(&piece->split);
+    uint32_t generation;
+    if (!map) { /* counted, and freed by its caller */
+        record_free(pool, record, index, NULL);
+        return;
+    }
+    if (muster__latch_seize(&map->latch, death->dead, death->seat.self, &generation))
+        muster__latch_release(&map->latch, generation, death->seat.self);
+    if (split && split_committed(pool, split))
+        piece->end = piece->total;
+    atomic_store(&piece->split, 0);
+
+    int64_t current = atomic_load(&piece->current);
+    if (current >= piece->end) {
+        piece_was_over(death, map, piece);
+        record_free(pool, record, index, NULL);
+        return;
+    }
+    int64_t counted = 0, next = piece->begin;
+    if (current >= piece->begin) {
+        bool again = piece->retries > 0 && !death->overran;
+        if (again)
+            piece->retries--;
+        else
+            item_died(death, map, current);
+        next = again ? current : current + 1;
+        counted = next - piece->begin;
+    }
+    piece->begin = next;
+    piece->total = -1;
+    atomic_store(&piece->current, next - 1);
+    bool rest = next < piece->end;
+    if (rest)
+        queue_again(death, record, index);
+    else
+        record_free(pool, record, index, NULL);
+    count_items(death, map, counted);
+}
+
+/* ---- a lane ---- */
+
+static void filling_died(const struct death *death, struct record *record, uint32_t index)
+{
+    struct lane *lane = death->seat.lane;
+    if (lane->free_list == index + 1)
+        lane->free_list = record->next;
+    if (record->kind == RECORD_PIECE)
+        record->extra = 0;
+    record_free(death->seat.pool, record, index, NULL);
+}
+
+static void visit(const struct death *death, struct record *record, uint32_t index)
+{
+    uint64_t state = atomic_load(&record->state);
+    if (state_phase(state) == RECORD_FREE || phase_final(state_phase(state)) ||
+        state_lane(state) != death->seat.lane->index)
+        return;
+    if (state_phase(state) == RECORD_FILLING)
+        filling_died(death, record, index);
+    else if (state_phase(state) == RECORD_QUEUED)
+        deque_push(&death->seat.lane->deque, state >> 32 << 32 | index, death->seat.self);
+    else if (record->kind == RECORD_TASK)
+        task_died(death, record, index, state);
+    else
+        piece_died(death, record, index);
+}
+
+/*
+ * Thieves go on stealing from the deque meanwhile; a task that comes out of it twice is claimed once. Records between
+ * two lists at the moment of death are not reused before the pool's end: at most a handful a death.
+ */
+void recover_lane(struct pool *pool, struct lane *lane, uint32_t self)
+{
+    uint32_t dead = atomic_load(&lane->owner), member = atomic_load(&lane->member);
+    struct death death = {.seat = {.pool = pool, .lane = lane, .self = self, .before = UINT32_MAX},
+                          .dead = dead,
+                          .overran = muster__child_overran(member)};
+    uint32_t generation;
+    muster__child_info(member, &death.info);
+    if (muster__latch_seize(&pool->lanes_latch, dead, self, &generation))
+        muster__latch_release(&pool->lanes_latch, generation, self);
+    deque_repair(&lane->deque, dead);
+    uint32_t slabs = atomic_load(&pool->slabs);
+    for (uint32_t slab = 0; slab < slabs && slab < POOL_SLABS; slab++) {
+        if (!pool->slab_offset[slab])
+            continue;
+        muster__heap_hand_over(pool->slab_ref[slab], dead, pool_owner(pool));
+        for (uint32_t i = 0; i < 1u << POOL_SLAB_BITS; i++) {
+            uint32_t index = slab << POOL_SLAB_BITS | i;
+            visit(&death, pool_record(pool, index), index);
+        }
+    }
+    atomic_store(&lane->depth, 0);
+    sched_clear_bit(pool->sleepers, lane->index);
+    sched_clear_bit(pool->waiters, lane->index);
+    atomic_store(&lane->owner, 0);
+    sched_ring_all(pool);
+}
+
+/* Submitters that died; workers were seen to by recover_child_died before. */
+void recover_sweep(struct muster__object *object, uint32_t generation, uint32_t dead, uint32_t self)
+{
+    (void)generation;
+    struct pool *pool = pool_of(object);
+    if (!pool)
+        return;
+    uint32_t seized;
+    if (muster__latch_seize(&pool->lanes_latch, dead, self, &seized))
+        muster__latch_release(&pool->lanes_latch, seized, self);
+    uint32_t lanes = atomic_load(&pool->lanes_used);
+    for (uint32_t i = 0; i < lanes; i++)
+        if (atomic_load(&pool->lane[i].owner) == dead)
+            recover_lane(pool, &pool->lane[i], self);
+}
+
+/* ---- workers ---- */
+
+static void replace(struct pool *pool, int i, const struct muster__member_info *info)
+{
+    struct worker_slot *worker = pool_worker(pool, i);
+    bool was_ready = atomic_exchange(&worker->ready, 0);
+    worker->quick_deaths = was_ready ? 0 : worker->quick_deaths + 1;
+    if (pool_state(pool) > POOL_CLOSED)
+        return;
+    uint32_t member = atomic_exchange(&worker->member, MUSTER__MEMBERS_MAX);
+    muster__child_release(member);
+    if (worker->quick_deaths >= QUICK_DEATHS_MAX)
+        worker_break(pool, "worker %d died %d times before it was ready, last by signal %d, exit code %d", i,
+                     worker->quick_deaths, info->signal, info->exit_code);
+    else if (worker_start(pool, i))
+        worker_break(pool, "worker %d died and could not be replaced: %.100s", i, muster_err_detail());
+}
+
+static void worker_died(struct pool *pool, int i, uint32_t member, uint32_t self)
+{
+    struct muster__member_info info;
+    struct lane *lane = &pool->lane[i];
+    muster__child_info(member, &info);
+    if (atomic_load(&lane->owner) && atomic_load(&lane->member) == member)
+        recover_lane(pool, lane, self);
+    replace(pool, i, &info);
+}
+
+/* Pins each pool while it looks: its creator may be ending it at this moment. */
+void recover_child_died(uint32_t member, uint32_t self)
+{
+    uint32_t high = atomic_load(&muster__segment->objects_high);
+    for (uint32_t slot = 0; slot < high; slot++) {
+        muster_handle handle = {.kind_home = (uint32_t)MUSTER__POOL << 24 | muster__segment->host,
+                                .slot = slot,
+                                .generation = (uint32_t)(atomic_load(&muster__object_slot(slot)->tag) >> 32),
+                                .job = muster__segment->job};
+        struct muster__object *object = muster__object_pin(handle, MUSTER__POOL);
+        if (!object)
+            continue;
+        struct pool *pool = pool_of(object);
+        for (int i = 0; pool->isolated && i < pool->workers; i++)
+            if (atomic_load(&pool_worker(pool, i)->member) == member)
+                worker_died(pool, i, member, self);
+        muster__object_unpin();
+    }
+}

@@ -1,0 +1,259 @@
+#include "pool/internal.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+/* How deep a stack of waits within waits may get before a waiter no longer takes tasks from other lanes. */
+#define STEAL_DEPTH_MAX 128
+
+void sched_set_bit(_Atomic uint64_t *bitmap, uint32_t lane)
+{
+    atomic_fetch_or(&bitmap[lane / 64], UINT64_C(1) << lane % 64);
+}
+
+void sched_clear_bit(_Atomic uint64_t *bitmap, uint32_t lane)
+{
+    uint64_t bit = UINT64_C(1) << lane % 64;
+    if (atomic_load_explicit(&bitmap[lane / 64], memory_order_relaxed) & bit)
+        atomic_fetch_and(&bitmap[lane / 64], ~bit);
+}
+
+static uint32_t bitmap_words(struct pool *pool)
+{
+    return ((uint32_t)pool->lanes + 63) / 64;
+}
+
+static void ring_lane(struct pool *pool, uint32_t lane)
+{
+    uint32_t owner = atomic_load(&pool->lane[lane].owner);
+    if (owner)
+        muster__ring(owner);
+}
+
+static void ring_bits(struct pool *pool, _Atomic uint64_t *bitmap)
+{
+    for (uint32_t word = 0; word < bitmap_words(pool); word++) {
+        uint64_t bits = atomic_load(&bitmap[word]);
+        for (; bits; bits &= bits - 1)
+            ring_lane(pool, word * 64 + (uint32_t)__builtin_ctzll(bits));
+    }
+}
+
+void sched_ring_waiters(struct pool *pool)
+{
+    ring_bits(pool, pool->waiters);
+}
+
+void sched_ring_all(struct pool *pool)
+{
+    ring_bits(pool, pool->sleepers);
+    ring_bits(pool, pool->waiters);
+}
+
+/* Only who clears the bit rings, so that each push wakes another sleeper. */
+static bool wake_lane(struct pool *pool, uint32_t lane)
+{
+    uint64_t bit = UINT64_C(1) << lane % 64;
+    if (!(atomic_load_explicit(&pool->sleepers[lane / 64], memory_order_relaxed) & bit) ||
+        !(atomic_fetch_and(&pool->sleepers[lane / 64], ~bit) & bit))
+        return false;
+    ring_lane(pool, lane);
+    return true;
+}
+
+void sched_wake_one(const struct seat *seat)
+{
+    uint64_t any = 0;
+    for (uint32_t word = 0; word < bitmap_words(seat->pool); word++)
+        any |= atomic_load_explicit(&seat->pool->sleepers[word], memory_order_relaxed);
+    if (MUSTER__LIKELY(!any))
+        return;
+    int count;
+    const uint16_t *victims = seat_victims(seat, &count);
+    for (int i = 0; i < count; i++)
+        if (wake_lane(seat->pool, victims[i]))
+            return;
+}
+
+bool sched_queue(const struct seat *seat, struct record *record, uint32_t index)
+{
+    uint64_t state = atomic_load_explicit(&record->state, memory_order_relaxed);
+    uint32_t generation = (uint32_t)(state >> 32);
+    atomic_store_explicit(&record->state, state_make(generation, seat->lane->index, RECORD_QUEUED),
+                          memory_order_release);
+    if (!deque_push(&seat->lane->deque, (uint64_t)generation << 32 | index, seat->self)) {
+        /* nobody else can know it yet */
+        atomic_store_explicit(&record->state, state_make(generation, seat->lane->index, RECORD_FILLING),
+                              memory_order_relaxed);
+        return false;
+    }
+    atomic_thread_fence(memory_order_seq_cst);
+    sched_wake_one(seat);
+    return true;
+}
+
+/* A full barrier in either case; see deque.h. */
+static bool claim(const struct seat *seat, record_ref ref, struct record **record, uint32_t *index)
+{
+    *index = (uint32_t)ref;
+    *record = pool_record(seat->pool, *index);
+    uint64_t state = atomic_load_explicit(&(*record)->state, memory_order_acquire);
+    while (state >> 32 == ref >> 32 && state_phase(state) == RECORD_QUEUED) {
+        uint64_t flags = state & (STATE_WAITED | STATE_DROPPED);
+        uint64_t running = state_make((uint32_t)(ref >> 32), seat->lane->index, RECORD_RUNNING) | flags;
+        if (atomic_compare_exchange_weak(&(*record)->state, &state, running))
+            return true;
+    }
+    atomic_thread_fence(memory_order_seq_cst);
+    return false;
+}
+
+static bool find_own(const struct seat *seat, struct record **record, uint32_t *index)
+{
+    record_ref ref;
+    while (deque_take_begin(&seat->lane->deque, &ref)) {
+        bool claimed = claim(seat, ref, record, index);
+        deque_take_end(&seat->lane->deque);
+        if (claimed)
+            return true;
+    }
+    return false;
+}
+
+static bool find_other(const struct seat *seat, struct record **record, uint32_t *index)
+{
+    int count;
+    const uint16_t *victims = seat_victims(seat, &count);
+    for (int i = 0; i < count; i++) {
+        struct deque *deque = &seat->pool->lane[victims[i]].deque;
+        record_ref ref;
+        bool lost = true;
+        while (lost || !deque_seems_empty(deque))
+            if (deque_steal(deque, &ref, &lost) && claim(seat, ref, record, index))
+                return true;
+            else if (!lost)
+                break;
+    }
+    return false;
+}
+
+bool sched_any_queued(struct pool *pool)
+{
+    uint32_t lanes = atomic_load_explicit(&pool->lanes_used, memory_order_acquire);
+    for (uint32_t i = 0; i < lanes; i++)
+        if (!deque_seems_empty(&pool->lane[i].deque))
+            return true;
+    return false;
+}
+
+bool sched_run_one(const struct seat *seat, bool steal)
+{
+    struct record *record;
+    uint32_t index;
+    struct lane *lane = seat->lane;
+    if (pool_state(seat->pool) > POOL_CLOSED)
+        return false;
+    int32_t depth = atomic_load_explicit(&lane->depth, memory_order_relaxed);
+    if (!find_own(seat, &record, &index) && !(steal && depth < STEAL_DEPTH_MAX && find_other(seat, &record, &index)))
+        return false;
+    if (MUSTER__UNLIKELY(!worker_ready(seat))) {
+        sched_finish(seat->pool, record, index, RECORD_CANCELED, lane);
+        return true;
+    }
+    atomic_store_explicit(&lane->depth, depth + 1, memory_order_relaxed);
+    if (record->kind == RECORD_TASK)
+        run_task(seat, record, index);
+    else
+        map_run_piece(seat, record, index);
+    atomic_store_explicit(&lane->depth, depth, memory_order_relaxed);
+    return true;
+}
+
+/* Whoever canceled it while it ran was told that it will not end: the worker sees to that itself, should the killer
+ * have died. */
+static uint64_t finish_state(struct record *record, enum phase phase, bool by_worker)
+{
+    uint64_t state = atomic_load_explicit(&record->state, memory_order_relaxed);
+    do {
+        if (MUSTER__UNLIKELY(by_worker && state & STATE_KILLED))
+            for (;;)
+                kill(getpid(), SIGKILL);
+    } while (!atomic_compare_exchange_weak(&record->state, &state, state_make((uint32_t)(state >> 32), 0, phase)));
+    return state;
+}
+
+void sched_finish(struct pool *pool, struct record *record, uint32_t index, enum phase phase, struct lane *mine)
+{
+    bool by_worker = mine && atomic_load_explicit(&mine->owner, memory_order_relaxed) == muster__self_state.number;
+    uint64_t old = finish_state(record, phase, by_worker && phase != RECORD_CANCELED);
+    if (record->kind == RECORD_TASK) {
+        if (mine)
+            atomic_store_explicit(&mine->finished, atomic_load_explicit(&mine->finished, memory_order_relaxed) + 1,
+                                  memory_order_release);
+        else
+            atomic_fetch_add(&pool->finished_elsewhere, 1);
+    }
+    if (MUSTER__UNLIKELY(old & STATE_DROPPED))
+        record_free(pool, record, index, mine);
+    if (MUSTER__UNLIKELY(old & STATE_WAITED || pool_state(pool) != POOL_OPEN))
+        sched_ring_waiters(pool);
+}
+
+static bool helps(const struct seat *seat)
+{
+    return seat->worker && (!seat->pool->caller_idle || seat->pool->workers == 1 ||
+                            atomic_load_explicit(&seat->lane->depth, memory_order_relaxed) > 0);
+}
+
+/* Bits first, then the last look, then sleep: whoever queues or completes after the look finds the bit. */
+static muster_err park(const struct seat *seat, const struct wait_for *wait, bool help, int64_t until_ns)
+{
+    struct pool *pool = seat->pool;
+    _Atomic uint32_t *bell = &muster__self_state.caller->bell;
+    uint32_t seen = atomic_load(bell), lane = seat->lane->index;
+    muster_err err = MUSTER_OK;
+
+    sched_set_bit(pool->waiters, lane);
+    if (help)
+        sched_set_bit(pool->sleepers, lane);
+    if (wait->announce)
+        wait->announce(wait->arg);
+    if (!wait->over(wait->arg) && !(help && pool_state(pool) <= POOL_CLOSED && sched_any_queued(pool)))
+        err = muster__sleep(bell, seen, until_ns, NULL);
+    sched_clear_bit(pool->waiters, lane);
+    if (help)
+        sched_clear_bit(pool->sleepers, lane);
+    return err;
+}
+
+static bool interrupted(void)
+{
+    return muster__self_state.caller->heeds_signal &&
+           atomic_load_explicit(&muster__segment->signal, memory_order_relaxed);
+}
+
+muster_err sched_wait(const struct seat *seat, const struct wait_for *wait)
+{
+    bool help = helps(seat) && wait->deadline_ns != 0;
+    bool timed = wait->deadline_ns != MUSTER__NEVER || wait->tick_ns;
+    int64_t until = wait->tick_ns && wait->tick_ns < wait->deadline_ns ? wait->tick_ns : wait->deadline_ns;
+    struct muster__spin spin = {0};
+    while (!wait->over(wait->arg)) {
+        if (MUSTER__UNLIKELY(interrupted()))
+            return muster__fail(MUSTER_ERR_INTERRUPTED, "signal %u asked the job to stop",
+                                atomic_load(&muster__segment->signal));
+        if (timed && muster__now_ns() >= until)
+            return until == wait->tick_ns ? MUSTER_OK : MUSTER_ERR_TIMEOUT;
+        if (help && sched_run_one(seat, true)) {
+            spin = (struct muster__spin){0};
+            continue;
+        }
+        if (muster__spin(&spin))
+            continue;
+        muster_err err = park(seat, wait, help, until);
+        if (err == MUSTER_ERR_INTERRUPTED)
+            return err;
+        spin = (struct muster__spin){0};
+    }
+    return MUSTER_OK;
+}

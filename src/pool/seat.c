@@ -1,0 +1,195 @@
+#include "pool/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* what this thread keeps about one pool it has a lane in */
+struct membership {
+    uint32_t slot, generation;
+    struct pool *pool;
+    struct lane *lane;
+    bool worker;
+    uint16_t *victims;
+    uint32_t victims_of; /* lanes_used when victims was made */
+};
+
+static MUSTER__THREAD_LOCAL struct {
+    struct membership *list;
+    int count, room;
+    int last; /* index of the one used last */
+} mine;
+
+struct pool *pool_of(struct muster__object *object)
+{
+    return muster__heap_at(((struct pool_body *)object->body)->block);
+}
+
+static struct membership *find(uint32_t slot, uint32_t generation)
+{
+    if (mine.last < mine.count && mine.list[mine.last].slot == slot && mine.list[mine.last].generation == generation)
+        return &mine.list[mine.last];
+    for (int i = 0; i < mine.count; i++)
+        if (mine.list[i].slot == slot && mine.list[i].generation == generation) {
+            mine.last = i;
+            return &mine.list[i];
+        }
+    return NULL;
+}
+
+static void drop(int i)
+{
+    free(mine.list[i].victims);
+    mine.list[i] = mine.list[--mine.count];
+}
+
+/* Pools end without telling their submitters: their memberships go when the next one comes. */
+static struct membership *add(struct pool *pool, struct lane *lane, bool worker)
+{
+    for (int i = mine.count; i-- > 0;) {
+        struct muster__object *object = muster__object_slot(mine.list[i].slot);
+        if ((uint32_t)(atomic_load(&object->tag) >> 32) != mine.list[i].generation)
+            drop(i);
+    }
+    if (mine.count == mine.room) {
+        int room = mine.room ? 2 * mine.room : 4;
+        struct membership *wider = realloc(mine.list, (size_t)room * sizeof *wider);
+        if (!wider)
+            return NULL;
+        mine.list = wider;
+        mine.room = room;
+    }
+    mine.last = mine.count;
+    mine.list[mine.count] = (struct membership){
+        .slot = pool->slot, .generation = pool->generation, .pool = pool, .lane = lane, .worker = worker};
+    return &mine.list[mine.count++];
+}
+
+static void lane_own(struct pool *pool, struct lane *lane, uint32_t self)
+{
+    atomic_store(&lane->member, muster__member_self());
+    uint32_t used = atomic_load(&pool->lanes_used);
+    while (used <= lane->index && !atomic_compare_exchange_weak(&pool->lanes_used, &used, lane->index + 1))
+        ;
+    atomic_store(&lane->owner, self);
+}
+
+/* A submitter's lane: a free one after the workers'. A lane whose owner has gone may still hold tasks; its successor
+ * goes on with it. */
+static struct lane *lane_claim(struct pool *pool, uint32_t self)
+{
+    struct lane *found = NULL;
+    if (!muster__latch_acquire(&pool->lanes_latch, POOL_GENERATION, self))
+        return NULL;
+    for (int i = pool->workers; i < pool->lanes && !found; i++)
+        if (!atomic_load(&pool->lane[i].owner))
+            found = &pool->lane[i];
+    if (found)
+        lane_own(pool, found, self);
+    muster__latch_release(&pool->lanes_latch, POOL_GENERATION, self);
+    return found;
+}
+
+static muster_err join_in(struct pool *pool, uint32_t self, const char *operation, struct membership **membership)
+{
+    struct lane *lane = lane_claim(pool, self);
+    if (!lane)
+        return muster__fail(MUSTER_ERR_NOMEM, "%s: %d threads besides its workers use this pool already", operation,
+                            pool->lanes - pool->workers);
+    *membership = add(pool, lane, false);
+    if (!*membership) {
+        atomic_store(&lane->owner, 0);
+        return muster__fail(MUSTER_ERR_NOMEM, "%s: out of memory", operation);
+    }
+    return MUSTER_OK;
+}
+
+muster_err seat_enter(muster_handle handle, const char *operation, struct seat *seat)
+{
+    if (MUSTER__UNLIKELY(!muster__handle_fits(handle, MUSTER__POOL)))
+        return muster__object_stale(MUSTER__POOL, operation);
+    struct membership *membership = find(handle.slot, handle.generation);
+    if (MUSTER__LIKELY(membership && membership->worker)) {
+        *seat = (struct seat){membership->pool, membership->lane, muster__self_state.number, UINT32_MAX, true};
+        return MUSTER_OK;
+    }
+    uint32_t self = muster__self_number();
+    uint32_t before = self ? atomic_load_explicit(&muster__self_state.caller->using, memory_order_relaxed) : 0;
+    struct muster__object *object = muster__object_pin(handle, MUSTER__POOL);
+    if (!object)
+        return muster__object_stale(MUSTER__POOL, operation);
+    muster_err err = membership ? MUSTER_OK : join_in(pool_of(object), self, operation, &membership);
+    if (err) {
+        muster__object_unpin();
+        return err;
+    }
+    *seat = (struct seat){membership->pool, membership->lane, self, before, false};
+    return MUSTER_OK;
+}
+
+void seat_leave(const struct seat *seat)
+{
+    if (seat->before != UINT32_MAX)
+        atomic_store_explicit(&muster__self_state.caller->using, seat->before, memory_order_release);
+}
+
+struct seat seat_take_worker(struct pool *pool, int worker)
+{
+    uint32_t self = muster__self_number();
+    struct lane *lane = &pool->lane[worker];
+    if (!find(pool->slot, pool->generation)) {
+        lane_own(pool, lane, self);
+        struct membership *membership = add(pool, lane, true);
+        MUSTER__CHECK_EQ(membership != NULL, true);
+    }
+    return (struct seat){pool, lane, self, UINT32_MAX, true};
+}
+
+void seat_give_up(struct pool *pool)
+{
+    struct membership *membership = find(pool->slot, pool->generation);
+    if (!membership)
+        return;
+    struct lane *lane = membership->lane;
+    drop((int)(membership - mine.list));
+    sched_clear_bit(pool->sleepers, lane->index);
+    atomic_store(&lane->owner, 0); /* last: the pool may go now */
+}
+
+static uint32_t lane_member(struct pool *pool, int lane)
+{
+    return atomic_load_explicit(&pool->lane[lane].member, memory_order_relaxed);
+}
+
+/* Nearest first; among equals the lanes after one's own first, so that thieves spread. Insertion sort: few, and once.
+ */
+static void sort_victims(const struct seat *seat, uint16_t *victims, int lanes)
+{
+    uint32_t me = atomic_load(&seat->lane->member);
+    int count = 0;
+    for (int step = 1; step < lanes; step++) {
+        int lane = (int)((seat->lane->index + (uint32_t)step) % (uint32_t)lanes);
+        int far = muster__member_distance(me, lane_member(seat->pool, lane)), at = count++;
+        for (; at > 0 && muster__member_distance(me, lane_member(seat->pool, victims[at - 1])) > far; at--)
+            victims[at] = victims[at - 1];
+        victims[at] = (uint16_t)lane;
+    }
+}
+
+const uint16_t *seat_victims(const struct seat *seat, int *count)
+{
+    struct membership *membership = find(seat->pool->slot, seat->pool->generation);
+    *count = 0;
+    if (!membership) /* a sweeper in a dead one's place: it rings everybody in the end */
+        return NULL;
+    uint32_t lanes = atomic_load_explicit(&seat->pool->lanes_used, memory_order_acquire);
+    if (MUSTER__UNLIKELY(membership->victims_of != lanes)) {
+        uint16_t *victims = realloc(membership->victims, lanes * sizeof *victims);
+        if (!victims)
+            return NULL;
+        sort_victims(seat, victims, (int)lanes);
+        membership->victims = victims;
+        membership->victims_of = lanes;
+    }
+    *count = (int)lanes - 1;
+    return membership->victims;
+}

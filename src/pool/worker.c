@@ -1,0 +1,303 @@
+#include "pool/internal.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* How long workers that were asked to leave may take before they are killed. */
+#define LEAVE_NS INT64_C(1000000000)
+
+/* ---- initializer and finalizer ---- */
+
+void worker_break(struct pool *pool, const char *format, ...)
+{
+    uint32_t seen = atomic_load(&pool->state);
+    if (seen > POOL_CLOSED)
+        return;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(pool->broken_why, sizeof pool->broken_why, format, args);
+    va_end(args);
+    while (seen <= POOL_CLOSED && !atomic_compare_exchange_weak(&pool->state, &seen, POOL_BROKEN))
+        ;
+    char name[64];
+    muster__object_describe(muster__object_slot(pool->slot), name, sizeof name);
+    muster__log(MUSTER__ERROR, "%s: broken: %s", name, pool->broken_why);
+    sched_ring_all(pool);
+}
+
+static int call_hook(const struct seat *seat, muster__function function, const char *what)
+{
+    void *pointer;
+    if (muster__function_find(function, &pointer))
+        return -1;
+    struct pool *pool = seat->pool;
+    return run_call(seat, (muster_task_fn)pointer, function, what, 0,
+                    pool->init_arg ? muster__heap_at(pool->init_arg) : NULL, NULL,
+                    pool->user ? muster__heap_at(pool->user) : NULL);
+}
+
+bool worker_ready(const struct seat *seat)
+{
+    struct worker_slot *worker = pool_worker(seat->pool, (int)seat->lane->index);
+    if (MUSTER__LIKELY(atomic_load_explicit(&worker->ready, memory_order_relaxed)))
+        return true;
+    int code = seat->pool->initializer ? call_hook(seat, seat->pool->initializer, "initializer") : 0;
+    if (code) {
+        worker_break(seat->pool, "the initializer returned %d on worker %u, rank %d, host %s", code, seat->lane->index,
+                     muster__member_rank(muster__member_self()), muster__host_name());
+        return false;
+    }
+    worker->quick_deaths = 0;
+    atomic_store(&worker->ready, 1);
+    return true;
+}
+
+void worker_leave(const struct seat *seat)
+{
+    struct worker_slot *worker = pool_worker(seat->pool, (int)seat->lane->index);
+    if (seat->pool->finalizer && atomic_load(&worker->ready))
+        call_hook(seat, seat->pool->finalizer, "finalizer");
+    _Atomic uint32_t *owner = &seat->lane->owner;
+    seat_give_up(seat->pool);
+    muster__futex_wake(owner, -1); /* by address alone: the pool may be gone */
+}
+
+/* ---- idling, the same for ranks and children ---- */
+
+static bool idle_announce(const struct seat *seat)
+{
+    sched_set_bit(seat->pool->sleepers, seat->lane->index);
+    return pool_state(seat->pool) == POOL_STOPPING ||
+           (pool_state(seat->pool) <= POOL_CLOSED && sched_any_queued(seat->pool));
+}
+
+static void idle_end(const struct seat *seat)
+{
+    sched_clear_bit(seat->pool->sleepers, seat->lane->index);
+}
+
+static bool run_all(const struct seat *seat)
+{
+    bool any = false;
+    while (sched_run_one(seat, true))
+        any = true;
+    return any;
+}
+
+/* ---- isolated workers ---- */
+
+struct worker_arg {
+    muster_handle pool;
+    int worker;
+};
+
+static void child_idle(const struct seat *seat)
+{
+    _Atomic uint32_t *bell = &muster__self_state.caller->bell;
+    struct muster__spin spin = {0};
+    while (muster__spin(&spin))
+        if (run_all(seat))
+            return;
+    uint32_t seen = atomic_load(bell);
+    if (!idle_announce(seat))
+        muster__sleep(bell, seen, MUSTER__NEVER, NULL);
+    idle_end(seat);
+}
+
+static int child_main(const void *bytes, size_t size)
+{
+    (void)size;
+    const struct worker_arg *arg = bytes;
+    struct muster__object *object = muster__object_pin(arg->pool, MUSTER__POOL);
+    if (!object)
+        return 0; /* the pool ended meanwhile */
+    struct pool *pool = pool_of(object);
+    struct seat seat = seat_take_worker(pool, arg->worker);
+    muster__object_unpin();
+    worker_ready(&seat);
+    while (pool_state(pool) != POOL_STOPPING) {
+        if (!run_all(&seat))
+            child_idle(&seat);
+    }
+    worker_leave(&seat);
+    return 0;
+}
+
+muster_err worker_start(struct pool *pool, int i)
+{
+    char name[32];
+    snprintf(name, sizeof name, "pool-%u-worker-%d", pool->slot, i);
+    struct worker_arg arg = {pool_handle(pool), i};
+    struct muster__child child = {.main = child_main,
+                                  .arg = &arg,
+                                  .size_bytes = sizeof arg,
+                                  .name = name,
+                                  .rank_local = i % muster__host_ranks()};
+    uint32_t member;
+    muster_err err = muster__child_claim(&child, &member);
+    if (err)
+        return err;
+    atomic_store(&pool_worker(pool, i)->member, member);
+    err = muster__child_start(member);
+    if (err) {
+        atomic_store(&pool_worker(pool, i)->member, MUSTER__MEMBERS_MAX);
+        muster__child_release(member);
+    }
+    return err;
+}
+
+/* ---- in-rank workers: a service of ranks that serve ---- */
+
+static struct {
+    struct seat *list;
+    int count, room;
+    uint32_t epoch; /* of pools, when list was made */
+} serving;
+
+static bool serves(const struct pool *pool)
+{
+    for (int i = 0; i < serving.count; i++)
+        if (serving.list[i].pool == pool && serving.list[i].pool->generation == pool->generation)
+            return true;
+    return false;
+}
+
+static void serve_pool(struct muster__object *object)
+{
+    struct pool *pool = pool_of(object);
+    uint32_t me = muster__member_self();
+    if (!pool || pool->isolated || me >= (uint32_t)pool->workers || serves(pool) || pool_state(pool) >= POOL_STOPPING)
+        return;
+    if (serving.count == serving.room) {
+        int room = serving.room ? 2 * serving.room : 4;
+        struct seat *wider = realloc(serving.list, (size_t)room * sizeof *wider);
+        if (!wider)
+            return;
+        serving.list = wider;
+        serving.room = room;
+    }
+    serving.list[serving.count++] = seat_take_worker(pool, (int)me);
+}
+
+static void look_for_pools(void)
+{
+    uint32_t epoch = atomic_load(muster__kind_epoch(MUSTER__POOL));
+    if (MUSTER__LIKELY(epoch == serving.epoch))
+        return;
+    serving.epoch = epoch;
+    uint32_t high = atomic_load(&muster__segment->objects_high);
+    for (uint32_t slot = 0; slot < high; slot++) {
+        muster_handle handle = {.kind_home = (uint32_t)MUSTER__POOL << 24 | muster__segment->host,
+                                .slot = slot,
+                                .generation = (uint32_t)(atomic_load(&muster__object_slot(slot)->tag) >> 32),
+                                .job = muster__segment->job};
+        struct muster__object *object = muster__object_pin(handle, MUSTER__POOL);
+        if (!object)
+            continue;
+        serve_pool(object);
+        muster__object_unpin();
+    }
+}
+
+static bool service_work_once(void)
+{
+    bool any = false;
+    look_for_pools();
+    for (int i = serving.count; i-- > 0;) {
+        struct seat seat = serving.list[i];
+        if (run_all(&seat))
+            any = true;
+        if (pool_state(seat.pool) != POOL_STOPPING)
+            continue;
+        worker_leave(&seat);
+        serving.list[i] = serving.list[--serving.count];
+    }
+    return any;
+}
+
+static bool service_work(void)
+{
+    if (service_work_once())
+        return true;
+    struct muster__spin spin = {0};
+    while (serving.count && muster__spin(&spin))
+        if (service_work_once())
+            return true;
+    return false;
+}
+
+static bool service_park(void)
+{
+    bool turned_up = false;
+    for (int i = 0; i < serving.count; i++)
+        turned_up |= idle_announce(&serving.list[i]);
+    return !turned_up && serving.epoch == atomic_load(muster__kind_epoch(MUSTER__POOL));
+}
+
+static void service_unpark(void)
+{
+    for (int i = 0; i < serving.count; i++)
+        idle_end(&serving.list[i]);
+}
+
+void worker_register(void)
+{
+    static const struct muster__service service = {service_work, service_park, service_unpark};
+    muster__service_register(&service);
+}
+
+void worker_ring_ranks(struct pool *pool)
+{
+    for (int i = 0; !pool->isolated && i < pool->workers; i++)
+        muster__ring(muster__rank_caller(i));
+}
+
+/* ---- the end ---- */
+
+static void wait_child(struct pool *pool, int i, int64_t deadline)
+{
+    uint32_t member = atomic_load(&pool_worker(pool, i)->member);
+    if (member == MUSTER__MEMBERS_MAX)
+        return;
+    struct muster__event *event = muster__child_event(member);
+    struct muster__member_info info;
+    for (;;) {
+        uint32_t seen = muster__event_prepare(event);
+        muster__child_info(member, &info);
+        if (info.state == MUSTER__MEMBER_ENDED || info.state == MUSTER__MEMBER_FREE)
+            break;
+        if (muster__sleep(&event->word, seen, deadline, NULL) == MUSTER_ERR_TIMEOUT) {
+            muster__child_signal(member, SIGKILL);
+            deadline = MUSTER__NEVER;
+        }
+    }
+    muster__child_release(member);
+}
+
+static void wait_lane(struct pool *pool, int i)
+{
+    _Atomic uint32_t *owner = &pool->lane[i].owner;
+    uint32_t seen;
+    while ((seen = atomic_load(owner)) != 0)
+        muster__sleep(owner, seen, MUSTER__NEVER, NULL);
+}
+
+void worker_wait_left(struct pool *pool, bool kill)
+{
+    int64_t deadline = kill ? 0 : muster__now_ns() + LEAVE_NS;
+    bool heeds = muster__self_state.caller->heeds_signal;
+    muster__self_state.caller->heeds_signal = false; /* ending goes on after a signal */
+    for (int i = 0; i < pool->workers; i++) {
+        if (atomic_load(&pool->lane[i].owner) == muster__self_state.number) {
+            struct seat own = {pool, &pool->lane[i], muster__self_state.number, UINT32_MAX, true};
+            worker_leave(&own);
+        } else if (pool->isolated) {
+            wait_child(pool, i, deadline);
+        } else {
+            wait_lane(pool, i);
+        }
+    }
+    muster__self_state.caller->heeds_signal = heeds;
+}
