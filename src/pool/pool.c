@@ -1,4 +1,3 @@
-#include "pool/pool.h"
 #include "pool/internal.h"
 
 #include <stdio.h>
@@ -281,7 +280,7 @@ muster_err muster_pool_workers(muster_pool handle, int *workers)
     return MUSTER_OK;
 }
 
-void muster__pool_setup(void)
+__attribute__((constructor)) static void register_class(void)
 {
     static const struct muster__class class = {.name = "pool", .sweep = recover_sweep, .end = end};
     muster__class_register(MUSTER__POOL, &class);

@@ -96,6 +96,8 @@ struct muster__member_info {
 void muster__child_info(uint32_t member, struct muster__member_info *info);
 /** The event signalled at each change of its state. */
 struct muster__event *muster__child_event(uint32_t member);
+/** The event signalled whenever any child of this host ends. */
+struct muster__event *muster__children_event(void);
 /** Sends a signal if it is alive or asked for. */
 void muster__child_signal(uint32_t member, int signal);
 /** Lets its nursery kill it at this time (MUSTER__NEVER: no limit): for time limits. From the child itself or anybody.

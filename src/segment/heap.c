@@ -307,8 +307,8 @@ uint64_t muster__heap_used(void)
 /* ---- after a death ---- */
 
 /*
- * Everything but the USED words may be half-written: forget it and start from them. FREE marks left inside of larger free
- * blocks do no harm: splitting a block marks both halves anew before anybody asks about a buddy there.
+ * Everything but the USED words may be half-written: forget it and start from them. FREE marks left inside of larger
+ * free blocks do no harm: splitting a block marks both halves anew before anybody asks about a buddy there.
  */
 static void rebuild(struct muster__arena *arena)
 {

@@ -2,7 +2,7 @@
 
 #define SLEEPERS UINT32_C(0x80000000)
 /* Critical sections take some 20 ns: so many looks are cheaper than going to sleep, even where nothing may spin. */
-#define LOOKS 12
+#define LOOKS            12
 #define SLICE_NS         INT64_C(500000000)
 #define SWEEPER_SLICE_NS INT64_C(2000000)
 

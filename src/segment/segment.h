@@ -53,7 +53,7 @@ struct muster__segment {
     _Alignas(MUSTER__LINE) _Atomic uint32_t caller_hint;
     _Atomic uint32_t object_hint;
     _Atomic uint32_t kind_epoch[8]; /* raised whenever an object of the kind is published or about to go */
-    _Atomic uint32_t callers_high; /* no caller at or above this was ever used */
+    _Atomic uint32_t callers_high;  /* no caller at or above this was ever used */
     _Atomic uint32_t objects_high;
 };
 
@@ -207,7 +207,8 @@ bool muster__heap_hand_over(muster__ref ref, uint32_t from, uint32_t to);
 void *muster__heap_at(muster__ref ref);
 /** Bytes the block has room for (at least what was asked). */
 size_t muster__heap_size(muster__ref ref);
-/** Frees all blocks of an owner. Owners need not be callers: numbers from 2^19 to 2^20 - 1 are free for the layers above. */
+/** Frees all blocks of an owner. Owners need not be callers: numbers from 2^19 to 2^20 - 1 are free for the layers
+ * above. */
 void muster__heap_sweep(uint32_t owner, uint32_t self);
 /** Bytes in blocks now; for tests and reports. */
 uint64_t muster__heap_used(void);

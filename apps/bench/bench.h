@@ -1,0 +1,49 @@
+/*
+ * bench: ours beside a yardstick measured in the same run, and the ratio.
+ *
+ * The program has three faces. Run plainly it measures the machine (yardstick.c), starts itself under mpirun as
+ * `--inner` with 2 and with 16 ranks and as `--empty-mpi` and `--empty-muster` for start-up and memory, and prints the
+ * table. An inner run prints one line per figure: name, ours, yardstick (0: measured elsewhere).
+ */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+double bench_now_s(void);
+/** Median of n values, which are sorted in place. */
+double bench_median(double *values, int n);
+
+/* ---- yardsticks outside of MPI; all in microseconds ---- */
+
+struct yardsticks {
+    double cache_line;      /* there and back */
+    double futex;           /* there and back */
+    double fork_reap;       /* fork, _exit, waitpid of a small process */
+    double mutex;           /* process-shared pthread mutex, lock and unlock, free */
+    double mutex_contended; /* the same, two processes at once, per operation and process */
+    double python_process;  /* multiprocessing.Process start and join; 0: no python3 */
+};
+struct yardsticks yardsticks_measure(void);
+
+/* ---- inner runs ---- */
+
+/** Prints the line that the outer run reads. */
+void inner_figure(const char *name, double ours, double yardstick);
+int inner_main(int argc, char **argv);
+void inner_process(void);
+void inner_pool(void);
+void inner_queue(void);
+void inner_lock(void);
+void inner_idle(void);
+
+/* ---- start-up and memory ---- */
+
+int empty_mpi_main(int argc, char **argv);
+int empty_muster_main(int argc, char **argv);
+/** Proportional set size of a process in KiB; 0 when it cannot be read. */
+long bench_pss_kib(long pid);
+
+#endif

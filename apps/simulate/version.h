@@ -1,0 +1,6 @@
+#ifndef SIMULATE_VERSION_H
+#define SIMULATE_VERSION_H
+
+#define SIMULATE_VERSION "0.1.0"
+
+#endif

@@ -1,0 +1,42 @@
+# The shared and the static library from the layers' objects, and what is installed with them.
+add_library(muster_shared SHARED ${objects})
+add_library(muster_static STATIC ${objects})
+add_library(muster::muster ALIAS muster_shared)
+add_library(muster::static ALIAS muster_static)
+set_target_properties(muster_shared PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0 EXPORT_NAME muster)
+set_target_properties(muster_static PROPERTIES EXPORT_NAME static)
+foreach(library IN ITEMS muster_shared muster_static)
+  set_target_properties(${library} PROPERTIES OUTPUT_NAME muster LINKER_LANGUAGE C)
+  target_include_directories(${library} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
+                                               $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  target_link_libraries(${library} PRIVATE MPI::MPI_C PkgConfig::HWLOC Threads::Threads)
+  # user programs need a build id as well
+  target_link_options(${library} INTERFACE LINKER:--build-id)
+endforeach()
+if(NOT sanitizers)
+  target_link_options(muster_shared PRIVATE LINKER:--no-undefined)
+endif()
+
+# installed programs find the library beside them
+set(CMAKE_INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
+
+include(CMakePackageConfigHelpers)
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/muster)
+configure_package_config_file(scripts/cmake/musterConfig.cmake.in ${PROJECT_BINARY_DIR}/musterConfig.cmake
+                              INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/musterConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+
+# relative to the .pc file, so that `cmake --install --prefix` and a moved tree are right
+file(RELATIVE_PATH pc_prefix /p/${CMAKE_INSTALL_LIBDIR}/pkgconfig /p)
+list(JOIN MPI_C_LIBRARIES " " pc_mpi)
+list(JOIN HWLOC_LDFLAGS " " pc_hwloc)
+configure_file(scripts/cmake/muster.pc.in ${PROJECT_BINARY_DIR}/muster.pc @ONLY)
+
+install(DIRECTORY include/muster DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+install(TARGETS muster_shared EXPORT musterTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS muster_static EXPORT musterStaticTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(EXPORT musterTargets NAMESPACE muster:: DESTINATION ${package_dir})
+install(EXPORT musterStaticTargets NAMESPACE muster:: DESTINATION ${package_dir})
+install(FILES ${PROJECT_BINARY_DIR}/musterConfig.cmake ${PROJECT_BINARY_DIR}/musterConfigVersion.cmake
+        DESTINATION ${package_dir})
+install(FILES ${PROJECT_BINARY_DIR}/muster.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -1,0 +1,21 @@
+#include <stdlib.h>
+
+#include "runtime/runtime.h"
+
+#include <muster/muster.h>
+
+muster_err muster_init(int *argc, char ***argv, const muster_options *options)
+{
+    static const muster_options defaults;
+    options = options ? options : &defaults;
+    muster_err err = muster__runtime_start(argc, argv, options);
+    if (err || options->spmd || muster_rank() == 0)
+        return err;
+    muster__runtime_serve();
+    exit(muster__runtime_stop());
+}
+
+int muster_finalize(void)
+{
+    return muster__runtime_stop();
+}

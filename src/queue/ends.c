@@ -1,0 +1,284 @@
+/*
+ * The two ends of a queue.
+ *
+ * Items lie in a list of chunks (heap blocks). A record is a header word, zero until the record is there, and the
+ * payload: the bytes themselves, or the ref of a heap block. A LINK record ends a chunk and names the next.
+ *
+ * What commits
+ *   append  the header's store. Before it the payload is written and the next header zeroed; after it put_at moves
+ *   take    the store of got_at
+ *   link    the LINK header's store; tail_next names the new chunk from before it belongs to the queue until the tail
+ *           has moved there
+ *   cross   the store of head; retired names the chunk that is left from before the move until it is freed
+ * Blocks: an appended block passes from its putter to the queue (owner 0) just before the commit, while `pending` names
+ * it; a taken one passes to its getter just before the commit. A repair gives it back if the commit did not come;
+ * if it did, the getter's death frees the block, and this item is lost: it was in the dead one's hand.
+ *
+ * Every field that a repair reads is stored with release order, so that the stores come in the order of the program.
+ */
+#include "queue/queue.h"
+
+#include <string.h>
+
+enum record { INLINE = 1, BLOCK, LINK };
+
+enum {
+    HEADER = 8,
+    REFERRING = 16, /* bytes of a BLOCK or LINK record */
+    CHUNK_FIRST_BYTES = 4096,
+    CHUNK_BYTES = 64 << 10,
+};
+_Static_assert(HEADER + MUSTER__QUEUE_INLINE_MAX + REFERRING <= CHUNK_FIRST_BYTES, "any record fits any chunk");
+_Static_assert(CHUNK_BYTES >> 3 < 1 << MUSTER__QUEUE_AT_BITS, "any place in a chunk can be named");
+
+#define set(field, value) atomic_store_explicit((field), (value), memory_order_release)
+#define get(field)        atomic_load_explicit((field), memory_order_relaxed)
+
+static _Atomic uint64_t *word(uint64_t base, uint64_t at)
+{
+    uint64_t place = at & ((1 << MUSTER__QUEUE_AT_BITS) - 1);
+    return (_Atomic uint64_t *)muster__at(base) + place;
+}
+
+static uint64_t header_of(enum record record, size_t size)
+{
+    return (uint64_t)size << 8 | (uint64_t)record;
+}
+
+static enum record record_of(uint64_t header)
+{
+    return (enum record)(header & 0xff);
+}
+
+static size_t size_of(uint64_t header)
+{
+    return header >> 8;
+}
+
+static size_t record_bytes(uint64_t header)
+{
+    return record_of(header) == INLINE ? HEADER + ((size_of(header) + 7) & ~(size_t)7) : REFERRING;
+}
+
+/* Position behind one more item. */
+static uint64_t behind(uint64_t at, size_t bytes)
+{
+    return at + (UINT64_C(1) << MUSTER__QUEUE_AT_BITS) + (bytes >> 3);
+}
+
+static uint64_t at_start(uint64_t at)
+{
+    return at >> MUSTER__QUEUE_AT_BITS << MUSTER__QUEUE_AT_BITS;
+}
+
+/* Queues of 8-byte items are common, and a call of memcpy costs as much as the rest of the step. */
+static inline void copy(void *to, const void *from, size_t size)
+{
+    if (size == 8)
+        memcpy(to, from, 8);
+    else if (size)
+        memcpy(to, from, size);
+}
+
+/* ---- put side ---- */
+
+static void tail_set(struct muster__queue *queue, muster__ref chunk)
+{
+    set(&queue->tail, chunk);
+    set(&queue->tail_base, muster__offset(muster__heap_at(chunk)));
+    set(&queue->tail_bytes, muster__heap_size(chunk));
+}
+
+static muster__ref chunk_make(size_t bytes, uint32_t self)
+{
+    muster__ref chunk = muster__heap_alloc(bytes, self);
+    if (chunk)
+        set(word(muster__offset(muster__heap_at(chunk)), 0), 0);
+    return chunk;
+}
+
+bool muster__queue_prepare(struct muster__queue *queue, uint32_t self)
+{
+    muster__ref chunk = chunk_make(CHUNK_FIRST_BYTES, self);
+    if (!chunk)
+        return false;
+    tail_set(queue, chunk);
+    set(&queue->head, chunk);
+    set(&queue->head_base, get(&queue->tail_base));
+    return true;
+}
+
+/* The tail has been linked to tail_next, or never had another way to go: moves there. */
+static void tail_move(struct muster__queue *queue)
+{
+    tail_set(queue, get(&queue->tail_next));
+    set(&queue->put_at, at_start(get(&queue->put_at)));
+    set(&queue->tail_next, 0);
+}
+
+static bool __attribute__((noinline)) link_chunk(struct muster__queue *queue, uint32_t self)
+{
+    muster__ref chunk = chunk_make(CHUNK_BYTES, self);
+    if (!chunk)
+        return false;
+    _Atomic uint64_t *header = word(get(&queue->tail_base), get(&queue->put_at));
+    set(&queue->tail_next, chunk);
+    muster__heap_hand_over(chunk, self, 0);
+    set(header + 1, chunk);
+    set(header, header_of(LINK, 0));
+    tail_move(queue);
+    return true;
+}
+
+bool muster__queue_append(struct muster__queue *queue, const struct muster__queue_item *item, uint32_t self)
+{
+    uint64_t header = header_of(item->block ? BLOCK : INLINE, item->size);
+    size_t bytes = record_bytes(header);
+    uint64_t at = get(&queue->put_at);
+    uint64_t place = (at - at_start(at)) << 3;
+    if (MUSTER__UNLIKELY(place + bytes + REFERRING > get(&queue->tail_bytes))) {
+        if (!link_chunk(queue, self))
+            return false;
+        at = get(&queue->put_at);
+    }
+    _Atomic uint64_t *here = word(get(&queue->tail_base), at);
+    atomic_store_explicit(here + (bytes >> 3), 0, memory_order_relaxed);
+    if (item->block) {
+        set(&queue->pending, item->block);
+        muster__heap_hand_over(item->block, self, 0);
+        set(here + 1, item->block);
+        set(here, header);
+        set(&queue->pending, 0);
+    } else {
+        copy((void *)(here + 1), item->bytes, item->size);
+        set(here, header);
+    }
+    set(&queue->put_at, behind(at, bytes));
+    return true;
+}
+
+/* A tail that was freed had been linked: getters leave a chunk by its LINK only. */
+static bool linked(struct muster__queue *queue)
+{
+    muster__ref tail = get(&queue->tail);
+    if (tail == get(&queue->tail_next))
+        return true;
+    const char *memory = muster__heap_at(tail);
+    if (!memory)
+        return true;
+    uint64_t header = atomic_load(word(muster__offset(memory), get(&queue->put_at)));
+    return record_of(header) == LINK || !muster__heap_at(tail);
+}
+
+void muster__queue_repair_put(struct muster__queue *queue, uint32_t self)
+{
+    muster__ref next = get(&queue->tail_next);
+    if (next && linked(queue)) {
+        tail_move(queue);
+    } else if (next) {
+        muster__heap_free(next, self);
+        set(&queue->tail_next, 0);
+    }
+    /* From here on the tail is the last chunk, which nobody frees. */
+    tail_set(queue, get(&queue->tail));
+    uint64_t at = get(&queue->put_at);
+    uint64_t header = atomic_load(word(get(&queue->tail_base), at));
+    muster__ref pending = get(&queue->pending);
+    if (!header)
+        muster__heap_free(pending, self);
+    set(&queue->pending, 0);
+    if (header)
+        set(&queue->put_at, behind(at, record_bytes(header)));
+}
+
+/* ---- get side ---- */
+
+static void head_set(struct muster__queue *queue, muster__ref chunk)
+{
+    set(&queue->head, chunk);
+    set(&queue->head_base, muster__offset(muster__heap_at(chunk)));
+    set(&queue->got_at, at_start(get(&queue->got_at)));
+}
+
+static void __attribute__((noinline)) cross(struct muster__queue *queue, muster__ref next, uint32_t self)
+{
+    muster__ref left = get(&queue->head);
+    set(&queue->retired, left);
+    head_set(queue, next);
+    muster__heap_free(left, self);
+    set(&queue->retired, 0);
+}
+
+/* The first item's header and place, behind any LINK; 0: there is none. */
+static uint64_t first(struct muster__queue *queue, _Atomic uint64_t **here, uint32_t self)
+{
+    for (;;) {
+        *here = word(get(&queue->head_base), get(&queue->got_at));
+        uint64_t header = atomic_load_explicit(*here, memory_order_acquire);
+        if (record_of(header) != LINK)
+            return header;
+        cross(queue, get(*here + 1), self);
+    }
+}
+
+muster_err muster__queue_take(struct muster__queue *queue, void *bytes, size_t capacity, size_t *size,
+                              muster__ref *block, uint32_t self)
+{
+    _Atomic uint64_t *here;
+    uint64_t header = first(queue, &here, self);
+    if (!header) {
+        if (!atomic_load(&queue->closed))
+            return MUSTER_ERR_EMPTY;
+        header = first(queue, &here, self); /* nothing comes after closed was seen */
+        if (!header)
+            return MUSTER_ERR_CLOSED;
+    }
+    *size = size_of(header);
+    if (*size > capacity)
+        return MUSTER_ERR_TOOBIG;
+    *block = 0;
+    if (record_of(header) == BLOCK) {
+        *block = get(here + 1);
+        muster__heap_hand_over(*block, 0, self);
+    } else {
+        copy(bytes, (const void *)(here + 1), *size);
+    }
+    set(&queue->got_at, behind(get(&queue->got_at), record_bytes(header)));
+    return MUSTER_OK;
+}
+
+void muster__queue_repair_get(struct muster__queue *queue, uint32_t dead, uint32_t self)
+{
+    muster__ref retired = get(&queue->retired);
+    if (retired && retired != get(&queue->head)) {
+        head_set(queue, get(&queue->head));
+        muster__heap_free(retired, self);
+    }
+    set(&queue->retired, 0);
+    _Atomic uint64_t *here = word(get(&queue->head_base), get(&queue->got_at));
+    uint64_t header = atomic_load_explicit(here, memory_order_acquire);
+    if (record_of(header) == BLOCK)
+        muster__heap_hand_over(get(here + 1), dead, 0);
+}
+
+void muster__queue_drop(struct muster__queue *queue, uint32_t self)
+{
+    if (!muster__heap_at(get(&queue->head)))
+        return;
+    muster__queue_repair_get(queue, 0, self);
+    _Atomic uint64_t *here;
+    uint64_t header;
+    while ((header = first(queue, &here, self))) {
+        if (record_of(header) == BLOCK)
+            muster__heap_free(get(here + 1), self);
+        set(&queue->got_at, behind(get(&queue->got_at), record_bytes(header)));
+    }
+    muster__heap_free(get(&queue->head), self);
+}
+
+/* The chunk may be gone by now; its memory is still there to read, and the answer is only a hint. */
+__attribute__((no_sanitize("thread"))) bool muster__queue_glance(const struct muster__queue *queue)
+{
+    const _Atomic uint64_t *here = word(get(&queue->head_base), get(&queue->got_at));
+    return *(const volatile uint64_t *)(const void *)here || get(&queue->closed);
+}

@@ -1,0 +1,61 @@
+#include "runtime/state.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What a child does between fork and _exit. */
+
+static uint32_t own_member;
+
+/*
+ * Runs first of what exit() calls, so nothing that the rank had registered (MPI's, hwloc's) ever runs in a child.
+ * Output is out before the outcome says so: whoever joins sees both.
+ */
+static void leave(int status, void *unused)
+{
+    (void)unused;
+    fflush(NULL);
+    member_set_outcome(own_member, OUTCOME_EXIT | ((uint32_t)status & 0xff));
+    _exit(status & 0xff);
+}
+
+static void become(uint32_t number)
+{
+    struct member *member = member_at(number);
+    own_member = number;
+    muster__me.is_child = true;
+    muster__me.member = number;
+    muster__running = (struct muster__running){0};
+    signals_reset_in_child();
+    int64_t numa = member->seat >= 0 ? seat_at(member->seat)->seat.os_numa : 0;
+    if (muster__caller_enter(number, numa > 0 ? (uint32_t)numa : 0, false) != MUSTER_OK)
+        _exit(1);
+    muster__log_setup(muster__host_name(), muster__member_rank(number), muster__me.tables->ranks, member->name,
+                      muster__me.log_level);
+    place_self(number);
+    signals_install(false);
+    on_exit(leave, NULL);
+}
+
+_Noreturn void child_run(uint32_t number)
+{
+    become(number);
+    struct member *member = member_at(number);
+    void *pointer;
+    if (muster__function_find(member->main, &pointer)) {
+        muster__log(MUSTER__ERROR, "%s", muster_err_detail());
+        exit(127);
+    }
+    /* its own copy: the block may go with a kill of the parent, and what a child writes is its own affair */
+    void *arg = NULL;
+    if (member->arg_bytes) {
+        arg = malloc(member->arg_bytes);
+        if (!arg)
+            exit(127);
+        memcpy(arg, muster__heap_at(member->arg), member->arg_bytes);
+    }
+    exit(((muster__child_main)pointer)(arg, member->arg_bytes));
+}

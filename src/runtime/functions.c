@@ -1,0 +1,248 @@
+#include "runtime/state.h"
+
+#include <dlfcn.h>
+#include <elf.h>
+#include <fcntl.h>
+#include <link.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/*
+ * A function travels as (module, offset). Modules are named by the hash of their build id, in a table that only grows:
+ * entry i of ROOT_MODULES is claimed by one compare-exchange and never changes.
+ */
+enum { MODULES_MAX = 1024, CACHE = 64 };
+
+static _Atomic uint64_t *ids(void)
+{
+    return muster__at(muster__segment->roots[MUSTER__ROOT_MODULES]);
+}
+
+/* ---- modules loaded here ---- */
+
+struct module {
+    uint64_t id; /* 0: no build id */
+    uintptr_t base, begin, end;
+    char name[256];
+};
+
+struct search {
+    uintptr_t address; /* the module around it, or, when 0, that of this id */
+    uint64_t id;
+    struct module found;
+    bool done;
+};
+
+static uint64_t build_id(const struct dl_phdr_info *info)
+{
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        if (info->dlpi_phdr[i].p_type != PT_NOTE)
+            continue;
+        const char *at = (const char *)info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+        const char *end = at + info->dlpi_phdr[i].p_memsz;
+        while (at + sizeof(ElfW(Nhdr)) <= end) {
+            const ElfW(Nhdr) *note = (const void *)at;
+            const char *name = at + sizeof *note, *bytes = name + ((note->n_namesz + 3) & ~3u);
+            if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 && memcmp(name, "GNU", 4) == 0)
+                return muster__hash(bytes, note->n_descsz) | 1;
+            at = bytes + ((note->n_descsz + 3) & ~3u);
+        }
+    }
+    return 0;
+}
+
+static void extent(const struct dl_phdr_info *info, struct module *module)
+{
+    module->begin = UINTPTR_MAX;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        if (info->dlpi_phdr[i].p_type != PT_LOAD)
+            continue;
+        uintptr_t begin = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr, end = begin + info->dlpi_phdr[i].p_memsz;
+        module->begin = begin < module->begin ? begin : module->begin;
+        module->end = end > module->end ? end : module->end;
+    }
+}
+
+static int visit(struct dl_phdr_info *info, size_t size, void *arg)
+{
+    (void)size;
+    struct search *search = arg;
+    struct module module = {.base = info->dlpi_addr};
+    extent(info, &module);
+    bool around = search->address >= module.begin && search->address < module.end;
+    if (search->address && !around)
+        return 0;
+    module.id = build_id(info);
+    if (!search->address && module.id != search->id)
+        return 0;
+    snprintf(module.name, sizeof module.name, "%s", info->dlpi_name[0] ? info->dlpi_name : "/proc/self/exe");
+    search->found = module;
+    search->done = true;
+    return 1;
+}
+
+static bool find_module(struct search *search)
+{
+    dl_iterate_phdr(visit, search);
+    return search->done;
+}
+
+/* ---- naming ---- */
+
+static int register_module(uint64_t id)
+{
+    for (int i = 0; i < MODULES_MAX; i++) {
+        uint64_t there = atomic_load(&ids()[i]);
+        if (!there && atomic_compare_exchange_strong(&ids()[i], &there, id))
+            return i;
+        if (there == id)
+            return i;
+    }
+    return -1;
+}
+
+static muster_err name_slowly(const void *pointer, muster__function *function)
+{
+    struct search search = {.address = (uintptr_t)pointer};
+    if (!pointer || !find_module(&search))
+        return muster__fail(MUSTER_ERR_NOFUNC, "%p is not the address of a function of a loaded module", pointer);
+    if (!search.found.id)
+        return muster__fail(MUSTER_ERR_NOFUNC, "%s has no build id; link it with -Wl,--build-id", search.found.name);
+    int index = register_module(search.found.id);
+    if (index < 0)
+        return muster__fail(MUSTER_ERR_NOFUNC, "functions of more than %d modules are used", MODULES_MAX);
+    *function = ((uint64_t)index + 1) << 48 | ((uintptr_t)pointer - search.found.base);
+    return MUSTER_OK;
+}
+
+muster_err muster__function_name(const void *pointer, muster__function *function)
+{
+    static MUSTER__THREAD_LOCAL struct {
+        const void *pointer;
+        muster__function function;
+    } cache[CACHE];
+    size_t at = ((uintptr_t)pointer >> 4) % CACHE;
+    if (MUSTER__UNLIKELY(cache[at].pointer != pointer || !pointer)) {
+        muster__function named;
+        muster_err err = name_slowly(pointer, &named);
+        if (err)
+            return err;
+        cache[at].pointer = pointer;
+        cache[at].function = named;
+    }
+    *function = cache[at].function;
+    return MUSTER_OK;
+}
+
+/* ---- finding ---- */
+
+static _Atomic uintptr_t bases[MODULES_MAX]; /* base + 1 of modules found here; 0: not looked for yet */
+
+static muster_err find_base(uint32_t index, uintptr_t *base)
+{
+    struct search search = {.id = index < MODULES_MAX ? atomic_load(&ids()[index]) : 0};
+    if (!search.id || !find_module(&search))
+        return muster__fail(MUSTER_ERR_NOFUNC,
+                            "the module with build id hash %016llx is not loaded in this process (rank %d, host %s)",
+                            (unsigned long long)search.id, muster_rank(), muster__host_name());
+    *base = search.found.base;
+    atomic_store(&bases[index], search.found.base + 1);
+    return MUSTER_OK;
+}
+
+muster_err muster__function_find(muster__function function, void **pointer)
+{
+    uint32_t index = (uint32_t)(function >> 48) - 1;
+    uintptr_t base = index < MODULES_MAX ? atomic_load_explicit(&bases[index], memory_order_relaxed) : 0;
+    if (MUSTER__LIKELY(base)) {
+        base--;
+    } else {
+        muster_err err = find_base(index, &base);
+        if (err)
+            return err;
+    }
+    *pointer = (void *)(base + (function & ((UINT64_C(1) << 48) - 1)));
+    return MUSTER_OK;
+}
+
+/* ---- describing: static functions are only in the file's symbol table ---- */
+
+static bool find_symbol(const char *file, size_t size, uint64_t offset, char *text, size_t text_size)
+{
+    const ElfW(Ehdr) *elf = (const void *)file;
+    if (size < sizeof *elf || memcmp(elf->e_ident, ELFMAG, SELFMAG) != 0 ||
+        elf->e_shoff + (size_t)elf->e_shnum * sizeof(ElfW(Shdr)) > size)
+        return false;
+    const ElfW(Shdr) *sections = (const void *)(file + elf->e_shoff);
+    for (int i = 0; i < elf->e_shnum; i++) {
+        const ElfW(Shdr) *section = &sections[i];
+        if (section->sh_type != SHT_SYMTAB || section->sh_offset + section->sh_size > size ||
+            section->sh_link >= elf->e_shnum)
+            continue;
+        const ElfW(Shdr) *names = &sections[section->sh_link];
+        const ElfW(Sym) *symbols = (const void *)(file + section->sh_offset);
+        for (size_t s = 0; s < section->sh_size / sizeof *symbols; s++) {
+            if (ELF64_ST_TYPE(symbols[s].st_info) != STT_FUNC || symbols[s].st_value != offset ||
+                symbols[s].st_name >= names->sh_size || names->sh_offset + names->sh_size > size)
+                continue;
+            snprintf(text, text_size, "%s", file + names->sh_offset + symbols[s].st_name);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool look_up(const char *path, uint64_t offset, char *text, size_t size)
+{
+    bool found = false;
+    struct stat stat;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    if (fstat(fd, &stat) == 0 && stat.st_size > 0) {
+        char *file = mmap(NULL, (size_t)stat.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (file != MAP_FAILED) {
+            found = find_symbol(file, (size_t)stat.st_size, offset, text, size);
+            munmap(file, (size_t)stat.st_size);
+        }
+    }
+    close(fd);
+    return found;
+}
+
+void muster__function_describe(muster__function function, char *text, size_t size)
+{
+    void *pointer;
+    uint64_t offset = function & ((UINT64_C(1) << 48) - 1);
+    snprintf(text, size, "module %u+0x%llx", (unsigned)(function >> 48), (unsigned long long)offset);
+    if (!function || muster__function_find(function, &pointer))
+        return;
+    struct search search = {.address = (uintptr_t)pointer};
+    if (!find_module(&search) || look_up(search.found.name, offset, text, size))
+        return;
+    Dl_info info;
+    const char *base = strrchr(search.found.name, '/');
+    if (dladdr(pointer, &info) && info.dli_sname && info.dli_saddr == pointer)
+        snprintf(text, size, "%s", info.dli_sname);
+    else
+        snprintf(text, size, "%.40s+0x%llx", base ? base + 1 : search.found.name, (unsigned long long)offset);
+}
+
+/* ---- the program itself ---- */
+
+static int visit_first(struct dl_phdr_info *info, size_t size, void *id)
+{
+    (void)size;
+    *(uint64_t *)id = build_id(info);
+    return 1;
+}
+
+uint64_t functions_build_id(void)
+{
+    uint64_t id = 0;
+    dl_iterate_phdr(visit_first, &id); /* the executable comes first */
+    return id;
+}

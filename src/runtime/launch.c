@@ -1,0 +1,122 @@
+#include "runtime/state.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/*
+ * Start without a launcher: this process runs itself again under mpirun and stays, to forward signals and to end with a
+ * code that says what happened (mpirun itself ends with 1 whenever it was told to stop).
+ */
+
+static struct {
+    volatile sig_atomic_t signal; /* the first stop signal */
+    pid_t mpirun;
+} state;
+
+/* A terminal sends SIGINT to mpirun as well; a second one would make mpirun give up at once. */
+static void forward(int signal, siginfo_t *info, void *context)
+{
+    (void)context;
+    if (!state.signal)
+        state.signal = signal;
+    if (info->si_code != SI_KERNEL && state.mpirun > 0)
+        kill(state.mpirun, signal);
+}
+
+static bool in_path(const char *program)
+{
+    char path[4096];
+    const char *dirs = getenv("PATH");
+    while (dirs && *dirs) {
+        size_t length = strcspn(dirs, ":");
+        snprintf(path, sizeof path, "%.*s/%s", (int)length, dirs, program);
+        if (access(path, X_OK) == 0)
+            return true;
+        dirs += length + (dirs[length] == ':');
+    }
+    return false;
+}
+
+static char **command(int argc, char **argv, char *self)
+{
+    static char *fixed[] = {"mpirun", "--bind-to", "none"};
+    char *ranks = getenv("MUSTER_RANKS");
+    char **line = calloc((size_t)argc + 10, sizeof *line);
+    int n = 0;
+    if (!line)
+        return NULL;
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+        line[n++] = fixed[i];
+    if (ranks) {
+        line[n++] = "--oversubscribe";
+        line[n++] = "-np";
+        line[n++] = ranks;
+    }
+    line[n++] = self;
+    for (int i = 1; i < argc; i++)
+        line[n++] = argv[i];
+    return line;
+}
+
+_Noreturn static void wait_for_mpirun(void)
+{
+    int status;
+    while (waitpid(state.mpirun, &status, 0) < 0)
+        if (errno != EINTR)
+            exit(1);
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    if (code == 1 && (state.signal == SIGINT || state.signal == SIGTERM))
+        code = 128 + state.signal;
+    exit(code);
+}
+
+static muster_err refuse_root(void)
+{
+    if (geteuid() != 0 || (getenv("OMPI_ALLOW_RUN_AS_ROOT") && getenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM")))
+        return MUSTER_OK;
+    return muster__fail_logged(
+        MUSTER_ERR_MPI, "Open MPI does not start ranks as root: run as a user, or set OMPI_ALLOW_RUN_AS_ROOT=1 and "
+                        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1, or MUSTER_LAUNCH=0 to stay on one rank");
+}
+
+muster_err launch_self(int *argc, char ***argv, const muster_options *options)
+{
+    const char *wanted = getenv("MUSTER_LAUNCH");
+    if (muster__transport_launched() || options->no_launch || (wanted && strcmp(wanted, "0") == 0))
+        return MUSTER_OK;
+    if (!in_path("mpirun")) {
+        muster__log(MUSTER__WARN, "mpirun is not in PATH: going on with one rank");
+        return MUSTER_OK;
+    }
+    muster_err err = refuse_root();
+    if (err)
+        return err;
+    char self[4096];
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[length > 0 ? length : 0] = '\0';
+    char **line = length > 0 ? command(argc ? *argc : 0, argv ? *argv : NULL, self) : NULL;
+    if (!line)
+        return muster__fail_logged(MUSTER_ERR_SYSTEM, "this program's own path cannot be read");
+    fflush(NULL);
+    struct sigaction action = {.sa_sigaction = forward, .sa_flags = SA_SIGINFO | SA_RESTART};
+    pid_t parent = getpid();
+    state.mpirun = fork();
+    if (state.mpirun == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        if (getppid() == parent)
+            execvp(line[0], line);
+        _exit(127);
+    }
+    if (state.mpirun < 0)
+        return muster__fail_logged(MUSTER_ERR_SYSTEM, "mpirun cannot be started: %s", strerror(errno));
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGUSR1, &action, NULL);
+    wait_for_mpirun();
+}

@@ -1,0 +1,305 @@
+#include "runtime/state.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+void (*muster__child_died)(uint32_t member, uint32_t self);
+
+/* ---- who is who ---- */
+
+uint32_t muster__member_self(void)
+{
+    return muster__me.member;
+}
+
+const char *muster__host_name(void)
+{
+    return muster__me.tables ? muster__me.tables->host_name : "";
+}
+
+int muster__host_ranks(void)
+{
+    return muster__me.tables ? muster__me.tables->locals : 1;
+}
+
+int muster__rank_of_local(int local)
+{
+    return *rank_at(local);
+}
+
+int muster__member_rank(uint32_t member)
+{
+    if (member >= MUSTER__MEMBERS_MAX)
+        return -1;
+    int local = member < (uint32_t)muster__host_ranks() ? (int)member : member_at(member)->nursery;
+    return local < 0 ? -1 : muster__rank_of_local(local);
+}
+
+uint32_t muster__rank_caller(int local)
+{
+    return nursery_at(local)->rank_caller;
+}
+
+/* ---- seats ---- */
+
+int muster__member_distance(uint32_t a, uint32_t b)
+{
+    if (a >= MUSTER__MEMBERS_MAX || b >= MUSTER__MEMBERS_MAX)
+        return 4;
+    int seat_a = member_at(a)->seat, seat_b = member_at(b)->seat;
+    return seat_a < 0 || seat_b < 0 ? 4 : muster__seat_distance(&seat_at(seat_a)->seat, &seat_at(seat_b)->seat);
+}
+
+int seat_take(uint32_t nearby)
+{
+    int count = muster__me.tables->seat_count;
+    struct muster__seat seats[count];
+    int load[count];
+    for (int i = 0; i < count; i++) {
+        seats[i] = seat_at(i)->seat;
+        load[i] = atomic_load(&seat_at(i)->load);
+    }
+    int chosen = muster__seat_choose(seats, count, load, nearby < MUSTER__MEMBERS_MAX ? member_at(nearby)->seat : -1);
+    if (chosen >= 0)
+        atomic_fetch_add(&seat_at(chosen)->load, 1);
+    return chosen;
+}
+
+void seat_give_back(int seat)
+{
+    if (seat >= 0)
+        atomic_fetch_sub(&seat_at(seat)->load, 1);
+}
+
+void muster__rank_occupies(int local, int change)
+{
+    int seat = member_at((uint32_t)local)->seat;
+    if (seat >= 0)
+        atomic_fetch_add(&seat_at(seat)->load, change);
+}
+
+/* ---- claiming ---- */
+
+static uint32_t claim_slot(uint32_t self)
+{
+    struct tables *tables = muster__me.tables;
+    uint32_t first = (uint32_t)tables->locals, room = MUSTER__MEMBERS_MAX - first;
+    uint32_t start = atomic_load(&tables->member_hint);
+    for (uint32_t i = 0; i < room; i++) {
+        uint32_t number = first + (start + i) % room, expected = MUSTER__MEMBER_FREE;
+        struct member *member = member_at(number);
+        if (atomic_load(&member->state) != MUSTER__MEMBER_FREE ||
+            !atomic_compare_exchange_strong(&member->state, &expected, MUSTER__MEMBER_CLAIMED))
+            continue;
+        atomic_store(&member->claimer, self);
+        atomic_store(&tables->member_hint, number - first + 1);
+        uint32_t high = atomic_load(&tables->members_high);
+        while (high <= number && !atomic_compare_exchange_weak(&tables->members_high, &high, number + 1))
+            ;
+        return number;
+    }
+    return MUSTER__MEMBERS_MAX;
+}
+
+static void clear(struct member *member)
+{
+    member->parent = muster__me.member;
+    member->nursery = member->seat = -1;
+    atomic_store(&member->left, 0);
+    atomic_store(&member->pid, 0);
+    atomic_store(&member->outcome, 0);
+    atomic_store(&member->signals, 0);
+    atomic_store(&member->overran, 0);
+    atomic_store(&member->deadline_ns, MUSTER__NEVER);
+    member->arg = 0;
+    member->arg_bytes = 0;
+}
+
+muster_err muster__child_claim(const struct muster__child *child, uint32_t *number)
+{
+    muster__function main;
+    muster_err err = muster__function_name((const void *)child->main, &main);
+    if (err)
+        return err;
+    uint32_t self = muster__self_number(), claimed = claim_slot(self);
+    if (claimed == MUSTER__MEMBERS_MAX)
+        return muster__fail(MUSTER_ERR_NOMEM, "%d children exist on host %s; join and close some", MUSTER__MEMBERS_MAX,
+                            muster__host_name());
+    struct member *member = member_at(claimed);
+    clear(member);
+    member->main = main;
+    member->nursery = child->rank_local;
+    snprintf(member->name, sizeof member->name, "%s", child->name ? child->name : "");
+    if (child->size_bytes) {
+        muster__ref arg = muster__heap_alloc(child->size_bytes, self);
+        if (!arg) {
+            atomic_store(&member->state, MUSTER__MEMBER_FREE);
+            return muster__fail(MUSTER_ERR_NOMEM, "no %zu bytes left in the host segment for an argument",
+                                child->size_bytes);
+        }
+        memcpy(muster__heap_at(arg), child->arg, child->size_bytes);
+        member->arg = arg;
+        member->arg_bytes = child->size_bytes;
+        muster__heap_hand_over(arg, self, 0);
+    }
+    *number = claimed;
+    return MUSTER_OK;
+}
+
+/* The rank whose seat is nearest to the child's: its nursery forks it. */
+static int nearest_rank(uint32_t number)
+{
+    int best = 0, least = 100;
+    for (int step = 0; step < muster__host_ranks(); step++) {
+        int local = (int)((number + (uint32_t)step) % (uint32_t)muster__host_ranks());
+        int far = muster__member_distance(number, (uint32_t)local);
+        if (far < least) {
+            least = far;
+            best = local;
+        }
+    }
+    return best;
+}
+
+void member_ring_nursery(int local)
+{
+    struct nursery *nursery = nursery_at(local);
+    atomic_fetch_add(&nursery->bell, 1);
+    muster__futex_wake(&nursery->bell, 1);
+}
+
+muster_err muster__child_start(uint32_t number)
+{
+    struct member *member = member_at(number);
+    if (atomic_load(&member->state) != MUSTER__MEMBER_CLAIMED)
+        return muster__fail(MUSTER_ERR_STATE, "'%s' was started before", member->name);
+    int near_rank = member->nursery;
+    member->seat = seat_take(near_rank >= 0 ? (uint32_t)near_rank : muster__me.member);
+    int local = near_rank >= 0 ? near_rank : nearest_rank(number);
+    struct nursery *nursery = nursery_at(local);
+    if (!atomic_load(&nursery->pid)) {
+        seat_give_back(member->seat);
+        return muster__fail_logged(MUSTER_ERR_BROKEN, "'%s' cannot be started: the nursery of rank %d is gone",
+                                   member->name, muster__rank_of_local(local));
+    }
+    member->nursery = local;
+    atomic_store(&member->state, MUSTER__MEMBER_ASKED);
+    uint32_t head = atomic_load(&nursery->intake);
+    do
+        atomic_store(&member->next, head);
+    while (!atomic_compare_exchange_weak(&nursery->intake, &head, number + 1));
+    member_ring_nursery(local);
+    return MUSTER_OK;
+}
+
+/* ---- facts ---- */
+
+void muster__child_info(uint32_t number, struct muster__member_info *info)
+{
+    struct member *member = member_at(number);
+    uint32_t outcome = atomic_load(&member->outcome), kind = outcome & ~(uint32_t)OUTCOME_VALUE;
+    *info = (struct muster__member_info){.state = (enum muster__member_state)atomic_load(&member->state),
+                                         .pid = atomic_load(&member->pid),
+                                         .rank = muster__member_rank(number)};
+    if (outcome)
+        info->state = MUSTER__MEMBER_ENDED;
+    info->exit_code = kind == OUTCOME_EXIT ? (int)(outcome & OUTCOME_VALUE) : 0;
+    info->signal = kind == OUTCOME_SIGNAL ? (int)(outcome & OUTCOME_VALUE) : 0;
+    info->system_errno = kind == OUTCOME_ERRNO ? (int)(outcome & OUTCOME_VALUE) : 0;
+    snprintf(info->name, sizeof info->name, "%s", member->name);
+    if (member->seat >= 0)
+        muster__cpuset_format(&seat_at(member->seat)->seat.cpus, info->cores, sizeof info->cores);
+}
+
+struct muster__event *muster__child_event(uint32_t number)
+{
+    return &member_at(number)->changed;
+}
+
+struct muster__event *muster__children_event(void)
+{
+    return &muster__me.tables->ended;
+}
+
+bool muster__child_overran(uint32_t number)
+{
+    return atomic_load(&member_at(number)->overran);
+}
+
+/* ---- asking its nursery ---- */
+
+void muster__child_signal(uint32_t number, int signal)
+{
+    struct member *member = member_at(number);
+    uint32_t state = atomic_load(&member->state);
+    if ((state != MUSTER__MEMBER_ASKED && state != MUSTER__MEMBER_ALIVE) || signal < 1 || signal > 31)
+        return;
+    atomic_fetch_or(&member->signals, UINT32_C(1) << signal);
+    member_ring_nursery(member->nursery);
+}
+
+void muster__child_limit(uint32_t number, int64_t deadline_ns)
+{
+    if (number >= MUSTER__MEMBERS_MAX)
+        return;
+    struct member *member = member_at(number);
+    int64_t before = atomic_exchange(&member->deadline_ns, deadline_ns);
+    if (deadline_ns < before && member->nursery >= 0)
+        member_ring_nursery(member->nursery);
+}
+
+/* ---- the end of a member ---- */
+
+static void add_left(uint32_t number, uint32_t what)
+{
+    struct member *member = member_at(number);
+    uint32_t before = atomic_fetch_or(&member->left, what);
+    if ((before | what) == (LEFT_REAPED | LEFT_RELEASED) && before != (before | what))
+        atomic_store(&member->state, MUSTER__MEMBER_FREE);
+}
+
+void muster__child_release(uint32_t number)
+{
+    struct member *member = member_at(number);
+    muster__heap_free(member->arg, muster__self_number());
+    member->arg = 0;
+    if (atomic_load(&member->state) == MUSTER__MEMBER_CLAIMED)
+        atomic_store(&member->state, MUSTER__MEMBER_FREE);
+    else
+        add_left(number, LEFT_RELEASED);
+}
+
+/* The first outcome stays: a child that said how it ended is believed, whatever killed it afterwards. */
+void member_set_outcome(uint32_t number, uint32_t outcome)
+{
+    struct member *member = member_at(number);
+    uint32_t none = 0;
+    atomic_compare_exchange_strong(&member->outcome, &none, outcome);
+    atomic_store(&member->state, MUSTER__MEMBER_ENDED);
+    muster__event_signal(&member->changed, -1);
+    atomic_fetch_add(&muster__me.tables->ended.word, 0); /* full barrier */
+    muster__event_signal(&muster__me.tables->ended, -1);
+}
+
+void member_reaped(uint32_t number)
+{
+    struct member *member = member_at(number);
+    seat_give_back(member->seat);
+    add_left(number, LEFT_REAPED);
+}
+
+void member_kill_children_of(uint32_t parent)
+{
+    uint32_t high = atomic_load(&muster__me.tables->members_high);
+    for (uint32_t number = (uint32_t)muster__me.tables->locals; number < high; number++) {
+        struct member *member = member_at(number);
+        uint32_t state = atomic_load(&member->state);
+        if (member->parent != parent || state == MUSTER__MEMBER_FREE)
+            continue;
+        if (state == MUSTER__MEMBER_CLAIMED)
+            atomic_store(&member->state, MUSTER__MEMBER_FREE); /* it was never started, and nobody else knows it */
+        else
+            muster__child_signal(number, SIGKILL);
+    }
+}

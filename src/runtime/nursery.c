@@ -1,0 +1,344 @@
+#include "runtime/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/*
+ * The nursery: a process with one thread, forked by its rank before the rank has threads of its own, that forks, reaps,
+ * limits and kills the rank's children and sweeps after their deaths. It sleeps on a bell that requests ring and that
+ * its SIGCHLD handler rings too, so that a death between looking and sleeping is not missed.
+ *
+ * Only the nursery knows pids well enough to signal them: a pid is reused once it was reaped, and it does the reaping.
+ */
+
+/* How long it sleeps at most: to notice that its rank is gone without having died in its arms. */
+#define LOOK_NS INT64_C(1000000000)
+
+static struct {
+    struct nursery *shared;
+    int local;
+    struct child {
+        pid_t pid;
+        uint32_t member; /* MUSTER__MEMBERS_MAX: a spare */
+        int spare;       /* the slot it waits at, or has left when its `go` is 0 again; -1: none */
+    } * children;
+    int count, room;
+    bool first_started;
+} mine;
+
+/* ---- forking ---- */
+
+static bool room_for_one(void)
+{
+    if (mine.count < mine.room)
+        return true;
+    int room = mine.room ? 2 * mine.room : 16;
+    struct child *wider = realloc(mine.children, (size_t)room * sizeof *wider);
+    if (!wider)
+        return false;
+    mine.children = wider;
+    mine.room = room;
+    return true;
+}
+
+static void guard_child(pid_t nursery)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != nursery)
+        _exit(0);
+    muster__caller_forget();
+}
+
+_Noreturn static void spare_wait(struct spare *spare)
+{
+    uint32_t go;
+    while ((go = atomic_load(&spare->go)) == 0)
+        muster__futex_wait(&spare->go, 0, MUSTER__NEVER);
+    atomic_store(&spare->go, 0); /* the slot is free for another */
+    child_run(go - 1);
+}
+
+static pid_t fork_child(uint32_t member, int spare)
+{
+    if (!room_for_one())
+        return -1;
+    pid_t nursery = getpid(), pid = fork();
+    if (pid == 0) {
+        guard_child(nursery);
+        if (spare >= 0)
+            spare_wait(&mine.shared->spares[spare]);
+        child_run(member);
+    }
+    if (pid > 0)
+        mine.children[mine.count++] = (struct child){pid, member, spare};
+    return pid;
+}
+
+static int spares_wanted(void)
+{
+    int wanted = muster__me.tables->spares;
+    if (wanted == 0)
+        wanted = mine.first_started;
+    return wanted < 0 ? 0 : wanted < SPARES_MAX ? wanted : SPARES_MAX;
+}
+
+static void fork_spares(void)
+{
+    bool used[SPARES_MAX] = {false};
+    int have = 0;
+    for (int i = 0; i < mine.count; i++) {
+        const struct child *child = &mine.children[i];
+        if (child->spare < 0)
+            continue;
+        bool waiting = child->member == MUSTER__MEMBERS_MAX;
+        used[child->spare] |= waiting || atomic_load(&mine.shared->spares[child->spare].go);
+        have += waiting;
+    }
+    for (int slot = 0; slot < SPARES_MAX && have < spares_wanted(); slot++) {
+        if (used[slot])
+            continue;
+        atomic_store(&mine.shared->spares[slot].go, 0);
+        if (fork_child(MUSTER__MEMBERS_MAX, slot) < 0)
+            return;
+        have++;
+    }
+}
+
+static bool hand_to_spare(uint32_t number)
+{
+    for (int i = 0; i < mine.count; i++) {
+        struct child *child = &mine.children[i];
+        if (child->spare < 0 || child->member != MUSTER__MEMBERS_MAX)
+            continue;
+        struct spare *spare = &mine.shared->spares[child->spare];
+        child->member = number;
+        atomic_store(&member_at(number)->pid, child->pid);
+        atomic_store(&member_at(number)->state, MUSTER__MEMBER_ALIVE);
+        atomic_store(&spare->go, number + 1);
+        muster__futex_wake(&spare->go, 1);
+        return true;
+    }
+    return false;
+}
+
+static void start(uint32_t number)
+{
+    struct member *member = member_at(number);
+    mine.first_started = true;
+    if (hand_to_spare(number))
+        return;
+    atomic_store(&member->state, MUSTER__MEMBER_ALIVE);
+    pid_t pid = fork_child(number, -1);
+    if (pid > 0) {
+        atomic_store(&member->pid, pid);
+        return;
+    }
+    member_set_outcome(number, OUTCOME_ERRNO | (uint32_t)errno);
+    member_reaped(number);
+}
+
+/* The intake is a stack: turned around, so that who asked first starts first. */
+static void take_intake(void)
+{
+    uint32_t taken = atomic_exchange(&mine.shared->intake, 0), turned = 0;
+    while (taken) {
+        uint32_t next = atomic_load(&member_at(taken - 1)->next);
+        atomic_store(&member_at(taken - 1)->next, turned);
+        turned = taken;
+        taken = next;
+    }
+    while (turned) {
+        uint32_t next = atomic_load(&member_at(turned - 1)->next);
+        start(turned - 1);
+        turned = next;
+    }
+}
+
+/* ---- reaping ---- */
+
+static void log_death(uint32_t number, int status)
+{
+    if (WIFSIGNALED(status) && muster__log_wants(MUSTER__INFO))
+        muster__log(MUSTER__INFO, "child '%s' was ended by signal %d (%s)", member_at(number)->name, WTERMSIG(status),
+                    strsignal(WTERMSIG(status)));
+}
+
+static void child_ended(uint32_t number, int status)
+{
+    uint32_t self = muster__self_number();
+    log_death(number, status);
+    member_set_outcome(number, WIFSIGNALED(status) ? OUTCOME_SIGNAL | (uint32_t)WTERMSIG(status)
+                                                   : OUTCOME_EXIT | (uint32_t)WEXITSTATUS(status));
+    if (muster__child_died)
+        muster__child_died(number, self);
+    muster__sweep_member(number, self);
+    member_kill_children_of(number);
+    member_reaped(number);
+}
+
+static void reap(void)
+{
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        for (int i = 0; i < mine.count; i++) {
+            if (mine.children[i].pid != pid)
+                continue;
+            uint32_t number = mine.children[i].member;
+            mine.children[i] = mine.children[--mine.count];
+            if (number != MUSTER__MEMBERS_MAX)
+                child_ended(number, status);
+            break;
+        }
+    }
+}
+
+/* ---- signals and limits ---- */
+
+/* Sends what was asked for; returns when the next limit is due. */
+static int64_t look_after_children(void)
+{
+    int64_t next = MUSTER__NEVER;
+    for (int i = 0; i < mine.count; i++) {
+        if (mine.children[i].member == MUSTER__MEMBERS_MAX)
+            continue;
+        struct member *member = member_at(mine.children[i].member);
+        uint32_t signals = atomic_exchange(&member->signals, 0);
+        for (; signals; signals &= signals - 1)
+            kill(mine.children[i].pid, __builtin_ctz(signals));
+        int64_t deadline = atomic_load(&member->deadline_ns);
+        if (deadline <= muster__now_ns()) {
+            atomic_store(&member->overran, 1);
+            atomic_store(&member->deadline_ns, MUSTER__NEVER);
+            kill(mine.children[i].pid, SIGKILL);
+        } else if (deadline < next) {
+            next = deadline;
+        }
+    }
+    return next;
+}
+
+/* ---- the process ---- */
+
+static void on_child(int signal)
+{
+    (void)signal;
+    atomic_fetch_add(&mine.shared->bell, 1);
+}
+
+static void become(int local)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != muster__me.rank_pid)
+        _exit(0);
+    muster__caller_forget();
+    signals_reset_in_child();
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN);
+    struct sigaction action = {.sa_handler = on_child, .sa_flags = SA_NOCLDSTOP};
+    sigaction(SIGCHLD, &action, NULL);
+    int nothing = open("/dev/null", O_RDONLY);
+    if (nothing >= 0) {
+        dup2(nothing, STDIN_FILENO);
+        close(nothing);
+    }
+    muster__me.is_child = true;
+    muster__me.member = NURSERY_MEMBER + (uint32_t)local;
+    mine.local = local;
+    mine.shared = nursery_at(local);
+    if (muster__caller_enter(muster__me.member, 0, false) != MUSTER_OK)
+        _exit(1);
+    muster__log_setup(muster__host_name(), muster__rank_of_local(local), muster__me.tables->ranks, "nursery",
+                      muster__me.log_level);
+}
+
+/* What is left at the end gets SIGTERM, and SIGKILL a second later. */
+static void end_children(void)
+{
+    int64_t patience = muster__now_ns() + LOOK_NS;
+    for (int i = 0; i < mine.count; i++)
+        kill(mine.children[i].pid, mine.children[i].member == MUSTER__MEMBERS_MAX ? SIGKILL : SIGTERM);
+    while (mine.count) {
+        uint32_t seen = atomic_load(&mine.shared->bell);
+        reap();
+        if (!mine.count)
+            break;
+        if (muster__now_ns() >= patience) {
+            for (int i = 0; i < mine.count; i++)
+                kill(mine.children[i].pid, SIGKILL);
+            patience = MUSTER__NEVER;
+        }
+        muster__futex_wait(&mine.shared->bell, seen, muster__now_ns() + LOOK_NS / 10);
+    }
+}
+
+_Noreturn static void nursery_main(int local)
+{
+    become(local);
+    while (!atomic_load(&mine.shared->stop)) {
+        uint32_t seen = atomic_load(&mine.shared->bell);
+        take_intake();
+        reap();
+        int64_t next = look_after_children(), look = muster__now_ns() + LOOK_NS;
+        fork_spares();
+        if (getppid() != muster__me.rank_pid)
+            break;
+        muster__futex_wait(&mine.shared->bell, seen, next < look ? next : look);
+    }
+    end_children();
+    muster__caller_leave();
+    free(mine.children);
+    _exit(0);
+}
+
+muster_err nursery_start(int local)
+{
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0)
+        nursery_main(local);
+    if (pid < 0)
+        return muster__fail_logged(MUSTER_ERR_SYSTEM, "the nursery cannot be forked: %s", strerror(errno));
+    atomic_store(&nursery_at(local)->pid, pid);
+    return MUSTER_OK;
+}
+
+void nursery_stop(int local)
+{
+    struct nursery *nursery = nursery_at(local);
+    pid_t pid = atomic_load(&nursery->pid);
+    atomic_store(&nursery->stop, 1);
+    member_ring_nursery(local);
+    if (pid > 0)
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+    atomic_store(&nursery->pid, 0);
+}
+
+/* Its children have died with it; nobody else would say so. */
+bool nursery_alive(int local)
+{
+    struct nursery *nursery = nursery_at(local);
+    pid_t pid = atomic_load(&nursery->pid);
+    if (pid <= 0)
+        return false;
+    if (local != (int)muster__me.member || muster__me.is_child || waitpid(pid, NULL, WNOHANG) != pid)
+        return true;
+    atomic_store(&nursery->pid, 0);
+    muster__log(MUSTER__ERROR, "the nursery was killed: its children are gone, and no more can be started here");
+    uint32_t high = atomic_load(&muster__me.tables->members_high);
+    for (uint32_t number = (uint32_t)muster__me.tables->locals; number < high; number++) {
+        struct member *member = member_at(number);
+        uint32_t state = atomic_load(&member->state);
+        if (member->nursery == local && (state == MUSTER__MEMBER_ASKED || state == MUSTER__MEMBER_ALIVE))
+            child_ended(number, SIGKILL);
+    }
+    return false;
+}

@@ -1,0 +1,170 @@
+#include "runtime/state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Who sits where. Local rank 0 alone asks hwloc; seats and their loads are in the segment. */
+
+static struct muster__topology *topology_copy(void)
+{
+    return muster__at(muster__me.tables->topology_offset);
+}
+
+static muster_placement placement_of(const muster_options *options)
+{
+    static const char *const names[] = {"default", "compact", "spread", "numa", "l3", "none"};
+    const char *text = getenv("MUSTER_PLACEMENT");
+    if (options->placement != MUSTER_PLACE_DEFAULT || !text)
+        return options->placement;
+    for (int i = 0; i < 6; i++)
+        if (strcmp(text, names[i]) == 0)
+            return (muster_placement)i;
+    muster__log(MUSTER__WARN, "MUSTER_PLACEMENT is '%s': compact, spread, numa, l3 or none are known; taking compact",
+                text);
+    return MUSTER_PLACE_DEFAULT;
+}
+
+/* The launcher has given each rank cores of its own: they stay, and each set is a seat. */
+static bool bound_already(const struct muster__cpuset *cpusets, int locals)
+{
+    struct muster__cpuset seen = {0};
+    for (int i = 0; i < locals; i++) {
+        struct muster__cpuset both = seen;
+        if (muster__cpuset_meet(&both, &cpusets[i]))
+            return false;
+        muster__cpuset_join(&seen, &cpusets[i]);
+    }
+    return locals > 1;
+}
+
+static int fill_seats(struct muster__topology *topology, muster_placement placement,
+                      const struct muster__cpuset *cpusets)
+{
+    static struct muster__seat seats[SEATS_MAX];
+    int count = muster__topology_seats(topology, placement, seats, SEATS_MAX);
+    (void)cpusets;
+    for (int i = 0; i < count; i++)
+        seat_at(i)->seat = seats[i];
+    return count;
+}
+
+static bool keep_topology(const struct muster__topology *topology)
+{
+    size_t bytes = muster__topology_bytes(topology);
+    muster__ref ref = muster__heap_alloc(bytes, muster__self_number());
+    if (!ref)
+        return false;
+    memcpy(muster__heap_at(ref), topology, bytes);
+    muster__me.tables->topology_offset = muster__offset(muster__heap_at(ref));
+    muster__heap_hand_over(ref, muster__self_number(), 0);
+    return true;
+}
+
+static void seat_ranks(const struct muster__cpuset *cpusets, bool bound)
+{
+    struct tables *tables = muster__me.tables;
+    for (int local = 0; local < tables->locals; local++) {
+        struct member *member = member_at((uint32_t)local);
+        member->seat = local % tables->seat_count;
+        for (int i = 0; bound && i < tables->seat_count; i++) {
+            struct muster__cpuset both = seat_at(i)->seat.cpus;
+            if (muster__cpuset_meet(&both, &cpusets[local]))
+                member->seat = i;
+        }
+    }
+}
+
+muster_err place_host(const muster_options *options, struct muster__cpuset *cpusets)
+{
+    struct tables *tables = muster__me.tables;
+    struct muster__topology *topology;
+    muster_err err = muster__topology_load(&topology);
+    if (err)
+        return err;
+    muster_placement placement = placement_of(options);
+    bool here = muster__topology_is_this_machine(topology);
+    bool bound = here && placement == MUSTER_PLACE_DEFAULT && bound_already(cpusets, tables->locals);
+    if (here) {
+        struct muster__cpuset all = {0};
+        for (int i = 0; i < tables->locals; i++)
+            muster__cpuset_join(&all, &cpusets[i]);
+        err = muster__topology_restrict(topology, &all);
+    }
+    tables->seat_count = err ? 0 : fill_seats(topology, placement, cpusets);
+    tables->bind = here && placement != MUSTER_PLACE_NONE;
+    atomic_store(&muster__segment->cores, (uint32_t)muster__topology_cores(topology));
+    if (!err && !keep_topology(topology))
+        err = muster__fail(MUSTER_ERR_NOMEM, "no room for the topology in the host segment");
+    muster__topology_free(topology);
+    if (!err)
+        seat_ranks(cpusets, bound);
+    return err;
+}
+
+/*
+ * Ranks stay unbound while they outnumber the seats: bound, two busy ones could share a core that an idle one keeps
+ * from them. A serving rank costs nothing, so the kernel moves whoever works to a free core.
+ */
+void place_self(uint32_t number)
+{
+    struct tables *tables = muster__me.tables;
+    struct member *member = member_at(number);
+    bool is_rank = number < (uint32_t)tables->locals;
+    if (!tables->bind || member->seat < 0 || (is_rank && tables->locals > tables->seat_count))
+        return;
+    const struct muster__cpuset *cpus = &seat_at(member->seat)->seat.cpus;
+    /* more on this seat than itself, and more workers than seats: let the kernel share the cores out */
+    if (!is_rank && atomic_load(&seat_at(member->seat)->load) > 1)
+        return;
+    if (muster__cpuset_bind(cpus, NULL) != MUSTER_OK)
+        muster__log(MUSTER__WARN, "%s", muster_err_detail());
+}
+
+/* ---- public ---- */
+
+int muster_cores(void)
+{
+    return muster__segment ? (int)atomic_load(&muster__segment->cores) : 1;
+}
+
+static int gather_sitters(struct muster__sitter *sitters, int max)
+{
+    struct tables *tables = muster__me.tables;
+    int count = 0;
+    uint32_t high = atomic_load(&tables->members_high);
+    for (uint32_t number = 0; number < high && count < max; number++) {
+        struct member *member = member_at(number);
+        bool is_rank = number < (uint32_t)tables->locals;
+        if (member->seat < 0 || (!is_rank && atomic_load(&member->state) != MUSTER__MEMBER_ALIVE))
+            continue;
+        struct muster__sitter *sitter = &sitters[count++];
+        *sitter = (struct muster__sitter){.cpus = seat_at(member->seat)->seat.cpus, .exclusive = true};
+        if (is_rank)
+            snprintf(sitter->label, sizeof sitter->label, "rank %d", muster__rank_of_local((int)number));
+        else
+            snprintf(sitter->label, sizeof sitter->label, "%.23s", member->name);
+    }
+    return count;
+}
+
+muster_err muster_topology_print(FILE *stream)
+{
+    muster_err err = muster__runtime_require("muster_topology_print");
+    if (err)
+        return err;
+    struct muster__sitter *sitters = calloc(MUSTER__MEMBERS_MAX, sizeof *sitters);
+    if (!sitters)
+        return muster__fail(MUSTER_ERR_NOMEM, "muster_topology_print: out of memory");
+    int count = gather_sitters(sitters, MUSTER__MEMBERS_MAX);
+    err = muster__topology_picture(topology_copy(), muster__host_name(), sitters, count, stream);
+    free(sitters);
+    return err;
+}
+
+void place_picture_if_asked(const muster_options *options)
+{
+    const char *text = getenv("MUSTER_TOPOLOGY");
+    if ((options->show_topology || (text && strcmp(text, "0") != 0)) && muster_topology_print(stderr) != MUSTER_OK)
+        muster__log(MUSTER__WARN, "%s", muster_err_detail());
+}

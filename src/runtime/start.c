@@ -1,0 +1,356 @@
+#include "runtime/state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+struct self muster__me = {.member = UINT32_MAX};
+
+/* ---- options ---- */
+
+static int log_level(const muster_options *options)
+{
+    static const char *const names[] = {"", "error", "warn", "info", "debug"};
+    const char *text = getenv("MUSTER_LOG");
+    if (options->log_level != MUSTER_LOG_DEFAULT)
+        return (int)options->log_level;
+    for (int i = 1; text && i < 5; i++)
+        if (strcmp(text, names[i]) == 0)
+            return i;
+    return MUSTER__WARN;
+}
+
+/* Address space is cheap, but what is touched must fit into /dev/shm: leave some of it to others. */
+static size_t segment_bytes(const muster_options *options)
+{
+    const char *text = getenv("MUSTER_SEGMENT_MIB");
+    size_t bytes = options->segment_bytes;
+    if (!bytes && text)
+        bytes = (size_t)strtoull(text, NULL, 10) << 20;
+    if (!bytes)
+        bytes = (size_t)sysconf(_SC_PHYS_PAGES) / 2 * (size_t)sysconf(_SC_PAGESIZE);
+    struct statvfs shm;
+    if (statvfs("/dev/shm", &shm) == 0) {
+        size_t room = (size_t)shm.f_bavail * shm.f_frsize / 10 * 9;
+        if (bytes > room) {
+            if (options->segment_bytes || text)
+                muster__log(MUSTER__WARN, "the host segment is cut to %zu MiB: /dev/shm has no more room", room >> 20);
+            bytes = room;
+        }
+    }
+    return bytes < MUSTER__SEGMENT_MIN ? MUSTER__SEGMENT_MIN : bytes & ~(size_t)4095;
+}
+
+/* ---- the segment's tables ---- */
+
+static uint64_t table(int root, size_t bytes)
+{
+    uint32_t self = muster__self_number();
+    muster__ref ref = muster__heap_alloc(bytes, self);
+    if (!ref)
+        return 0;
+    void *memory = muster__heap_at(ref);
+    muster__heap_hand_over(ref, self, 0);
+    if (root < MUSTER__ROOTS)
+        muster__segment->roots[root] = muster__offset(memory);
+    return muster__offset(memory);
+}
+
+/* The segment is fresh: its memory is zero, and the tables cost what is used of them. */
+static bool make_tables(const struct muster__world *world, const muster_options *options, uint32_t job)
+{
+    struct tables *tables = muster__at(table(MUSTER__ROOT_RUNTIME, sizeof *tables));
+    muster__me.tables = tables;
+    struct utsname name;
+    uname(&name);
+    snprintf(tables->host_name, sizeof tables->host_name, "%.63s", name.nodename);
+    tables->job = job;
+    tables->host = world->host;
+    tables->hosts = world->hosts;
+    tables->ranks = world->ranks;
+    tables->locals = world->locals;
+    tables->spares = options->spare_children;
+    atomic_store(&tables->members_high, (uint32_t)world->locals);
+    tables->members_offset = table(MUSTER__ROOTS, MUSTER__MEMBERS_MAX * sizeof(struct member));
+    tables->nurseries_offset = table(MUSTER__ROOTS, (size_t)world->locals * sizeof(struct nursery));
+    tables->seats_offset = table(MUSTER__ROOT_SEATS, SEATS_MAX * sizeof(struct seat_state));
+    tables->cpusets_offset = table(MUSTER__ROOTS, (size_t)world->locals * sizeof(struct muster__cpuset));
+    tables->ranks_offset = table(MUSTER__ROOTS, (size_t)world->locals * sizeof(int32_t));
+    if (!table(MUSTER__ROOT_MODULES, FUNCTIONS_TABLE_BYTES) || !tables->ranks_offset)
+        return false;
+    for (int i = 0; i < world->locals; i++) {
+        *rank_at(i) = world->local_ranks[i];
+        member_at((uint32_t)i)->seat = -1;
+        member_at((uint32_t)i)->nursery = i;
+        snprintf(member_at((uint32_t)i)->name, sizeof member_at(0)->name, "rank %d", world->local_ranks[i]);
+    }
+    return true;
+}
+
+static uint32_t job_nonce(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t seed[3] = {now.tv_sec, now.tv_nsec, getpid()};
+    return (uint32_t)muster__hash(seed, sizeof seed) | 1;
+}
+
+static muster_err make_segment(const struct muster__world *world, const muster_options *options)
+{
+    uint32_t job = job_nonce();
+    size_t bytes = segment_bytes(options);
+    void *memory;
+    muster__transport_job_tell(&job, sizeof job);
+    muster_err err = muster__transport_share(bytes, &memory);
+    if (err)
+        return err;
+    if (world->local == 0)
+        err = muster__segment_format(memory, bytes, job, (uint32_t)world->host, 1);
+    muster__transport_host_tell(&err, sizeof err);
+    if (err)
+        return err;
+    muster__segment_attach(memory);
+    muster__me.member = (uint32_t)world->local;
+    err = muster__caller_enter(muster__me.member, 0, world->rank == 0 || options->spmd);
+    if (!err && world->local == 0 && !make_tables(world, options, job))
+        err = muster__fail_logged(MUSTER_ERR_NOMEM, "the host segment is too small for %d ranks", world->locals);
+    muster__transport_host_tell(&err, sizeof err);
+    if (!err)
+        muster__me.tables = muster__at(muster__segment->roots[MUSTER__ROOT_RUNTIME]);
+    return err;
+}
+
+/* ---- the same program everywhere ---- */
+
+struct identity {
+    uint64_t build;
+    char version[16];
+    char host[64], path[180];
+};
+
+static muster_err refuse_mixture(const struct muster__world *world, const struct identity *mine)
+{
+    struct identity *all = world->rank == 0 ? calloc((size_t)world->ranks, sizeof *all) : NULL;
+    muster__transport_gather(mine, sizeof *mine, all);
+    for (int i = 1; all && i < world->ranks; i++) {
+        if (all[i].build == all[0].build && strcmp(all[i].version, all[0].version) == 0)
+            continue;
+        muster__log(MUSTER__ERROR,
+                    "ranks run different programs: rank 0 on %s runs %s (muster %s), rank %d on %s runs %s "
+                    "(muster %s); build once and give all hosts the same file",
+                    all[0].host, all[0].path, all[0].version, i, all[i].host, all[i].path, all[i].version);
+        break;
+    }
+    free(all);
+    return muster__fail(MUSTER_ERR_BROKEN, "ranks run different programs; rank 0 has said which");
+}
+
+static muster_err check_same_program(const struct muster__world *world)
+{
+    struct identity mine = {.build = functions_build_id(), .version = MUSTER_VERSION};
+    struct utsname name;
+    uname(&name);
+    snprintf(mine.host, sizeof mine.host, "%.63s", name.nodename);
+    ssize_t length = readlink("/proc/self/exe", mine.path, sizeof mine.path - 1);
+    mine.path[length > 0 ? length : 0] = '\0';
+    uint64_t both = mine.build ^ muster__hash(mine.version, sizeof mine.version);
+    return muster__transport_same(both) ? MUSTER_OK : refuse_mixture(world, &mine);
+}
+
+/* ---- start ---- */
+
+static muster_err place(const struct muster__world *world, const muster_options *options)
+{
+    struct muster__cpuset *cpusets = muster__at(muster__me.tables->cpusets_offset);
+    muster_err err = muster__cpuset_current(&cpusets[world->local]);
+    nursery_at(world->local)->rank_caller = muster__self_number();
+    muster__transport_host_barrier();
+    if (!err && world->local == 0)
+        err = place_host(options, cpusets);
+    muster__transport_host_tell(&err, sizeof err);
+    if (err)
+        return world->local ? muster__fail(err, "local rank 0 could not place the ranks") : err;
+    if (world->rank == 0 || options->spmd)
+        muster__rank_occupies(world->local, +1);
+    return MUSTER_OK;
+}
+
+static void warn_unfinished(void)
+{
+    if (muster__me.running && !muster__me.is_child && getpid() == muster__me.rank_pid) {
+        muster__log(MUSTER__WARN, "the program ends without muster_finalize; ending the job");
+        muster__runtime_stop();
+    }
+}
+
+muster_err muster__runtime_start(int *argc, char ***argv, const muster_options *options)
+{
+    if (muster__me.running || muster__me.is_child)
+        return muster__fail(MUSTER_ERR_STATE, "muster_init: called before, or in a child");
+    muster__me.log_level = log_level(options);
+    muster__me.spmd = options->spmd;
+    struct utsname name;
+    uname(&name);
+    muster__log_setup(name.nodename, -1, 0, "", muster__me.log_level);
+    muster_err err = launch_self(argc, argv, options);
+    if (err)
+        return err;
+    struct muster__world *world = &muster__me.world;
+    err = muster__transport_start(argc, argv, world);
+    if (err)
+        return err;
+    muster__me.rank_pid = getpid();
+    muster__log_setup(name.nodename, world->rank, world->ranks, "", muster__me.log_level);
+    err = check_same_program(world);
+    if (!err)
+        err = make_segment(world, options);
+    if (!err)
+        err = place(world, options);
+    if (!err)
+        err = nursery_start(world->local);
+    if (err) {
+        muster__transport_abort(1); /* others wait in a collective that this rank will not enter */
+    }
+    place_self((uint32_t)world->local);
+    signals_install(!options->no_signals);
+    muster__me.signals = !options->no_signals;
+    muster__transport_host_barrier();
+    muster__me.running = true;
+    static bool registered;
+    if (!registered && atexit(warn_unfinished) == 0)
+        registered = true;
+    if (world->local == 0)
+        place_picture_if_asked(options);
+    return MUSTER_OK;
+}
+
+muster_err muster__runtime_require(const char *operation)
+{
+    if (!muster__segment || !muster__me.tables)
+        return muster__fail(MUSTER_ERR_STATE, "%s: call muster_init first, and not after muster_finalize", operation);
+    if (!muster__self_number())
+        return muster__fail(MUSTER_ERR_NOMEM, "%s: too many threads use muster on this host", operation);
+    return MUSTER_OK;
+}
+
+/* A thread of the program's own that uses muster for the first time. */
+static muster_err adopt_thread(void)
+{
+    return muster__me.tables ? muster__caller_enter(muster__me.member, 0, false) : MUSTER_ERR_STATE;
+}
+
+__attribute__((constructor)) static void set_hooks(void)
+{
+    muster__caller_adopt = adopt_thread;
+}
+
+/* ---- serving ---- */
+
+enum { SERVICES_MAX = 4 };
+static const struct muster__service *services[SERVICES_MAX];
+static int service_count;
+
+void muster__service_register(const struct muster__service *service)
+{
+    for (int i = 0; i < service_count; i++)
+        if (services[i] == service)
+            return;
+    MUSTER__CHECK_EQ(service_count < SERVICES_MAX, true);
+    services[service_count++] = service;
+}
+
+static bool work_all(void)
+{
+    bool any = false;
+    for (int i = 0; i < service_count; i++)
+        any |= services[i]->work();
+    return any;
+}
+
+void muster__runtime_serve(void)
+{
+    struct tables *tables = muster__me.tables;
+    _Atomic uint32_t *bell = &muster__self_state.caller->bell;
+    while (!atomic_load(&tables->stop)) {
+        if (work_all())
+            continue;
+        uint32_t seen = atomic_load(bell);
+        bool idle = true;
+        for (int i = 0; i < service_count; i++)
+            idle &= services[i]->park();
+        if (idle && !atomic_load(&tables->stop))
+            muster__sleep(bell, seen, MUSTER__NEVER, NULL);
+        for (int i = 0; i < service_count; i++)
+            services[i]->unpark();
+    }
+}
+
+/* ---- stop ---- */
+
+static void release_ranks(void)
+{
+    atomic_store(&muster__me.tables->stop, 1);
+    for (int i = 0; i < muster__me.tables->locals; i++)
+        muster__ring(muster__rank_caller(i));
+}
+
+int muster__runtime_stop(void)
+{
+    if (!muster__me.running)
+        return 0;
+    muster__me.running = false;
+    int local = muster__me.world.local;
+    muster__self_state.caller->heeds_signal = false;
+    if (muster__me.world.rank == 0 || (local == 0 && !muster__me.spmd)) {
+        muster__end_all_objects();
+        release_ranks();
+    }
+    int code = signals_exit_code();
+    nursery_stop(local);
+    signals_restore();
+    muster__transport_host_barrier();
+    muster__segment_detach();
+    muster__me.tables = NULL;
+    muster__transport_stop();
+    muster__log_setup("-", -1, 0, "", muster__me.log_level);
+    return code;
+}
+
+/* ---- identity ---- */
+
+int muster_rank(void)
+{
+    return muster__me.tables
+               ? muster__member_rank(muster__me.member < MUSTER__MEMBERS_MAX ? muster__me.member
+                                                                             : muster__me.member - MUSTER__MEMBERS_MAX)
+               : 0;
+}
+
+int muster_ranks(void)
+{
+    return muster__me.tables ? muster__me.tables->ranks : 1;
+}
+
+int muster_hosts(void)
+{
+    return muster__me.tables ? muster__me.tables->hosts : 1;
+}
+
+const char *muster_host(void)
+{
+    return muster__host_name();
+}
+
+bool muster_is_child(void)
+{
+    return muster__me.is_child;
+}
+
+const char *muster_version(void)
+{
+    return MUSTER_VERSION;
+}

@@ -1,0 +1,144 @@
+/*
+ * Inside of the runtime layer: the tables in the segment and what this process knows of itself. Not for other folders.
+ */
+#ifndef MUSTER_RUNTIME_STATE_H
+#define MUSTER_RUNTIME_STATE_H
+
+#include "runtime/runtime.h"
+#include "topology/topology.h"
+#include "transport/transport.h"
+
+#include <sys/types.h>
+
+enum {
+    SPARES_MAX = 8,
+    SEATS_MAX = 1024,
+    NURSERY_MEMBER = 4096, /* nursery of local rank i calls itself member NURSERY_MEMBER + i */
+};
+
+/* how far a member's process has gone; who adds the second of the two lowest frees the slot */
+enum { LEFT_REAPED = 1, LEFT_RELEASED = 2 };
+
+struct member {
+    _Alignas(MUSTER__LINE) _Atomic uint32_t state;
+    _Atomic uint32_t claimer; /* caller number, while CLAIMED */
+    _Atomic uint32_t left;
+    _Atomic uint32_t next; /* member + 1, in a nursery's intake */
+    uint32_t parent;
+    int32_t nursery; /* local rank */
+    int32_t seat;    /* -1: none */
+    _Atomic int32_t pid;
+    /* how it ended, in one store: 0 not yet, else OUTCOME_EXIT | code, OUTCOME_SIGNAL | signal, OUTCOME_ERRNO | errno
+     */
+    _Atomic uint32_t outcome;
+    _Atomic uint32_t signals; /* asked for: bit s */
+    _Atomic uint32_t overran;
+    _Atomic int64_t deadline_ns;
+    struct muster__event changed;
+    muster__function main;
+    muster__ref arg;
+    uint64_t arg_bytes;
+    char name[32];
+};
+enum { OUTCOME_EXIT = 1 << 16, OUTCOME_SIGNAL = 2 << 16, OUTCOME_ERRNO = 3 << 16, OUTCOME_VALUE = 0xffff };
+
+struct spare {
+    _Atomic uint32_t go; /* member + 1 that it becomes */
+};
+
+struct nursery {
+    _Alignas(MUSTER__LINE) _Atomic uint32_t bell;
+    _Atomic uint32_t intake; /* member + 1 */
+    _Atomic uint32_t stop;
+    _Atomic int32_t pid;  /* 0: not there (any more) */
+    uint32_t rank_caller; /* of the rank's main thread */
+    struct spare spares[SPARES_MAX];
+};
+
+struct seat_state {
+    struct muster__seat seat;
+    _Atomic int32_t load;
+};
+
+/* behind ROOT_RUNTIME */
+struct tables {
+    uint32_t job;
+    int32_t host, hosts, ranks, locals;
+    int32_t spares;
+    bool bind; /* seats are of this machine, and the placement says so */
+    int32_t seat_count;
+    char host_name[64];
+    _Atomic uint32_t stop;      /* ranks leave muster__runtime_serve */
+    struct muster__event ended; /* some child has ended */
+    _Atomic uint32_t member_hint, members_high;
+    uint64_t members_offset, nurseries_offset, seats_offset, cpusets_offset, ranks_offset, topology_offset;
+};
+
+/* this process; inherited over fork */
+struct self {
+    struct tables *tables;
+    struct muster__world world; /* ranks alone */
+    uint32_t member;
+    bool is_child, spmd, signals, running;
+    pid_t rank_pid; /* that of the rank which hosts us */
+    int log_level;
+};
+extern struct self muster__me;
+
+static inline struct member *member_at(uint32_t member)
+{
+    return (struct member *)muster__at(muster__me.tables->members_offset) + member;
+}
+static inline struct nursery *nursery_at(int local)
+{
+    return (struct nursery *)muster__at(muster__me.tables->nurseries_offset) + local;
+}
+static inline struct seat_state *seat_at(int seat)
+{
+    return (struct seat_state *)muster__at(muster__me.tables->seats_offset) + seat;
+}
+static inline int32_t *rank_at(int local)
+{
+    return (int32_t *)muster__at(muster__me.tables->ranks_offset) + local;
+}
+
+/* members.c */
+void member_ring_nursery(int local);
+void member_set_outcome(uint32_t member, uint32_t outcome);
+/** Ends what the nursery knows of a member: the seat, and the slot if its owner has released it already. */
+void member_reaped(uint32_t member);
+/** Kills the children of a member that has ended. */
+void member_kill_children_of(uint32_t parent);
+/** Least loaded seat, near a member's; raises its load. */
+int seat_take(uint32_t nearby);
+void seat_give_back(int seat);
+
+/* functions.c */
+enum { FUNCTIONS_TABLE_BYTES = 1024 * 8 };
+/** Hash of the executable's build id; 0: it has none. */
+uint64_t functions_build_id(void);
+
+/* nursery.c */
+muster_err nursery_start(int local);
+void nursery_stop(int local);
+/** Whether the rank's nursery still lives; said once in the log when it does not. */
+bool nursery_alive(int local);
+
+/* child.c; in a freshly forked process, never returns */
+_Noreturn void child_run(uint32_t member);
+
+/* place.c */
+muster_err place_host(const muster_options *options, struct muster__cpuset *cpusets);
+void place_self(uint32_t member);
+void place_picture_if_asked(const muster_options *options);
+
+/* launch.c */
+muster_err launch_self(int *argc, char ***argv, const muster_options *options);
+
+/* signals.c */
+void signals_install(bool stop_signals);
+void signals_restore(void);
+void signals_reset_in_child(void);
+int signals_exit_code(void);
+
+#endif

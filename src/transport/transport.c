@@ -1,0 +1,167 @@
+#include "transport/transport.h"
+
+#include <mpi.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+static struct {
+    MPI_Comm job, host;
+    MPI_Win window;
+    int *local_ranks;
+    void *mapped; /* instead of a window, with one rank on the host */
+    size_t mapped_bytes;
+    bool ours; /* MPI was initialized here */
+} state = {.job = MPI_COMM_NULL, .host = MPI_COMM_NULL, .window = MPI_WIN_NULL};
+
+bool muster__transport_launched(void)
+{
+    return getenv("OMPI_COMM_WORLD_SIZE") || getenv("PMIX_RANK") || getenv("PMI_RANK");
+}
+
+static muster_err failed(const char *what, int code)
+{
+    char text[MPI_MAX_ERROR_STRING] = "";
+    int length;
+    MPI_Error_string(code, text, &length);
+    return muster__fail_logged(MUSTER_ERR_MPI, "%s: %s", what, text);
+}
+
+static muster_err initialize(int *argc, char ***argv)
+{
+    int before, provided;
+    MPI_Initialized(&before);
+    if (before) {
+        MPI_Query_thread(&provided);
+    } else {
+        int code = MPI_Init_thread(argc, argv, MPI_THREAD_MULTIPLE, &provided);
+        if (code != MPI_SUCCESS)
+            return failed("MPI_Init_thread", code);
+        state.ours = true;
+    }
+    return MUSTER_OK;
+}
+
+/* The host's index: how many hosts have a lower first rank. */
+static void count_hosts(struct muster__world *world)
+{
+    int first = world->local == 0;
+    MPI_Exscan(&first, &world->host, 1, MPI_INT, MPI_SUM, state.job);
+    if (world->rank == 0)
+        world->host = 0;
+    MPI_Bcast(&world->host, 1, MPI_INT, 0, state.host);
+    MPI_Allreduce(&first, &world->hosts, 1, MPI_INT, MPI_SUM, state.job);
+}
+
+muster_err muster__transport_start(int *argc, char ***argv, struct muster__world *world)
+{
+    muster_err err = initialize(argc, argv);
+    if (err)
+        return err;
+    int code = MPI_Comm_dup(MPI_COMM_WORLD, &state.job);
+    if (code != MPI_SUCCESS)
+        return failed("MPI_Comm_dup", code);
+    MPI_Comm_set_errhandler(state.job, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(state.job, &world->rank);
+    MPI_Comm_size(state.job, &world->ranks);
+    code = MPI_Comm_split_type(state.job, MPI_COMM_TYPE_SHARED, world->rank, MPI_INFO_NULL, &state.host);
+    if (code != MPI_SUCCESS)
+        return failed("MPI_Comm_split_type", code);
+    MPI_Comm_rank(state.host, &world->local);
+    MPI_Comm_size(state.host, &world->locals);
+    state.local_ranks = calloc((size_t)world->locals, sizeof *state.local_ranks);
+    if (!state.local_ranks)
+        return muster__fail_logged(MUSTER_ERR_NOMEM, "out of memory at start");
+    MPI_Allgather(&world->rank, 1, MPI_INT, state.local_ranks, 1, MPI_INT, state.host);
+    world->local_ranks = state.local_ranks;
+    count_hosts(world);
+    return MUSTER_OK;
+}
+
+static void *page_up(void *memory)
+{
+    return (void *)(((uintptr_t)memory + 4095) & ~(uintptr_t)4095);
+}
+
+/* With a single rank MPI gives private memory, which a child would not share. */
+static muster_err share_alone(size_t bytes, void **memory)
+{
+    void *mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (mapped == MAP_FAILED)
+        return muster__fail_logged(MUSTER_ERR_NOMEM, "no host segment of %zu bytes; set MUSTER_SEGMENT_MIB", bytes);
+    state.mapped = mapped;
+    state.mapped_bytes = bytes;
+    *memory = mapped;
+    return MUSTER_OK;
+}
+
+muster_err muster__transport_share(size_t bytes, void **memory)
+{
+    int local, locals, unit;
+    MPI_Aint size;
+    void *base;
+    MPI_Comm_rank(state.host, &local);
+    MPI_Comm_size(state.host, &locals);
+    if (locals == 1)
+        return share_alone(bytes, memory);
+    int code =
+        MPI_Win_allocate_shared(local ? 0 : (MPI_Aint)bytes + 4096, 1, MPI_INFO_NULL, state.host, &base, &state.window);
+    if (code != MPI_SUCCESS) {
+        state.window = MPI_WIN_NULL;
+        return muster__fail_logged(
+            MUSTER_ERR_NOMEM, "no host segment of %zu bytes: /dev/shm may be too small; set MUSTER_SEGMENT_MIB", bytes);
+    }
+    MPI_Win_shared_query(state.window, 0, &size, &unit, &base);
+    *memory = page_up(base);
+    return MUSTER_OK;
+}
+
+void muster__transport_host_barrier(void)
+{
+    MPI_Barrier(state.host);
+}
+
+void muster__transport_host_tell(void *bytes, size_t size)
+{
+    MPI_Bcast(bytes, (int)size, MPI_BYTE, 0, state.host);
+}
+
+void muster__transport_job_tell(void *bytes, size_t size)
+{
+    MPI_Bcast(bytes, (int)size, MPI_BYTE, 0, state.job);
+}
+
+bool muster__transport_same(uint64_t value)
+{
+    uint64_t mine[2] = {value, ~value}, least[2];
+    MPI_Allreduce(mine, least, 2, MPI_UINT64_T, MPI_MIN, state.job);
+    return least[0] == ~least[1];
+}
+
+void muster__transport_gather(const void *line, size_t size, void *lines)
+{
+    MPI_Gather(line, (int)size, MPI_BYTE, lines, (int)size, MPI_BYTE, 0, state.job);
+}
+
+void muster__transport_stop(void)
+{
+    if (state.window != MPI_WIN_NULL)
+        MPI_Win_free(&state.window);
+    if (state.mapped)
+        munmap(state.mapped, state.mapped_bytes);
+    state.mapped = NULL;
+    if (state.host != MPI_COMM_NULL)
+        MPI_Comm_free(&state.host);
+    if (state.job != MPI_COMM_NULL)
+        MPI_Comm_free(&state.job);
+    free(state.local_ranks);
+    state.local_ranks = NULL;
+    if (state.ours)
+        MPI_Finalize();
+    state.ours = false;
+}
+
+_Noreturn void muster__transport_abort(int code)
+{
+    MPI_Abort(MPI_COMM_WORLD, code);
+    abort();
+}

@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# guide.sh <build>/bin/guide_<example> [<rounds>]: runs it plainly and under mpirun, compares its output with the Python guide's.
+set -euo pipefail
+# shellcheck source=../../scripts/lib/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib/common.sh"
+allow_root
+
+program=$1
+rounds=${2:-3}
+example=${program##*guide_}
+
+five_of() { # word
+    printf "$1: %d\n" 0 1 2 3 4
+}
+
+# same <expected> <output>
+same() {
+    [ "$1" = "$2" ] || {
+        printf -- '--- expected\n%s\n--- printed\n%s\n' "$1" "$2"
+        return 1
+    }
+}
+
+# Each example's check of its output.
+check_process() {
+    same "$(five_of Number && printf 'Process completed.')" "$1"
+}
+
+check_pool() {
+    same 'Squared numbers: [1, 4, 9, 16, 25]' "$1"
+}
+
+check_queue() { # the two may interleave in any way
+    same "$(five_of Produced)" "$(grep '^Produced' <<<"$1")"
+    same "$(five_of Consumed)" "$(grep '^Consumed' <<<"$1")"
+    same 'All items have been processed.' "$(tail -n 1 <<<"$1")"
+    same 11 "$(wc -l <<<"$1")"
+}
+
+check_lock() {
+    same "$(five_of Number && five_of Number && printf 'Both processes completed.')" "$1"
+}
+
+check() { # how, command...
+    local how=$1 output
+    shift
+    if ! output=$(timeout -k 5 60 "$@"); then
+        printf '%s: failed; printed:\n%s\n' "$how" "$output"
+        exit 1
+    fi
+    "check_$example" "$output" || {
+        printf '%s: wrong output\n' "$how"
+        exit 1
+    }
+}
+
+for ((round = 1; round <= rounds; round++)); do
+    check "plainly, round $round" "$program"
+    for ranks in 1 2 4; do
+        check "on $ranks ranks, round $round" mpirun --oversubscribe --bind-to none -np "$ranks" "$program"
+    done
+done
+printf 'guide_%s: %d runs, output as the guide has it\n' "$example" $((4 * rounds))

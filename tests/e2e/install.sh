@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# install.sh <build folder>: installs, then builds and runs small programs in C and C++ against what was installed, by
+# CMake and by pkg-config, shared and static. Nothing of the source tree is in reach of them.
+set -euo pipefail
+# shellcheck source=../../scripts/lib/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib/common.sh"
+allow_root
+
+build=$1
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+prefix=$scratch/prefix
+
+quietly() {
+    "$@" >"$scratch/log" 2>&1 || {
+        printf 'failed: %s\n' "$*"
+        cat "$scratch/log"
+        exit 1
+    }
+}
+
+# The program answers, from another folder, with what the installed library says.
+runs() { # program
+    local printed
+    printed=$(cd / && LD_LIBRARY_PATH=$libdir timeout -k 5 60 mpirun --oversubscribe --bind-to none -np 2 "$1")
+    [ "$printed" = "sum of squares 285, version $version" ] || {
+        printf '%s printed: %s\n' "$1" "$printed"
+        exit 1
+    }
+    printf 'ran %s\n' "${1#"$scratch"/}"
+}
+
+quietly cmake --install "$build" --prefix "$prefix"
+quietly cmake --install "$build" --prefix "$prefix" # again, over itself
+mv "$prefix" "$scratch/moved"                       # and it may be moved
+prefix=$scratch/moved
+pc=$(find "$prefix" -name muster.pc)
+libdir=$(dirname "$(dirname "$pc")")
+PKG_CONFIG_PATH=$(dirname "$pc")
+export PKG_CONFIG_PATH
+version=$(pkg-config --modversion muster)
+cp -r "$root/tests/install" "$scratch/source"
+
+# by CMake
+quietly cmake -S "$scratch/source" -B "$scratch/cmake" -DCMAKE_PREFIX_PATH="$prefix"
+quietly cmake --build "$scratch/cmake"
+for program in c_shared c_static cxx_shared cxx_static; do
+    runs "$scratch/cmake/$program"
+done
+if ldd "$scratch/cmake/c_static" | grep -q libmuster; then
+    printf 'the static program wants libmuster.so\n'
+    exit 1
+fi
+
+# by pkg-config; strict C11, warnings are errors: the headers bring none to their users
+read -r -a shared < <(pkg-config --cflags --libs muster)
+read -r -a static < <(pkg-config --cflags --static --libs muster | sed 's/-lmuster/-l:libmuster.a/')
+mkdir "$scratch/pkg-config"
+cd "$scratch/source"
+strict=(-Wall -Wextra -pedantic -Werror)
+quietly cc -std=c11 "${strict[@]}" program.c -o "$scratch/pkg-config/c_shared" "${shared[@]}"
+quietly cc -std=c11 "${strict[@]}" program.c -o "$scratch/pkg-config/c_static" "${static[@]}"
+quietly c++ -std=c++11 "${strict[@]}" program.cpp -o "$scratch/pkg-config/cxx_shared" "${shared[@]}"
+quietly c++ -std=c++11 "${strict[@]}" program.cpp -o "$scratch/pkg-config/cxx_static" "${static[@]}"
+for program in c_shared c_static cxx_shared cxx_static; do
+    runs "$scratch/pkg-config/$program"
+done

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# valgrind.sh <program>: memcheck on two ranks and their children finds no error and no leak of ours up to the end.
+set -euo pipefail
+# shellcheck source=../../scripts/lib/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib/common.sh"
+allow_root
+
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+
+suppressions=("--suppressions=$root/tests/support/valgrind.supp")
+openmpi=/usr/share/openmpi/openmpi-valgrind.supp
+[ ! -e "$openmpi" ] || suppressions+=("--suppressions=$openmpi")
+
+status=0
+timeout -k 5 200 mpirun --oversubscribe --bind-to none -np 2 \
+    valgrind --quiet --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite \
+    --error-exitcode=99 --log-file="$logs/%p" "${suppressions[@]}" "$1" || status=$?
+if [ "$status" -ne 0 ] || grep -qs . "$logs"/*; then
+    printf 'exit code %d\n' "$status"
+    cat "$logs"/*
+    exit 1
+fi
+[ "$(find "$logs" -type f | wc -l)" -ge 2 ] # both ranks were watched

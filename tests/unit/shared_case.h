@@ -1,0 +1,131 @@
+/*
+ * For unit tests of what lives in the segment: memory without MPI, and participants made by fork. Every test has a
+ * watchdog: a hang is a failure that says where.
+ */
+#ifndef MUSTER_TESTS_SHARED_CASE_H
+#define MUSTER_TESTS_SHARED_CASE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "segment/segment.h"
+
+enum { CASE_JOB = 77, CASE_HOST = 3, CASE_MEMBERS = 64 };
+
+static size_t case_bytes;
+static pid_t case_pids[CASE_MEMBERS];
+
+static inline void *case_map(size_t bytes)
+{
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    assert_ptr_not_equal(memory, MAP_FAILED);
+    return memory;
+}
+
+/* A fresh segment, the calling thread in it as member 0. */
+static inline void case_segment(size_t bytes, int arenas)
+{
+    void *memory = case_map(bytes);
+    case_bytes = bytes;
+    assert_int_equal(muster__segment_format(memory, bytes, CASE_JOB, CASE_HOST, arenas), MUSTER_OK);
+    muster__segment_attach(memory);
+    atomic_store(&muster__segment->cores, 2);
+    assert_int_equal(muster__caller_enter(0, 0, false), MUSTER_OK);
+}
+
+static inline int case_setup(void **state)
+{
+    (void)state;
+    case_segment((size_t)1 << 30, 1);
+    alarm(60);
+    return 0;
+}
+
+static inline int case_teardown(void **state)
+{
+    (void)state;
+    void *memory = muster__segment;
+    muster__segment_detach();
+    munmap(memory, case_bytes);
+    alarm(0);
+    return 0;
+}
+
+/* Runs body(arg) in a process of its own, as this member; its result is the exit code. */
+static inline pid_t case_fork(uint32_t member, int (*body)(void *), void *arg)
+{
+    fflush(NULL);
+    pid_t parent = getpid();
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent)
+            _exit(99);
+        muster__caller_forget();
+        if (muster__caller_enter(member, 0, false) != MUSTER_OK)
+            _exit(98);
+        int code = body(arg);
+        muster__caller_leave();
+        _exit(code);
+    }
+    case_pids[member] = pid;
+    return pid;
+}
+
+/* Exit code of a member's process, or 128 + signal. */
+static inline int case_join(uint32_t member)
+{
+    int status;
+    while (waitpid(case_pids[member], &status, 0) < 0)
+        assert_int_equal(errno, EINTR);
+    case_pids[member] = 0;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static inline void case_join_all(uint32_t first, uint32_t n)
+{
+    for (uint32_t member = first; member < first + n; member++)
+        assert_int_equal(case_join(member), 0);
+}
+
+/* What a nursery does for a member that was killed. */
+static inline void case_kill(uint32_t member)
+{
+    kill(case_pids[member], SIGKILL);
+    assert_int_equal(case_join(member), 128 + SIGKILL);
+    muster__sweep_member(member, muster__self_number());
+}
+
+/* A small generator, so that a failing run can be repeated. */
+static inline uint32_t case_random(uint64_t *state)
+{
+    *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)(*state >> 33);
+}
+
+/* Waits until the condition holds; the watchdog bounds it. */
+#define CASE_UNTIL(condition)                                                                                          \
+    while (!(condition))                                                                                               \
+    usleep(200)
+
+static inline int64_t case_ms(void)
+{
+    return muster__now_ns() / 1000000;
+}
+
+#endif
