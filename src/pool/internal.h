@@ -130,7 +130,7 @@ struct lane {
 
 /* ---- pools ---- */
 
-enum pool_state { POOL_OPEN, POOL_CLOSED, POOL_STOPPING, POOL_TERMINATED, POOL_BROKEN };
+enum pool_state { POOL_OPEN, POOL_CLOSED, POOL_TERMINATED, POOL_BROKEN, POOL_STOPPING };
 
 struct worker_slot {
     _Atomic uint32_t member; /* child that works here; MUSTER__MEMBERS_MAX: none */

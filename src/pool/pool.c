@@ -239,7 +239,7 @@ muster_err muster_pool_terminate(muster_pool handle)
 /* Retiring the object makes newcomers fail; the drain waits for those inside. After that only workers know the pool. */
 static void destroy(struct muster__object *object, struct pool *pool)
 {
-    bool kill = pool_state(pool) >= POOL_TERMINATED;
+    bool kill = pool_state(pool) == POOL_TERMINATED;
     raise_state(pool, POOL_STOPPING);
     atomic_fetch_add(muster__kind_epoch(MUSTER__POOL), 1);
     sched_ring_all(pool);

@@ -243,7 +243,7 @@ muster_err sched_wait(const struct seat *seat, const struct wait_for *wait)
             return muster__fail(MUSTER_ERR_INTERRUPTED, "signal %u asked the job to stop",
                                 atomic_load(&muster__segment->signal));
         if (timed && muster__now_ns() >= until)
-            return until == wait->tick_ns ? MUSTER_OK : MUSTER_ERR_TIMEOUT;
+            return wait->tick_ns && until == wait->tick_ns ? MUSTER_OK : MUSTER_ERR_TIMEOUT;
         if (help && sched_run_one(seat, true)) {
             spin = (struct muster__spin){0};
             continue;
