@@ -1,6 +1,13 @@
 # The shared and the static library from the layers' objects, and what is installed with them.
 add_library(muster_shared SHARED ${objects})
-add_library(muster_static STATIC ${objects})
+
+# In an archive hidden names would still be seen by, and clash with, the program's own: so it holds one object, in which
+# they are local.
+set(single ${PROJECT_BINARY_DIR}/muster.o)
+add_custom_command(OUTPUT ${single} DEPENDS ${objects} VERBATIM COMMAND_EXPAND_LISTS
+                   COMMAND ${CMAKE_C_COMPILER} -r -nostdlib -o ${single} ${objects}
+                   COMMAND ${CMAKE_OBJCOPY} --localize-hidden ${single})
+add_library(muster_static STATIC ${single})
 add_library(muster::muster ALIAS muster_shared)
 add_library(muster::static ALIAS muster_static)
 set_target_properties(muster_shared PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0 EXPORT_NAME muster)

@@ -22,22 +22,41 @@ static void leave(int status, void *unused)
     _exit(status & 0xff);
 }
 
+void children_prepare(void)
+{
+    signals_reset_in_child();
+    signals_install(false);
+    on_exit(leave, NULL);
+}
+
+/* Every page that is written for the first time after a fork is copied: a spare does that while nobody waits for it. */
+void child_warm_up(void)
+{
+    volatile char stack[16384];
+    for (size_t i = 0; i < sizeof stack; i += 1024)
+        stack[i] = 0;
+    signal(SIGCHLD, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGUSR1, SIG_DFL);
+    if (muster__caller_enter(WARM_MEMBER + (uint32_t)getpid(), 0, false) != MUSTER_OK)
+        _exit(1);
+    muster__me.is_child = true;
+    muster__running = (struct muster__running){0};
+    muster__log_setup(muster__host_name(), 0, 1, "spare", muster__me.log_level);
+    muster__fail(MUSTER_OK, "%s", "");
+    free(malloc(1024));
+    fflush(NULL);
+}
+
 static void become(uint32_t number)
 {
     struct member *member = member_at(number);
     own_member = number;
-    muster__me.is_child = true;
     muster__me.member = number;
-    muster__running = (struct muster__running){0};
-    signals_reset_in_child();
-    int64_t numa = member->seat >= 0 ? seat_at(member->seat)->seat.os_numa : 0;
-    if (muster__caller_enter(number, numa > 0 ? (uint32_t)numa : 0, false) != MUSTER_OK)
-        _exit(1);
+    muster__caller_moves(number);
     muster__log_setup(muster__host_name(), muster__member_rank(number), muster__me.tables->ranks, member->name,
                       muster__me.log_level);
     place_self(number);
-    signals_install(false);
-    on_exit(leave, NULL);
 }
 
 _Noreturn void child_run(uint32_t number)

@@ -185,6 +185,8 @@ muster_err muster__child_start(uint32_t number)
     }
     member->nursery = local;
     atomic_store(&member->state, MUSTER__MEMBER_ASKED);
+    if (nursery_take_spare(local, number)) /* the nursery hears of it when the child ends or another starts */
+        return MUSTER_OK;
     uint32_t head = atomic_load(&nursery->intake);
     do
         atomic_store(&member->next, head);

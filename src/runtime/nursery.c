@@ -20,6 +20,8 @@
 
 /* How long it sleeps at most: to notice that its rank is gone without having died in its arms. */
 #define LOOK_NS INT64_C(1000000000)
+/* How long after a start a spare is forked. */
+#define SPARE_DELAY_NS INT64_C(1000000)
 
 static struct {
     struct nursery *shared;
@@ -27,10 +29,11 @@ static struct {
     struct child {
         pid_t pid;
         uint32_t member; /* MUSTER__MEMBERS_MAX: a spare */
-        int spare;       /* the slot it waits at, or has left when its `go` is 0 again; -1: none */
+        int spare;       /* the slot it waits at; -1: none (any more) */
     } * children;
     int count, room;
     bool first_started;
+    int64_t spares_at_ns; /* when spares may be forked again */
 } mine;
 
 /* ---- forking ---- */
@@ -54,15 +57,17 @@ static void guard_child(pid_t nursery)
     if (getppid() != nursery)
         _exit(0);
     muster__caller_forget();
+    child_warm_up();
 }
 
 _Noreturn static void spare_wait(struct spare *spare)
 {
     uint32_t go;
-    while ((go = atomic_load(&spare->go)) == 0)
-        muster__futex_wait(&spare->go, 0, MUSTER__NEVER);
-    atomic_store(&spare->go, 0); /* the slot is free for another */
-    child_run(go - 1);
+    while ((go = atomic_load(&spare->go)) < SPARE_TAKEN)
+        muster__sleep(&spare->go, go, MUSTER__NEVER, NULL);
+    atomic_store(&member_at(go - SPARE_TAKEN)->state, MUSTER__MEMBER_ALIVE);
+    atomic_store(&spare->gone, 1);
+    child_run(go - SPARE_TAKEN);
 }
 
 static pid_t fork_child(uint32_t member, int spare)
@@ -89,51 +94,84 @@ static int spares_wanted(void)
     return wanted < 0 ? 0 : wanted < SPARES_MAX ? wanted : SPARES_MAX;
 }
 
-static void fork_spares(void)
+bool nursery_take_spare(int local, uint32_t number)
 {
-    bool used[SPARES_MAX] = {false};
-    int have = 0;
-    for (int i = 0; i < mine.count; i++) {
-        const struct child *child = &mine.children[i];
-        if (child->spare < 0)
+    for (int slot = 0; slot < SPARES_MAX; slot++) {
+        struct spare *spare = &nursery_at(local)->spares[slot];
+        uint32_t ready = SPARE_READY;
+        if (atomic_load(&spare->go) != SPARE_READY)
             continue;
-        bool waiting = child->member == MUSTER__MEMBERS_MAX;
-        used[child->spare] |= waiting || atomic_load(&mine.shared->spares[child->spare].go);
-        have += waiting;
-    }
-    for (int slot = 0; slot < SPARES_MAX && have < spares_wanted(); slot++) {
-        if (used[slot])
+        atomic_store(&member_at(number)->pid, atomic_load(&spare->pid));
+        if (!atomic_compare_exchange_strong(&spare->go, &ready, SPARE_TAKEN + number))
             continue;
-        atomic_store(&mine.shared->spares[slot].go, 0);
-        if (fork_child(MUSTER__MEMBERS_MAX, slot) < 0)
-            return;
-        have++;
-    }
-}
-
-static bool hand_to_spare(uint32_t number)
-{
-    for (int i = 0; i < mine.count; i++) {
-        struct child *child = &mine.children[i];
-        if (child->spare < 0 || child->member != MUSTER__MEMBERS_MAX)
-            continue;
-        struct spare *spare = &mine.shared->spares[child->spare];
-        child->member = number;
-        atomic_store(&member_at(number)->pid, child->pid);
-        atomic_store(&member_at(number)->state, MUSTER__MEMBER_ALIVE);
-        atomic_store(&spare->go, number + 1);
         muster__futex_wake(&spare->go, 1);
         return true;
     }
     return false;
 }
 
+/* Learns which spares were taken since, and frees the slots they have left. Waking one again covers a taker that died in between. */
+static void notice_taken(void)
+{
+    for (int i = 0; i < mine.count; i++) {
+        struct child *child = &mine.children[i];
+        struct spare *spare = child->spare >= 0 ? &mine.shared->spares[child->spare] : NULL;
+        uint32_t go = spare ? atomic_load(&spare->go) : SPARE_NONE;
+        if (go < SPARE_TAKEN)
+            continue;
+        if (child->member == MUSTER__MEMBERS_MAX) {
+            child->member = go - SPARE_TAKEN;
+            mine.spares_at_ns = muster__now_ns() + SPARE_DELAY_NS;
+            muster__futex_wake(&spare->go, 1);
+        }
+        if (atomic_load(&spare->gone)) {
+            atomic_store(&spare->gone, 0);
+            atomic_store(&spare->go, SPARE_NONE);
+            child->spare = -1;
+        }
+    }
+}
+
+static int spares_there(void)
+{
+    int there = 0;
+    for (int i = 0; i < mine.count; i++)
+        there += mine.children[i].member == MUSTER__MEMBERS_MAX;
+    return there;
+}
+
+/* Not at once: forking takes a core from the child that was just started. Returns when to come again. */
+static int64_t fork_spares(void)
+{
+    int there = spares_there();
+    if (there >= spares_wanted())
+        return MUSTER__NEVER;
+    if (muster__now_ns() < mine.spares_at_ns)
+        return mine.spares_at_ns;
+    for (int slot = 0; slot < SPARES_MAX && there < spares_wanted(); slot++) {
+        struct spare *spare = &mine.shared->spares[slot];
+        bool used = false;
+        for (int i = 0; i < mine.count; i++)
+            used |= mine.children[i].spare == slot;
+        if (used)
+            continue;
+        atomic_store(&spare->gone, 0);
+        atomic_store(&spare->go, SPARE_NONE);
+        pid_t pid = fork_child(MUSTER__MEMBERS_MAX, slot);
+        if (pid < 0)
+            break;
+        atomic_store(&spare->pid, pid);
+        atomic_store(&spare->go, SPARE_READY);
+        there++;
+    }
+    return MUSTER__NEVER;
+}
+
 static void start(uint32_t number)
 {
     struct member *member = member_at(number);
     mine.first_started = true;
-    if (hand_to_spare(number))
-        return;
+    mine.spares_at_ns = muster__now_ns() + SPARE_DELAY_NS;
     atomic_store(&member->state, MUSTER__MEMBER_ALIVE);
     pid_t pid = fork_child(number, -1);
     if (pid > 0) {
@@ -183,6 +221,15 @@ static void child_ended(uint32_t number, int status)
     member_reaped(number);
 }
 
+/* A spare has died at its slot: it may have been taken a moment before. */
+static void retire_spare(struct child *child, struct spare *spare)
+{
+    uint32_t go = atomic_exchange(&spare->go, SPARE_NONE);
+    if (go >= SPARE_TAKEN)
+        child->member = go - SPARE_TAKEN;
+    atomic_store(&spare->gone, 0);
+}
+
 static void reap(void)
 {
     int status;
@@ -191,8 +238,12 @@ static void reap(void)
         for (int i = 0; i < mine.count; i++) {
             if (mine.children[i].pid != pid)
                 continue;
+            struct spare *spare = mine.children[i].spare >= 0 ? &mine.shared->spares[mine.children[i].spare] : NULL;
+            if (spare)
+                retire_spare(&mine.children[i], spare);
             uint32_t number = mine.children[i].member;
             mine.children[i] = mine.children[--mine.count];
+            muster__sweep_member(WARM_MEMBER + (uint32_t)pid, muster__self_number());
             if (number != MUSTER__MEMBERS_MAX)
                 child_ended(number, status);
             break;
@@ -239,7 +290,7 @@ static void become(int local)
     if (getppid() != muster__me.rank_pid)
         _exit(0);
     muster__caller_forget();
-    signals_reset_in_child();
+    children_prepare();
     signal(SIGTERM, SIG_IGN);
     signal(SIGUSR1, SIG_IGN);
     struct sigaction action = {.sa_handler = on_child, .sa_flags = SA_NOCLDSTOP};
@@ -275,7 +326,7 @@ static void end_children(void)
                 kill(mine.children[i].pid, SIGKILL);
             patience = MUSTER__NEVER;
         }
-        muster__futex_wait(&mine.shared->bell, seen, muster__now_ns() + LOOK_NS / 10);
+        muster__sleep(&mine.shared->bell, seen, muster__now_ns() + LOOK_NS / 10, NULL);
     }
 }
 
@@ -284,13 +335,14 @@ _Noreturn static void nursery_main(int local)
     become(local);
     while (!atomic_load(&mine.shared->stop)) {
         uint32_t seen = atomic_load(&mine.shared->bell);
+        notice_taken();
         take_intake();
         reap();
-        int64_t next = look_after_children(), look = muster__now_ns() + LOOK_NS;
-        fork_spares();
+        int64_t next = look_after_children(), spares = fork_spares(), look = muster__now_ns() + LOOK_NS;
+        next = spares < next ? spares : next;
         if (getppid() != muster__me.rank_pid)
             break;
-        muster__futex_wait(&mine.shared->bell, seen, next < look ? next : look);
+        muster__sleep(&mine.shared->bell, seen, next < look ? next : look, NULL);
     }
     end_children();
     muster__caller_leave();

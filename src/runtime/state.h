@@ -14,6 +14,7 @@ enum {
     SPARES_MAX = 8,
     SEATS_MAX = 1024,
     NURSERY_MEMBER = 4096, /* nursery of local rank i calls itself member NURSERY_MEMBER + i */
+    WARM_MEMBER = 1 << 30, /* its children, before they become a member: WARM_MEMBER + pid */
 };
 
 /* how far a member's process has gone; who adds the second of the two lowest frees the slot */
@@ -42,9 +43,13 @@ struct member {
 };
 enum { OUTCOME_EXIT = 1 << 16, OUTCOME_SIGNAL = 2 << 16, OUTCOME_ERRNO = 3 << 16, OUTCOME_VALUE = 0xffff };
 
+/* A child forked ahead. Whoever starts a member takes a ready one by one compare-exchange of `go`; the nursery hears of it later. */
 struct spare {
-    _Atomic uint32_t go; /* member + 1 that it becomes */
+    _Atomic uint32_t go; /* SPARE_NONE, SPARE_READY, or SPARE_TAKEN + the member it becomes */
+    _Atomic uint32_t gone; /* it has left this slot */
+    _Atomic int32_t pid;
 };
+enum { SPARE_NONE, SPARE_READY, SPARE_TAKEN };
 
 struct nursery {
     _Alignas(MUSTER__LINE) _Atomic uint32_t bell;
@@ -124,8 +129,16 @@ void nursery_stop(int local);
 /** Whether the rank's nursery still lives; said once in the log when it does not. */
 bool nursery_alive(int local);
 
-/* child.c; in a freshly forked process, never returns */
+/* child.c */
+/** In the nursery: what all its children inherit. */
+void children_prepare(void);
+/** In a freshly forked child, before it is known which member it becomes. */
+void child_warm_up(void);
+/** In a warm child; never returns. */
 _Noreturn void child_run(uint32_t member);
+
+/** Starts a member in a ready spare; false: there is none. */
+bool nursery_take_spare(int local, uint32_t number);
 
 /* place.c */
 muster_err place_host(const muster_options *options, struct muster__cpuset *cpusets);

@@ -100,6 +100,11 @@ muster_err muster__caller_enter(uint32_t member, uint32_t arena, bool heeds_sign
     return muster__fail(MUSTER_ERR_NOMEM, "more than %d threads use muster on this host", MUSTER__CALLERS_MAX - 1);
 }
 
+void muster__caller_moves(uint32_t member)
+{
+    atomic_store(&muster__self_state.caller->live, member + 1);
+}
+
 static void caller_free(struct muster__caller *caller)
 {
     if (!atomic_exchange(&caller->asleep, 0))

@@ -99,6 +99,8 @@ extern MUSTER__THREAD_LOCAL struct muster__self muster__self_state;
 
 /** Enters the calling thread under a member (process) number. Errors: NOMEM (too many threads). */
 muster_err muster__caller_enter(uint32_t member, uint32_t arena, bool heeds_signal);
+/** The calling thread now belongs to another member. */
+void muster__caller_moves(uint32_t member);
 /** Leaves; frees the number. Also done when the thread ends. */
 void muster__caller_leave(void);
 /** After fork, in the child: forgets the parent's identity without freeing it. */

@@ -78,6 +78,7 @@ static size_t choose(const struct CMUnitTest *tests, size_t n)
 
 int mpi_case_main(int *argc, char ***argv, const struct CMUnitTest *tests, size_t n, const char *suite)
 {
+    setvbuf(stdout, NULL, _IOLBF, 0); /* so that the name of a case that hangs or crashes is out */
     if (watchdog_start(suite) != 0)
         return 1;
     muster_err err = muster_init(argc, argv, NULL);

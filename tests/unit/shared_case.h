@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,6 +110,46 @@ static inline void case_kill(uint32_t member)
     kill(case_pids[member], SIGKILL);
     assert_int_equal(case_join(member), 128 + SIGKILL);
     muster__sweep_member(member, muster__self_number());
+}
+
+struct case_thread {
+    int (*body)(void *);
+    void *arg;
+    uint32_t member;
+    int code;
+};
+
+static void *case_thread_main(void *arg)
+{
+    struct case_thread *thread = arg;
+    if (muster__caller_enter(thread->member, 0, false) != MUSTER_OK)
+        return NULL;
+    thread->code = thread->body(thread->arg);
+    muster__caller_leave();
+    return NULL;
+}
+
+/* Runs body(arg) in n threads at once, all must return 0: what ThreadSanitizer can look at. */
+static inline void case_threads(uint32_t n, int (*body)(void *), void *arg)
+{
+    pthread_t ids[CASE_MEMBERS];
+    struct case_thread threads[CASE_MEMBERS];
+    for (uint32_t i = 0; i < n; i++) {
+        threads[i] = (struct case_thread){body, arg, i + 1, -1};
+        assert_int_equal(pthread_create(&ids[i], NULL, case_thread_main, &threads[i]), 0);
+    }
+    for (uint32_t i = 0; i < n; i++)
+        pthread_join(ids[i], NULL);
+    for (uint32_t i = 0; i < n; i++)
+        assert_int_equal(threads[i].code, 0);
+}
+
+/* The same in n processes. */
+static inline void case_processes(uint32_t n, int (*body)(void *), void *arg)
+{
+    for (uint32_t member = 1; member <= n; member++)
+        case_fork(member, body, arg);
+    case_join_all(1, n);
 }
 
 /* A small generator, so that a failing run can be repeated. */

@@ -5,7 +5,7 @@
 
 enum { SLOTS = 400, STEPS = 60000 };
 
-static struct {
+static _Thread_local struct {
     muster__ref ref;
     size_t size;
     unsigned char fill;
@@ -160,7 +160,8 @@ static void sweep_frees_only_the_deads(void **state)
 
 static int hammer(void *arg)
 {
-    random_walk((uint64_t)(uintptr_t)arg, STEPS / 2);
+    (void)arg;
+    random_walk(muster__self_number() * 17, STEPS / 2);
     return 0;
 }
 
@@ -168,19 +169,29 @@ static void shared_by_processes(void **state)
 {
     (void)state;
     size_t before = largest();
-    for (uint32_t member = 1; member <= 4; member++)
-        case_fork(member, hammer, (void *)(uintptr_t)(member * 17));
-    case_join_all(1, 4);
+    case_processes(4, hammer, NULL);
     assert_int_equal(muster__heap_used(), 0);
     assert_int_equal(largest(), before);
+}
+
+static void shared_by_threads(void **state)
+{
+    (void)state;
+    case_threads(3, hammer, NULL);
+    assert_int_equal(muster__heap_used(), 0);
 }
 
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, case_setup, case_teardown)
     const struct CMUnitTest tests[] = {
-        CASE(agrees_with_a_model),        CASE(several_arenas),      CASE(frees_once), CASE(runs_out_and_recovers),
-        CASE(sweep_frees_only_the_deads), CASE(shared_by_processes),
+        CASE(agrees_with_a_model),
+        CASE(several_arenas),
+        CASE(frees_once),
+        CASE(runs_out_and_recovers),
+        CASE(sweep_frees_only_the_deads),
+        CASE(shared_by_processes),
+        CASE(shared_by_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
