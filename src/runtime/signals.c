@@ -112,10 +112,13 @@ void signals_install(bool stop_signals)
     state.crash_installed = true;
 }
 
+/* Once told to stop, the same notice may come again until the end: launchers send it to the process and to its group. */
 void signals_restore(void)
 {
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    bool told = muster_interrupted() != 0;
     for (int i = 0; state.stop_installed && i < STOPS; i++)
-        sigaction(stops[i], &state.before_stop[i], NULL);
+        sigaction(stops[i], told ? &ignore : &state.before_stop[i], NULL);
     for (int i = 0; state.crash_installed && i < CRASHES; i++)
         sigaction(crashes[i], &state.before_crash[i], NULL);
     if (state.crash_installed)

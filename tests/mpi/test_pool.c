@@ -1,5 +1,6 @@
 /*
- * Pool, conformance 11 to 14, 16 to 18, 20 to 23, 25 to 27, 29: each case with workers in the ranks and with isolated ones.
+ * Pool, conformance 11 to 14, 16 to 18, 20 to 23, 25 to 27, 29: each case with workers in the ranks and with isolated
+ * ones.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -109,7 +110,8 @@ static void test_workers(void **state)
     int64_t items[20], results[20];
     for (int i = 0; i < 20; i++)
         items[i] = i;
-    assert_int_equal(muster_pool_map(pool, square, items, 20, sizeof *items, results, sizeof *results, NULL), MUSTER_OK);
+    assert_int_equal(muster_pool_map(pool, square, items, 20, sizeof *items, results, sizeof *results, NULL),
+                     MUSTER_OK);
     for (int i = 0; i < 20; i++)
         assert_int_equal(results[i], i * i);
     pool_end(pool);
@@ -199,7 +201,8 @@ static void test_map_balances(void **state)
     int items[33], results[33], with_first = 0;
     for (int i = 0; i < 33; i++)
         items[i] = i == 0 ? 300 : 1;
-    assert_int_equal(muster_pool_map(pool, uneven, items, 33, sizeof *items, results, sizeof *results, NULL), MUSTER_OK);
+    assert_int_equal(muster_pool_map(pool, uneven, items, 33, sizeof *items, results, sizeof *results, NULL),
+                     MUSTER_OK);
     for (int i = 1; i < 33; i++)
         with_first += results[i] == results[0];
     if (workers > 1)
@@ -402,7 +405,8 @@ static void test_wait_sets(void **state)
     for (int i = 0; i < 6; i++) {
         assert_int_equal(muster_task_next(tasks, 6, done, &index, MUSTER_FOREVER), MUSTER_OK);
         int64_t result = -1;
-        assert_int_equal(muster_task_get(tasks[index], &result, sizeof result, 0), index == 4 ? MUSTER_ERR_TASK : MUSTER_OK);
+        assert_int_equal(muster_task_get(tasks[index], &result, sizeof result, 0),
+                         index == 4 ? MUSTER_ERR_TASK : MUSTER_OK);
         sum += index;
     }
     assert_int_equal(sum, 15);
@@ -938,13 +942,33 @@ static void test_many_pools(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        BOTH(test_workers),      BOTH(test_empty),       BOTH(test_map_order),     BOTH(test_map_user),
-        BOTH(test_map_balances), BOTH(test_imap),        BOTH(test_imap_window),   BOTH(test_imap_failures),
-        BOTH(test_map_failures), BOTH(test_submit),      BOTH(test_get_timeout),   BOTH(test_wait_sets),
-        BOTH(test_cancel),       BOTH(test_cancel_running), BOTH(test_time_limit),  BOTH(test_initializer),   BOTH(test_finalizer),
-        BOTH(test_close_join),   BOTH(test_terminate),   cmocka_unit_test(test_crash), cmocka_unit_test(test_retry),
-        cmocka_unit_test(test_broken_start), BOTH(test_nested), BOTH(test_sizes), BOTH(test_reduce),
-        BOTH(test_streams),      BOTH(test_many_pools),
+        BOTH(test_workers),
+        BOTH(test_empty),
+        BOTH(test_map_order),
+        BOTH(test_map_user),
+        BOTH(test_map_balances),
+        BOTH(test_imap),
+        BOTH(test_imap_window),
+        BOTH(test_imap_failures),
+        BOTH(test_map_failures),
+        BOTH(test_submit),
+        BOTH(test_get_timeout),
+        BOTH(test_wait_sets),
+        BOTH(test_cancel),
+        BOTH(test_cancel_running),
+        BOTH(test_time_limit),
+        BOTH(test_initializer),
+        BOTH(test_finalizer),
+        BOTH(test_close_join),
+        BOTH(test_terminate),
+        cmocka_unit_test(test_crash),
+        cmocka_unit_test(test_retry),
+        cmocka_unit_test(test_broken_start),
+        BOTH(test_nested),
+        BOTH(test_sizes),
+        BOTH(test_reduce),
+        BOTH(test_streams),
+        BOTH(test_many_pools),
     };
     return mpi_case_main(&argc, &argv, tests, sizeof tests / sizeof *tests, "pool");
 }

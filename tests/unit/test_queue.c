@@ -359,7 +359,7 @@ static void joins_when_all_is_marked(void **state)
 
 /* ---- several producers and consumers ---- */
 
-enum { PRODUCERS = 3, CONSUMERS = 3, EACH = 60000 };
+enum { PRODUCERS = 3, CONSUMERS = 3, EACH = 30000 };
 
 struct tagged {
     int32_t producer, number;
@@ -464,7 +464,7 @@ static void size_is_never_impossible(void **state)
 static int echo(void *arg)
 {
     (void)arg;
-    for (uint32_t i = 1; i <= 20000; i++) {
+    for (uint32_t i = 1; i <= 2000; i++) {
         CASE_UNTIL(atomic_load(&progress->go) >= i);
         int64_t n;
         if (get(&n, sizeof n, NULL, MUSTER_NOWAIT) != MUSTER_OK || n != i)
@@ -479,7 +479,7 @@ static void a_put_is_seen_at_once(void **state)
     (void)state;
     queue_make(0);
     case_fork(1, echo, NULL);
-    for (uint32_t i = 1; i <= 20000; i++) {
+    for (uint32_t i = 1; i <= 2000; i++) {
         assert_int_equal(put_number(i, 0), MUSTER_OK);
         atomic_store(&progress->go, i);
         while (i % 64 == 0 && atomic_load(&progress->ready) < i)
