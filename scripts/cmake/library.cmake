@@ -8,6 +8,10 @@ add_custom_command(OUTPUT ${single} DEPENDS ${objects} VERBATIM COMMAND_EXPAND_L
                    COMMAND ${CMAKE_C_COMPILER} -r -nostdlib -o ${single} ${objects}
                    COMMAND ${CMAKE_OBJCOPY} --localize-hidden ${single})
 add_library(muster_static STATIC ${single})
+add_dependencies(muster_static ${object_targets})
+foreach(layer IN LISTS layers)
+  add_dependencies(muster_static muster_${layer}) # whose objects exist before the command runs
+endforeach()
 add_library(muster::muster ALIAS muster_shared)
 add_library(muster::static ALIAS muster_static)
 set_target_properties(muster_shared PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0 EXPORT_NAME muster)

@@ -147,19 +147,14 @@ muster_err muster__child_claim(const struct muster__child *child, uint32_t *numb
     return MUSTER_OK;
 }
 
-/* The rank whose seat is nearest to the child's: its nursery forks it. */
-static int nearest_rank(uint32_t number)
+/* The rank this process is, or is hosted by. Its nursery forks what this process starts: so they share standard output,
+ * and lines come in the order in which they were written. */
+static int own_local(void)
 {
-    int best = 0, least = 100;
-    for (int step = 0; step < muster__host_ranks(); step++) {
-        int local = (int)((number + (uint32_t)step) % (uint32_t)muster__host_ranks());
-        int far = muster__member_distance(number, (uint32_t)local);
-        if (far < least) {
-            least = far;
-            best = local;
-        }
-    }
-    return best;
+    uint32_t me = muster__me.member;
+    if (me >= MUSTER__MEMBERS_MAX)
+        return (int)(me - NURSERY_MEMBER);
+    return me < (uint32_t)muster__host_ranks() ? (int)me : member_at(me)->nursery;
 }
 
 void member_ring_nursery(int local)
@@ -174,9 +169,8 @@ muster_err muster__child_start(uint32_t number)
     struct member *member = member_at(number);
     if (atomic_load(&member->state) != MUSTER__MEMBER_CLAIMED)
         return muster__fail(MUSTER_ERR_STATE, "'%s' was started before", member->name);
-    int near_rank = member->nursery;
-    member->seat = seat_take(near_rank >= 0 ? (uint32_t)near_rank : muster__me.member);
-    int local = near_rank >= 0 ? near_rank : nearest_rank(number);
+    int local = member->nursery >= 0 ? member->nursery : own_local();
+    member->seat = seat_take((uint32_t)local);
     struct nursery *nursery = nursery_at(local);
     if (!atomic_load(&nursery->pid)) {
         seat_give_back(member->seat);

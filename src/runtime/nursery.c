@@ -110,7 +110,8 @@ bool nursery_take_spare(int local, uint32_t number)
     return false;
 }
 
-/* Learns which spares were taken since, and frees the slots they have left. Waking one again covers a taker that died in between. */
+/* Learns which spares were taken since, and frees the slots they have left. Waking one again covers a taker that died
+ * in between. */
 static void notice_taken(void)
 {
     for (int i = 0; i < mine.count; i++) {

@@ -72,7 +72,7 @@ struct muster__child {
     const void *arg; /* copied */
     size_t size_bytes;
     const char *name; /* copied, cut at 31 bytes */
-    int rank_local;   /* host-local rank whose nursery forks it; -1: the one with the least loaded seat */
+    int rank_local;   /* host-local rank whose nursery forks it; -1: the caller's own */
 };
 
 /**

@@ -112,7 +112,8 @@ void signals_install(bool stop_signals)
     state.crash_installed = true;
 }
 
-/* Once told to stop, the same notice may come again until the end: launchers send it to the process and to its group. */
+/* Once told to stop, the same notice may come again until the end: launchers send it to the process and to its group.
+ */
 void signals_restore(void)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN};

@@ -90,7 +90,7 @@ static void put_word(muster_queue queue, const char *word)
 
 static int64_t *iota(int64_t n)
 {
-    int64_t *numbers = malloc((size_t)n * sizeof *numbers + 1);
+    int64_t *numbers = calloc((size_t)n + 1, sizeof *numbers);
     for (int64_t i = 0; i < n; i++)
         numbers[i] = i;
     return numbers;

@@ -76,8 +76,9 @@ static int sleep_long(const void *arg, size_t size)
 {
     (void)arg;
     (void)size;
-    for (;;)
-        pause();
+    while (pause() != 0)
+        ;
+    return 0;
 }
 
 static int kill_self(const void *arg, size_t size)
@@ -298,8 +299,9 @@ static int tell_pid_and_sleep(const void *arg, size_t size)
     const struct family *family = arg;
     int pid = getpid();
     muster_queue_put(family->pids, &pid, sizeof pid, MUSTER_FOREVER);
-    for (;;)
-        pause();
+    while (pause() != 0)
+        ;
+    return 0;
 }
 
 static int parent(const void *arg, size_t size)
