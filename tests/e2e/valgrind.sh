@@ -12,9 +12,10 @@ suppressions=("--suppressions=$root/tests/support/valgrind.supp")
 openmpi=/usr/share/openmpi/openmpi-valgrind.supp
 [ ! -e "$openmpi" ] || suppressions+=("--suppressions=$openmpi")
 
+export MUSTER_SEGMENT_MIB=64 # the search for leaks reads all of it
 status=0
 timeout -k 5 200 mpirun --oversubscribe --bind-to none -np 2 \
-    valgrind --quiet --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite \
+    valgrind --quiet --keep-debuginfo=yes --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite \
     --error-exitcode=99 --log-file="$logs/%p" "${suppressions[@]}" "$1" || status=$?
 if [ "$status" -ne 0 ] || grep -qs . "$logs"/*; then
     printf 'exit code %d\n' "$status"
