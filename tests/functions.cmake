@@ -9,7 +9,7 @@ if(uid STREQUAL "0")
 endif()
 if(MUSTER_SANITIZE STREQUAL "address")
   list(APPEND test_environment
-       "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:fast_unwind_on_malloc=0"
+       "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:fast_unwind_on_malloc=0:handle_segv=0"
        "UBSAN_OPTIONS=print_stacktrace=1"
        "LSAN_OPTIONS=suppressions=${CMAKE_CURRENT_SOURCE_DIR}/support/lsan.supp:print_suppressions=0")
 elseif(MUSTER_SANITIZE STREQUAL "thread")

@@ -78,10 +78,8 @@ void deque_take_end(struct deque *deque)
     atomic_store_explicit(&deque->bottom, bottom + 1, memory_order_relaxed);
 }
 
-bool deque_steal(struct deque *deque, uint64_t *entry, bool *lost)
+bool deque_steal_begin(const struct deque *deque, uint64_t *entry, int64_t *at)
 {
-    if (lost)
-        *lost = false;
     int64_t top = atomic_load_explicit(&deque->top, memory_order_acquire);
     atomic_thread_fence(memory_order_seq_cst);
     int64_t bottom = atomic_load_explicit(&deque->bottom, memory_order_acquire);
@@ -89,10 +87,15 @@ bool deque_steal(struct deque *deque, uint64_t *entry, bool *lost)
         return false;
     uint64_t buffer = atomic_load_explicit(&deque->buffer, memory_order_acquire);
     *entry = atomic_load_explicit(slot_at(buffer, top), memory_order_relaxed);
-    bool taken = atomic_compare_exchange_strong(&deque->top, &top, top + 1);
-    if (lost)
-        *lost = !taken;
-    return taken;
+    *at = top;
+    return true;
+}
+
+/* While top is `at` no other entry can come to stand there: the owner moves top when it takes the last one. So this
+ * takes out the entry that was offered, or nothing. */
+void deque_steal_end(struct deque *deque, int64_t at)
+{
+    atomic_compare_exchange_strong(&deque->top, &at, at + 1);
 }
 
 bool deque_seems_empty(const struct deque *deque)

@@ -135,7 +135,8 @@ enum pool_state { POOL_OPEN, POOL_CLOSED, POOL_TERMINATED, POOL_BROKEN, POOL_STO
 struct worker_slot {
     _Atomic uint32_t member; /* child that works here; MUSTER__MEMBERS_MAX: none */
     _Atomic uint32_t ready;  /* its initializer has succeeded */
-    int32_t quick_deaths;    /* in a row, before it was ready */
+    _Atomic uint32_t trying; /* its initializer runs */
+    int32_t failed_tries;    /* how often in a row it died in its initializer */
 };
 
 struct pool {

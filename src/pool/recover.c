@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A worker that dies this often in a row before its initializer has succeeded will do so for ever. */
-#define QUICK_DEATHS_MAX 3
+/* A worker that dies this often in a row in its initializer will do so for ever. */
+#define FAILED_TRIES_MAX 3
 
 /* what the sweeper knows about the death */
 struct death {
@@ -216,15 +216,15 @@ void recover_sweep(struct muster__object *object, uint32_t generation, uint32_t 
 static void replace(struct pool *pool, int i, const struct muster__member_info *info)
 {
     struct worker_slot *worker = pool_worker(pool, i);
-    bool was_ready = atomic_exchange(&worker->ready, 0);
-    worker->quick_deaths = was_ready ? 0 : worker->quick_deaths + 1;
+    atomic_store(&worker->ready, 0);
+    worker->failed_tries += atomic_exchange(&worker->trying, 0) != 0;
     if (pool_state(pool) > POOL_CLOSED)
         return;
     uint32_t member = atomic_exchange(&worker->member, MUSTER__MEMBERS_MAX);
     muster__child_release(member);
-    if (worker->quick_deaths >= QUICK_DEATHS_MAX)
-        worker_break(pool, "worker %d died %d times before it was ready, last by signal %d, exit code %d", i,
-                     worker->quick_deaths, info->signal, info->exit_code);
+    if (worker->failed_tries >= FAILED_TRIES_MAX)
+        worker_break(pool, "worker %d died %d times in its initializer, last by signal %d, exit code %d", i,
+                     worker->failed_tries, info->signal, info->exit_code);
     else if (worker_start(pool, i))
         worker_break(pool, "worker %d died and could not be replaced: %.100s", i, muster_err_detail());
 }

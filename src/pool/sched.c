@@ -120,20 +120,26 @@ static bool find_own(const struct seat *seat, struct record **record, uint32_t *
     return false;
 }
 
+static bool find_in(const struct seat *seat, struct deque *deque, struct record **record, uint32_t *index)
+{
+    record_ref ref;
+    int64_t at;
+    while (deque_steal_begin(deque, &ref, &at)) {
+        bool claimed = claim(seat, ref, record, index);
+        deque_steal_end(deque, at);
+        if (claimed)
+            return true;
+    }
+    return false;
+}
+
 static bool find_other(const struct seat *seat, struct record **record, uint32_t *index)
 {
     int count;
     const uint16_t *victims = seat_victims(seat, &count);
-    for (int i = 0; i < count; i++) {
-        struct deque *deque = &seat->pool->lane[victims[i]].deque;
-        record_ref ref;
-        bool lost = true;
-        while (lost || !deque_seems_empty(deque))
-            if (deque_steal(deque, &ref, &lost) && claim(seat, ref, record, index))
-                return true;
-            else if (!lost)
-                break;
-    }
+    for (int i = 0; i < count; i++)
+        if (find_in(seat, &seat->pool->lane[victims[i]].deque, record, index))
+            return true;
     return false;
 }
 

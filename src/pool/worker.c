@@ -43,13 +43,18 @@ bool worker_ready(const struct seat *seat)
     struct worker_slot *worker = pool_worker(seat->pool, (int)seat->lane->index);
     if (MUSTER__LIKELY(atomic_load_explicit(&worker->ready, memory_order_relaxed)))
         return true;
-    int code = seat->pool->initializer ? call_hook(seat, seat->pool->initializer, "initializer") : 0;
+    int code = 0;
+    if (seat->pool->initializer) {
+        atomic_store(&worker->trying, 1);
+        code = call_hook(seat, seat->pool->initializer, "initializer");
+        atomic_store(&worker->trying, 0);
+    }
     if (code) {
         worker_break(seat->pool, "the initializer returned %d on worker %u, rank %d, host %s", code, seat->lane->index,
                      muster__member_rank(muster__member_self()), muster__host_name());
         return false;
     }
-    worker->quick_deaths = 0;
+    worker->failed_tries = 0;
     atomic_store(&worker->ready, 1);
     return true;
 }

@@ -210,12 +210,12 @@ static void holder_dies(void **state)
     job_end(job);
 }
 
-/* Another load on one of the cores is not the lock's doing: of a few tries one has to be fair. */
+/* In most of five tries: where the kernel shares a core unevenly for a second, so does the lock. */
 static void is_fair(void **state)
 {
     (void)state;
-    bool fair = false;
-    for (int try = 0; try < 5 && !fair; try++) {
+    int fair = 0;
+    for (int try = 0; try < 5 && fair < 3; try++) {
         struct job job = job_make();
         muster_process processes[4];
         for (int i = 0; i < 4; i++)
@@ -232,10 +232,10 @@ static void is_fair(void **state)
         }
         for (int i = 0; i < 4; i++)
             join(processes[i]);
-        fair = least * 2 >= most;
+        fair += least * 2 >= most;
         job_end(job);
     }
-    assert_true(fair);
+    assert_int_equal(fair, 3);
 }
 
 static void destroyed_while_waited_for(void **state)

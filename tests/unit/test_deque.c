@@ -24,6 +24,15 @@ static bool take(struct deque *deque, uint64_t *entry)
     return true;
 }
 
+static bool steal(struct deque *deque, uint64_t *entry)
+{
+    int64_t at;
+    if (!deque_steal_begin(deque, entry, &at))
+        return false;
+    deque_steal_end(deque, at);
+    return true;
+}
+
 static void test_order(void **state)
 {
     (void)state;
@@ -31,10 +40,10 @@ static void test_order(void **state)
     uint64_t entry;
     assert_true(deque_seems_empty(deque));
     assert_false(take(deque, &entry));
-    assert_false(deque_steal(deque, &entry, NULL));
+    assert_false(steal(deque, &entry));
     for (uint64_t i = 1; i <= 5; i++)
         assert_true(deque_push(deque, i, muster__self_number()));
-    assert_true(deque_steal(deque, &entry, NULL));
+    assert_true(steal(deque, &entry));
     assert_int_equal(entry, 1); /* thieves get the oldest */
     assert_true(take(deque, &entry));
     assert_int_equal(entry, 5); /* the owner the newest */
@@ -55,7 +64,7 @@ static void test_growth(void **state)
     for (uint64_t i = 0; i < many; i++) {
         assert_true(deque_push(deque, i, muster__self_number()));
         if (i % 3 == 0) {
-            assert_true(deque_steal(deque, &entry, NULL));
+            assert_true(steal(deque, &entry));
             assert_int_equal(entry, stolen++);
         }
     }
@@ -95,9 +104,12 @@ static void *thief(void *unused)
     (void)unused;
     muster__caller_enter(1, 0, false);
     uint64_t entry;
+    int64_t at;
     while (!atomic_load(&over) || !deque_seems_empty(contested))
-        if (deque_steal(contested, &entry, NULL))
+        if (deque_steal_begin(contested, &entry, &at)) {
             claim_entry(entry);
+            deque_steal_end(contested, at);
+        }
     muster__caller_leave();
     return NULL;
 }
@@ -122,6 +134,25 @@ static void test_thieves(void **state)
     assert_int_equal(atomic_load(&claims), ENTRIES);
 }
 
+/* ---- a thief died between two steps: the entry is offered again ---- */
+
+static void test_dead_thief(void **state)
+{
+    (void)state;
+    struct deque *deque = deque_make();
+    uint64_t entry, again;
+    int64_t at;
+    assert_true(deque_push(deque, 5, muster__self_number()));
+    assert_true(deque_steal_begin(deque, &entry, &at)); /* and dies here */
+    assert_true(steal(deque, &again));
+    assert_int_equal(entry, again);
+    deque_steal_end(deque, at); /* late: another has moved top */
+    assert_true(deque_seems_empty(deque));
+    assert_true(deque_push(deque, 6, muster__self_number()));
+    assert_true(steal(deque, &entry));
+    assert_int_equal(entry, 6);
+}
+
 /* ---- the owner died between two steps ---- */
 
 static void test_repair(void **state)
@@ -136,7 +167,7 @@ static void test_repair(void **state)
     assert_true(deque_seems_empty(deque));
     assert_false(take(deque, &entry));
     assert_true(deque_push(deque, 77, muster__self_number()));
-    assert_true(deque_steal(deque, &entry, NULL));
+    assert_true(steal(deque, &entry));
     assert_int_equal(entry, 77);
 
     assert_true(deque_push(deque, 78, muster__self_number()));
@@ -152,10 +183,7 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, case_setup, case_teardown)
     const struct CMUnitTest tests[] = {
-        CASE(test_order),
-        CASE(test_growth),
-        CASE(test_thieves),
-        CASE(test_repair),
+        CASE(test_order), CASE(test_growth), CASE(test_thieves), CASE(test_dead_thief), CASE(test_repair),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

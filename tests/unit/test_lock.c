@@ -267,13 +267,13 @@ static int contend(void *arg)
     return 0;
 }
 
-/* Contenders for a second get like shares. The machine's own unfairness (another load on one core) is not the lock's:
- * of a few tries one has to be fair. */
+/* Contenders for a second get like shares, in most of five tries: where the kernel shares a core unevenly for a second,
+ * so does the lock (measured: one run in eight with two contenders pinned to each core). */
 static void is_fair(void **state)
 {
     (void)state;
-    bool fair = false;
-    for (int try = 0; try < 5 && !fair; try++) {
+    int fair = 0;
+    for (int try = 0; try < 5 && fair < 3; try++) {
         memset(counters, 0, sizeof *counters);
         for (uint32_t member = 1; member <= 4; member++)
             case_fork(member, contend, NULL);
@@ -286,10 +286,10 @@ static void is_fair(void **state)
             least = n < least ? n : least;
             most = n > most ? n : most;
         }
-        fair = least * 2 >= most;
+        fair += least * 2 >= most;
         printf("least %lld, most %lld\n", (long long)least, (long long)most);
     }
-    assert_true(fair);
+    assert_int_equal(fair, 3);
 }
 
 int main(void)

@@ -1,0 +1,261 @@
+/*
+ * Workers, spares and processes killed at random instants, through the real runtime: with retries nothing is lost,
+ * without them only what was in hand, and nothing ever hangs. Rule 6 of the design; conformance 23.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <muster/muster.h>
+
+#include "support/mpi_case.h"
+
+/* ---- the killer: a thread of rank 0 that kills children of its nursery ---- */
+
+static _Atomic bool killing;
+static _Atomic int kills;
+
+static int children_of(long pid, long *children, int max)
+{
+    char path[64];
+    int count = 0;
+    snprintf(path, sizeof path, "/proc/%ld/task/%ld/children", pid, pid);
+    FILE *file = fopen(path, "r");
+    while (file && count < max && fscanf(file, "%ld", &children[count]) == 1)
+        count++;
+    if (file)
+        fclose(file);
+    return count;
+}
+
+static void *killer(void *arg)
+{
+    unsigned seed = (unsigned)(uintptr_t)arg;
+    long nursery[8], children[64];
+    while (atomic_load(&killing)) {
+        usleep((useconds_t)(200 + rand_r(&seed) % 3000));
+        if (children_of(getpid(), nursery, 8) < 1)
+            continue;
+        int count = children_of(nursery[0], children, 64);
+        if (count && kill((pid_t)children[rand_r(&seed) % (unsigned)count], SIGKILL) == 0)
+            atomic_fetch_add(&kills, 1);
+    }
+    return NULL;
+}
+
+static void while_killing(void (*work)(int round), int least_kills)
+{
+    pthread_t thread;
+    atomic_store(&killing, true);
+    atomic_store(&kills, 0);
+    assert_int_equal(pthread_create(&thread, NULL, killer, (void *)(uintptr_t)(12345 + least_kills)), 0);
+    for (int round = 0; atomic_load(&kills) < least_kills; round++)
+        work(round);
+    atomic_store(&killing, false);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+/* ---- maps ---- */
+
+enum { ITEMS = 400 };
+static muster_pool pool;
+
+static int slow_square(const void *item, void *result, void *user)
+{
+    (void)user;
+    int64_t n = *(const int64_t *)item;
+    for (volatile int i = 0; i < 3000; i++)
+        ;
+    *(int64_t *)result = n * n;
+    return 0;
+}
+
+static void map_with_retries(int round)
+{
+    int64_t items[ITEMS], results[ITEMS];
+    for (int i = 0; i < ITEMS; i++)
+        items[i] = i + round;
+    assert_int_equal(muster_pool_map(pool, slow_square, items, ITEMS, 8, results, 8,
+                                     &(muster_map_options){.chunk_items = round % 3}),
+                     MUSTER_OK);
+    for (int i = 0; i < ITEMS; i++)
+        assert_int_equal(results[i], items[i] * items[i]);
+}
+
+static void test_map_retries(void **state)
+{
+    (void)state;
+    assert_int_equal(muster_pool_create(&pool, &(muster_pool_options){.workers = 3, .isolated = true, .retries = 255}),
+                     MUSTER_OK);
+    while_killing(map_with_retries, 200);
+    map_with_retries(0);
+    assert_int_equal(muster_pool_destroy(pool), MUSTER_OK);
+}
+
+static void map_without_retries(int round)
+{
+    int64_t items[ITEMS], results[ITEMS], wrong = 0;
+    for (int i = 0; i < ITEMS; i++)
+        items[i] = i + round + 1;
+    memset(results, 0, sizeof results);
+    int before = atomic_load(&kills);
+    muster_err err = muster_pool_map(pool, slow_square, items, ITEMS, 8, results, 8,
+                                     &(muster_map_options){.chunk_items = round % 3});
+    for (int i = 0; i < ITEMS; i++) {
+        if (results[i] == items[i] * items[i])
+            continue;
+        assert_int_equal(results[i], 0);
+        wrong++;
+    }
+    if (err) {
+        assert_int_equal(err, MUSTER_ERR_CRASHED);
+        assert_int_equal(muster_pool_last_error()->code, SIGKILL);
+        assert_true(muster_pool_last_error()->failed >= wrong);
+        assert_true(muster_pool_last_error()->failed <= atomic_load(&kills) - before + 3);
+    } else {
+        assert_int_equal(wrong, 0);
+    }
+}
+
+static void test_map_plain(void **state)
+{
+    (void)state;
+    assert_int_equal(muster_pool_create(&pool, &(muster_pool_options){.workers = 3, .isolated = true}), MUSTER_OK);
+    while_killing(map_without_retries, 200);
+    assert_int_equal(muster_pool_destroy(pool), MUSTER_OK);
+}
+
+/* ---- tasks ---- */
+
+static void submit_with_retries(int round)
+{
+    muster_task tasks[ITEMS];
+    for (int64_t i = 0; i < ITEMS; i++) {
+        int64_t n = i + round;
+        assert_int_equal(muster_pool_submit(pool, &tasks[i], slow_square, &n, sizeof n, sizeof n, NULL), MUSTER_OK);
+    }
+    for (int64_t i = 0; i < ITEMS; i++) {
+        int64_t result = -1;
+        assert_int_equal(muster_task_get(tasks[i], &result, sizeof result, MUSTER_FOREVER), MUSTER_OK);
+        assert_int_equal(result, (i + round) * (i + round));
+    }
+}
+
+static void test_submit_retries(void **state)
+{
+    (void)state;
+    assert_int_equal(muster_pool_create(&pool, &(muster_pool_options){.workers = 3, .isolated = true, .retries = 255}),
+                     MUSTER_OK);
+    while_killing(submit_with_retries, 200);
+    assert_int_equal(muster_pool_destroy(pool), MUSTER_OK);
+}
+
+/* ---- tasks that submit tasks: a parent that dies leaves its children to run; nothing hangs ---- */
+
+static int tree(const void *item, void *result, void *user)
+{
+    int64_t n = *(const int64_t *)item, part;
+    if (n == 0) {
+        *(int64_t *)result = 1;
+        return 0;
+    }
+    muster_task tasks[2];
+    n--;
+    for (int i = 0; i < 2; i++)
+        if (muster_pool_submit(*(const muster_pool *)user, &tasks[i], tree, &n, sizeof n, sizeof n,
+                               &(muster_submit_options){.user = user, .user_bytes = sizeof(muster_pool)}))
+            return 1;
+    for (int i = 0; i < 2; i++) {
+        if (muster_task_get(tasks[i], &part, sizeof part, MUSTER_FOREVER))
+            return 2;
+        *(int64_t *)result += part;
+    }
+    return 0;
+}
+
+static void grow_tree(int round)
+{
+    (void)round;
+    int64_t depth = 6, leaves = 0;
+    muster_task task;
+    assert_int_equal(muster_pool_submit(pool, &task, tree, &depth, sizeof depth, sizeof leaves,
+                                        &(muster_submit_options){.user = &pool, .user_bytes = sizeof pool}),
+                     MUSTER_OK);
+    muster_err err = muster_task_get(task, &leaves, sizeof leaves, MUSTER_FOREVER);
+    if (err == MUSTER_OK)
+        assert_int_equal(leaves, 64);
+    else
+        assert_true(err == MUSTER_ERR_CRASHED || err == MUSTER_ERR_TASK);
+}
+
+static void test_nested(void **state)
+{
+    (void)state;
+    assert_int_equal(muster_pool_create(&pool, &(muster_pool_options){.workers = 3, .isolated = true}), MUSTER_OK);
+    while_killing(grow_tree, 100);
+    assert_int_equal(muster_pool_destroy(pool), MUSTER_OK);
+}
+
+/* ---- processes ---- */
+
+static muster_lock lock;
+
+static int lock_and_unlock(const void *arg, size_t size)
+{
+    (void)size;
+    for (int i = 0; i < 2000; i++) {
+        muster_err err = muster_lock_acquire(*(const muster_lock *)arg, MUSTER_FOREVER);
+        if (err != MUSTER_OK && err != MUSTER_ERR_OWNER_DEAD)
+            return 1;
+        if (muster_lock_release(*(const muster_lock *)arg) != MUSTER_OK)
+            return 2;
+    }
+    return 0;
+}
+
+static void run_processes(int round)
+{
+    (void)round;
+    muster_process processes[4];
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(muster_process_create(&processes[i], lock_and_unlock, &lock, sizeof lock, NULL), MUSTER_OK);
+        assert_int_equal(muster_process_start(processes[i]), MUSTER_OK);
+    }
+    for (int i = 0; i < 4; i++) {
+        muster_process_status status;
+        assert_int_equal(muster_process_join(processes[i], &status, MUSTER_FOREVER), MUSTER_OK);
+        assert_true(status.signal == SIGKILL || (status.signal == 0 && status.exit_code == 0));
+        assert_int_equal(muster_process_close(processes[i]), MUSTER_OK);
+    }
+}
+
+static void test_processes(void **state)
+{
+    (void)state;
+    assert_int_equal(muster_lock_create(&lock, NULL), MUSTER_OK);
+    while_killing(run_processes, 150);
+    muster_err err = muster_lock_acquire(lock, 5000);
+    assert_true(err == MUSTER_OK || err == MUSTER_ERR_OWNER_DEAD);
+    assert_int_equal(muster_lock_release(lock), MUSTER_OK);
+    assert_int_equal(muster_lock_destroy(lock), MUSTER_OK);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_map_retries), cmocka_unit_test(test_map_plain), cmocka_unit_test(test_submit_retries),
+        cmocka_unit_test(test_nested),      cmocka_unit_test(test_processes),
+    };
+    return mpi_case_main(&argc, &argv, tests, sizeof tests / sizeof *tests, "kill");
+}
