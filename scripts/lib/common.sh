@@ -47,10 +47,17 @@ need_packages() {
     if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
         die "neither root nor sudo; as root, run: apt-get install --no-install-recommends ${missing[*]}"
     fi
-    as_root apt-get update -qq || say "apt-get update failed; trying with the package lists at hand"
-    as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}" ||
+    local log
+    log=$(mktemp)
+    {
+        as_root apt-get update -qq || say "apt-get update failed; trying with the package lists at hand"
+        as_root env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}"
+    } >"$log" 2>&1 || {
+        cat "$log" >&2
         die "apt could not install: ${missing[*]}"
+    }
+    rm -f "$log"
 }
 
 # Open MPI refuses root unless told twice; said here, so that no program needs to.

@@ -12,7 +12,8 @@ muster_err muster_init(int *argc, char ***argv, const muster_options *options)
     if (err || options->spmd || muster_rank() == 0)
         return err;
     muster__runtime_serve();
-    exit(muster__runtime_stop());
+    muster__runtime_stop();
+    exit(0); /* main's code is rank 0's: a rank that ended with another one would have mpirun kill the rest */
 }
 
 int muster_finalize(void)

@@ -177,6 +177,7 @@ static inline enum pool_state pool_state(struct pool *pool)
 
 /* the object's body */
 struct pool_body {
+    struct muster__latch generation; /* never acquired: makes a stale handle of another kind fail, too */
     muster__ref block;
 };
 struct pool *pool_of(struct muster__object *object);
@@ -285,16 +286,17 @@ struct map {
     _Atomic uint32_t waited;
     _Atomic uint32_t stopped;
     _Atomic int64_t failed;
-    struct muster__latch latch;
-    _Atomic uint32_t error_which; /* 0 none, else errors[which - 1] */
-    struct muster_task_error errors[2];
     muster__ref self;
+    /* a lane's share; its owner alone writes */
     struct map_cell {
         _Alignas(MUSTER__LINE) _Atomic int64_t done;
+        _Atomic uint32_t error_which; /* of lowest index: 0 none, else errors[which - 1] */
+        struct muster_task_error errors[2];
     } cell[];
 };
 void map_run_piece(const struct seat *seat, struct record *record, uint32_t index);
-void map_note_error(struct map *map, const struct muster_task_error *error, uint32_t self);
+/** By the lane's owner. */
+void map_note_error(struct map *map, const struct lane *lane, const struct muster_task_error *error);
 bool map_over(struct pool *pool, struct map *map);
 
 /* ---- workers (worker.c) ---- */

@@ -53,24 +53,22 @@ static void learn(const struct map *map, int64_t items, int64_t ns, int lanes)
     known.leaf = leaf > 1 ? leaf : 1;
 }
 
-void map_note_error(struct map *map, const struct muster_task_error *error, uint32_t self)
+void map_note_error(struct map *map, const struct lane *lane, const struct muster_task_error *error)
 {
-    if (!muster__latch_acquire(&map->latch, POOL_GENERATION, self))
+    struct map_cell *cell = &map->cell[lane->index];
+    uint32_t which = atomic_load(&cell->error_which);
+    if (which && error->index >= cell->errors[which - 1].index)
         return;
-    uint32_t which = atomic_load(&map->error_which);
-    if (!which || error->index < map->errors[which - 1].index) {
-        uint32_t other = which == 1 ? 2 : 1;
-        map->errors[other - 1] = *error;
-        atomic_store(&map->error_which, other);
-    }
-    muster__latch_release(&map->latch, POOL_GENERATION, self);
+    uint32_t other = which == 1 ? 2 : 1;
+    cell->errors[other - 1] = *error;
+    atomic_store(&cell->error_which, other);
 }
 
 static void item_failed(const struct seat *seat, struct map *map, muster_err err, int code, int64_t index)
 {
     struct muster_task_error error;
     run_error_fill(&error, (int)seat->lane->index, err, code, index, map->function);
-    map_note_error(map, &error, seat->self);
+    map_note_error(map, seat->lane, &error);
     atomic_fetch_add(&map->failed, 1);
     if (map->stop_at_failure)
         atomic_store(&map->stopped, 1);
@@ -281,7 +279,6 @@ static struct map *map_make(const struct seat *seat, muster__function function, 
     map->stop_at_failure = options->stop_at_failure;
     map->caller = seat->self;
     map->user = seat->pool->user;
-    muster__latch_init(&map->latch, POOL_GENERATION);
     muster__heap_hand_over(ref, seat->self, pool_owner(seat->pool));
     return map;
 }
@@ -360,12 +357,18 @@ static muster_err run_windows(struct call *call, const char *items, char *result
     return MUSTER_OK;
 }
 
-static muster_err conclude(struct map *map)
+static muster_err conclude(const struct pool *pool, struct map *map)
 {
-    uint32_t which = atomic_load(&map->error_which);
-    if (!which)
+    const struct muster_task_error *first = NULL;
+    for (int i = 0; i < pool->lanes; i++) {
+        uint32_t which = atomic_load(&map->cell[i].error_which);
+        const struct muster_task_error *error = which ? &map->cell[i].errors[which - 1] : NULL;
+        if (error && (!first || error->index < first->index))
+            first = error;
+    }
+    if (!first)
         return MUSTER_OK;
-    struct muster_task_error error = map->errors[which - 1];
+    struct muster_task_error error = *first;
     error.failed = atomic_load(&map->failed);
     return run_report(&error, "muster_pool_map");
 }
@@ -401,7 +404,7 @@ static muster_err map_in(struct call *call, muster_task_fn fn, const void *items
               : muster__fail(MUSTER_ERR_NOMEM, "muster_pool_map: no room for the context in the host segment");
     if (err)
         return err;
-    err = conclude(map);
+    err = conclude(call->seat.pool, map);
     if (map->user != call->seat.pool->user)
         muster__heap_free(map->user, call->seat.self);
     muster__heap_free(map->self, call->seat.self);

@@ -148,7 +148,9 @@ muster_err muster_pool_create(muster_pool *handle, const muster_pool_options *op
         muster__object_retire(object, generation);
         return err;
     }
-    ((struct pool_body *)object->body)->block = pool->self;
+    struct pool_body *body = (struct pool_body *)object->body;
+    muster__latch_init(&body->generation, generation);
+    body->block = pool->self;
     muster__heap_hand_over(pool->self, self, 0);
     muster_pool made;
     muster__object_publish(object, generation, &made.handle);

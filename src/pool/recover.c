@@ -9,7 +9,6 @@
 /* what the sweeper knows about the death */
 struct death {
     struct seat seat; /* the sweeper in the dead one's lane */
-    uint32_t dead;    /* caller number */
     struct muster__member_info info;
     bool overran;
 };
@@ -75,7 +74,7 @@ static void item_died(const struct death *death, struct map *map, int64_t item)
 {
     struct muster_task_error error;
     error_fill(death, &error, map->first + item, map->function);
-    map_note_error(map, &error, death->seat.self);
+    map_note_error(map, death->seat.lane, &error);
     atomic_fetch_add(&map->failed, 1);
     if (map->stop_at_failure)
         atomic_store(&map->stopped, 1);
@@ -97,13 +96,10 @@ static void piece_died(const struct death *death, struct record *record, uint32_
     struct piece *piece = &record->piece;
     struct map *map = muster__heap_at(piece->map);
     uint64_t split = atomic_load(&piece->split);
-    uint32_t generation;
     if (!map) { /* counted, and freed by its caller */
         record_free(pool, record, index, NULL);
         return;
     }
-    if (muster__latch_seize(&map->latch, death->dead, death->seat.self, &generation))
-        muster__latch_release(&map->latch, generation, death->seat.self);
     if (split && split_committed(pool, split))
         piece->end = piece->total;
     atomic_store(&piece->split, 0);
@@ -171,7 +167,6 @@ void recover_lane(struct pool *pool, struct lane *lane, uint32_t self)
 {
     uint32_t dead = atomic_load(&lane->owner), member = atomic_load(&lane->member);
     struct death death = {.seat = {.pool = pool, .lane = lane, .self = self, .before = UINT32_MAX},
-                          .dead = dead,
                           .overran = muster__child_overran(member)};
     uint32_t generation;
     muster__child_info(member, &death.info);

@@ -9,14 +9,16 @@
 
 /*
  * A process object names a member (runtime) once it was started. The object is pinned during each call, so that a close
- * elsewhere waits; what changes is one word, state, moved by compare-exchange.
+ * elsewhere waits; what changes is one word, phase, moved by compare-exchange. STARTING also holds who starts: if that
+ * one dies over it, the sweeper decides by whether the member was asked for.
  */
-enum phase { CREATED, STARTING, STARTED };
+enum phase { CREATED, STARTING, STARTED, NEVER };
+enum { PHASE_BITS = 8 };
 
 struct body {
+    struct muster__latch generation; /* never acquired: makes a stale handle of another kind fail, too */
     _Atomic uint32_t phase;
-    uint32_t member;
-    int32_t refused; /* why it could not be started; 0: nothing */
+    uint32_t member; /* MUSTER__MEMBERS_MAX: none yet */
     muster__function function;
     muster__ref arg;
     uint64_t arg_bytes;
@@ -110,11 +112,16 @@ muster_err muster_process_create(muster_process *process, muster_process_fn fn, 
     *start = (struct start_arg){.function = function};
     if (size_bytes)
         memcpy(start + 1, arg, size_bytes);
-    *body = (struct body){.function = function, .arg = block, .arg_bytes = sizeof *start + size_bytes};
-    muster__heap_hand_over(block, self, 0);
-    muster__object_publish(object, generation, &process->handle);
+    muster__latch_init(&body->generation, generation);
+    *body = (struct body){.generation = body->generation,
+                          .member = MUSTER__MEMBERS_MAX,
+                          .function = function,
+                          .arg = block,
+                          .arg_bytes = sizeof *start + size_bytes};
     if (!object->name[0])
-        snprintf(object->name, sizeof object->name, "process-%u", process->handle.slot);
+        snprintf(object->name, sizeof object->name, "process-%u", (unsigned)(object - muster__object_slot(0)));
+    muster__object_publish(object, generation, &process->handle);
+    muster__heap_hand_over(block, self, 0); /* who dies before has it done by the sweeper */
     return MUSTER_OK;
 }
 
@@ -130,8 +137,10 @@ static muster_err start(struct entry *entry)
     if (err)
         return err;
     err = muster__child_start(body->member);
-    if (err)
+    if (err) {
         muster__child_release(body->member);
+        body->member = MUSTER__MEMBERS_MAX;
+    }
     return err;
 }
 
@@ -141,8 +150,8 @@ muster_err muster_process_start(muster_process process)
     muster_err err = enter(process, "muster_process_start", &entry);
     if (err)
         return err;
-    uint32_t created = CREATED;
-    if (!atomic_compare_exchange_strong(&entry.body->phase, &created, STARTING)) {
+    uint32_t created = CREATED, starting = STARTING | muster__self_number() << PHASE_BITS;
+    if (!atomic_compare_exchange_strong(&entry.body->phase, &created, starting)) {
         err = muster__fail(MUSTER_ERR_STATE, "muster_process_start: '%s' was started before", entry.object->name);
     } else {
         err = start(&entry);
@@ -308,8 +317,11 @@ muster_err muster_process_close(muster_process process)
     muster_err err = enter(process, "muster_process_close", &entry);
     if (err)
         return err;
+    uint32_t phase = CREATED;
+    if (atomic_compare_exchange_strong(&entry.body->phase, &phase, NEVER))
+        phase = NEVER; /* a start at this moment comes too late */
     struct body body = *entry.body;
-    if (body.phase == STARTING || (body.phase == STARTED && !ended(body.member, &info)))
+    if (phase != NEVER && (phase != STARTED || !ended(body.member, &info)))
         err = muster__fail(MUSTER_ERR_STATE, "muster_process_close: '%s' is alive; join or kill it first",
                            entry.object->name);
     leave(&entry);
@@ -340,6 +352,24 @@ muster_err muster_process_get_info(muster_process process, muster_process_info *
     return MUSTER_OK;
 }
 
+/* The dead one's blocks are freed after this, and the children that it had claimed after that. */
+static void sweep(struct muster__object *object, uint32_t generation, uint32_t dead, uint32_t self)
+{
+    (void)generation;
+    (void)self;
+    struct body *body = (struct body *)object->body;
+    muster__heap_hand_over(body->arg, dead, 0);
+    uint32_t starting = STARTING | dead << PHASE_BITS;
+    if (atomic_load(&body->phase) != starting)
+        return;
+    struct muster__member_info info = {.state = MUSTER__MEMBER_CLAIMED};
+    if (body->member < MUSTER__MEMBERS_MAX)
+        muster__child_info(body->member, &info);
+    if (info.state == MUSTER__MEMBER_CLAIMED)
+        body->member = MUSTER__MEMBERS_MAX;
+    atomic_store(&body->phase, info.state == MUSTER__MEMBER_CLAIMED ? CREATED : STARTED);
+}
+
 /* At finalize: the nurseries end the children themselves. */
 static void end(struct muster__object *object, uint32_t generation)
 {
@@ -350,6 +380,6 @@ static void end(struct muster__object *object, uint32_t generation)
 
 __attribute__((constructor)) static void register_class(void)
 {
-    static const struct muster__class class = {.name = "process", .end = end};
+    static const struct muster__class class = {.name = "process", .sweep = sweep, .end = end};
     muster__class_register(MUSTER__PROCESS, &class);
 }

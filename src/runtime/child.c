@@ -25,7 +25,7 @@ static void leave(int status, void *unused)
 void children_prepare(void)
 {
     signals_reset_in_child();
-    signals_install(false);
+    crash_install();
     on_exit(leave, NULL);
 }
 
@@ -52,6 +52,7 @@ static void become(uint32_t number)
 {
     struct member *member = member_at(number);
     own_member = number;
+    atomic_store(&member->pid, getpid());
     muster__me.member = number;
     muster__caller_moves(number);
     muster__log_setup(muster__host_name(), muster__member_rank(number), muster__me.tables->ranks, member->name,
@@ -72,8 +73,11 @@ _Noreturn void child_run(uint32_t number)
     void *arg = NULL;
     if (member->arg_bytes) {
         arg = malloc(member->arg_bytes);
-        if (!arg)
+        if (!arg) {
+            muster__log(MUSTER__ERROR, "no memory for the %llu bytes of its argument",
+                        (unsigned long long)member->arg_bytes);
             exit(127);
+        }
         memcpy(arg, muster__heap_at(member->arg), member->arg_bytes);
     }
     exit(((muster__child_main)pointer)(arg, member->arg_bytes));

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <link.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -12,13 +13,22 @@
 
 /*
  * A function travels as (module, offset). Modules are named by the hash of their build id, in a table that only grows:
- * entry i of ROOT_MODULES is claimed by one compare-exchange and never changes.
+ * entry i of ROOT_MODULES is claimed by one compare-exchange and never changes. The path is for processes that have not
+ * loaded the module: whoever claims the path writes it; if it dies over that, the module is found by who has it alone.
  */
-enum { MODULES_MAX = 1024, CACHE = 64 };
+enum { CACHE = 64 };
 
-static _Atomic uint64_t *ids(void)
+struct entry {
+    _Atomic uint64_t id;
+    _Atomic uint32_t path_state;
+    char path[MODULE_PATH];
+};
+enum { PATH_NONE, PATH_CLAIMED, PATH_KNOWN };
+
+static struct entry *entry_at(int index)
 {
-    return muster__at(muster__segment->roots[MUSTER__ROOT_MODULES]);
+    _Static_assert(sizeof(struct entry) <= FUNCTIONS_TABLE_BYTES / MODULES_MAX, "the table has room");
+    return (struct entry *)muster__at(muster__segment->roots[MUSTER__ROOT_MODULES]) + index;
 }
 
 /* ---- modules loaded here ---- */
@@ -33,7 +43,7 @@ struct search {
     uintptr_t address; /* the module around it, or, when 0, that of this id */
     uint64_t id;
     struct module found;
-    bool done;
+    bool executable, done; /* executable: the address is in code */
 };
 
 static uint64_t build_id(const struct dl_phdr_info *info)
@@ -52,6 +62,17 @@ static uint64_t build_id(const struct dl_phdr_info *info)
         }
     }
     return 0;
+}
+
+static bool in_code(const struct dl_phdr_info *info, uintptr_t address)
+{
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &info->dlpi_phdr[i];
+        if (part->p_type == PT_LOAD && part->p_flags & PF_X &&
+            address - info->dlpi_addr - part->p_vaddr < part->p_memsz)
+            return true;
+    }
+    return false;
 }
 
 static void extent(const struct dl_phdr_info *info, struct module *module)
@@ -80,6 +101,7 @@ static int visit(struct dl_phdr_info *info, size_t size, void *arg)
         return 0;
     snprintf(module.name, sizeof module.name, "%s", info->dlpi_name[0] ? info->dlpi_name : "/proc/self/exe");
     search->found = module;
+    search->executable = in_code(info, search->address);
     search->done = true;
     return 1;
 }
@@ -92,14 +114,29 @@ static bool find_module(struct search *search)
 
 /* ---- naming ---- */
 
-static int register_module(uint64_t id)
+static void register_path(struct entry *entry, const char *name)
+{
+    char path[4096];
+    uint32_t none = PATH_NONE;
+    if (!realpath(name, path) || strlen(path) >= sizeof entry->path ||
+        !atomic_compare_exchange_strong(&entry->path_state, &none, PATH_CLAIMED))
+        return;
+    snprintf(entry->path, sizeof entry->path, "%s", path);
+    atomic_store(&entry->path_state, PATH_KNOWN);
+}
+
+static int register_module(const struct module *module)
 {
     for (int i = 0; i < MODULES_MAX; i++) {
-        uint64_t there = atomic_load(&ids()[i]);
-        if (!there && atomic_compare_exchange_strong(&ids()[i], &there, id))
-            return i;
-        if (there == id)
-            return i;
+        struct entry *entry = entry_at(i);
+        uint64_t there = atomic_load(&entry->id);
+        if (!there && atomic_compare_exchange_strong(&entry->id, &there, module->id))
+            there = module->id;
+        if (there != module->id)
+            continue;
+        if (atomic_load(&entry->path_state) == PATH_NONE)
+            register_path(entry, module->name);
+        return i;
     }
     return -1;
 }
@@ -107,11 +144,11 @@ static int register_module(uint64_t id)
 static muster_err name_slowly(const void *pointer, muster__function *function)
 {
     struct search search = {.address = (uintptr_t)pointer};
-    if (!pointer || !find_module(&search))
+    if (!pointer || !find_module(&search) || !search.executable)
         return muster__fail(MUSTER_ERR_NOFUNC, "%p is not the address of a function of a loaded module", pointer);
     if (!search.found.id)
         return muster__fail(MUSTER_ERR_NOFUNC, "%s has no build id; link it with -Wl,--build-id", search.found.name);
-    int index = register_module(search.found.id);
+    int index = register_module(&search.found);
     if (index < 0)
         return muster__fail(MUSTER_ERR_NOFUNC, "functions of more than %d modules are used", MODULES_MAX);
     *function = ((uint64_t)index + 1) << 48 | ((uintptr_t)pointer - search.found.base);
@@ -141,13 +178,24 @@ muster_err muster__function_name(const void *pointer, muster__function *function
 
 static _Atomic uintptr_t bases[MODULES_MAX]; /* base + 1 of modules found here; 0: not looked for yet */
 
+/* The program that named the function may have loaded its module later than this process was forked. */
+static bool load_module(struct search *search, const struct entry *entry)
+{
+    return atomic_load(&entry->path_state) == PATH_KNOWN && dlopen(entry->path, RTLD_NOW | RTLD_LOCAL) &&
+           find_module(search);
+}
+
 static muster_err find_base(uint32_t index, uintptr_t *base)
 {
-    struct search search = {.id = index < MODULES_MAX ? atomic_load(&ids()[index]) : 0};
-    if (!search.id || !find_module(&search))
-        return muster__fail(MUSTER_ERR_NOFUNC,
-                            "the module with build id hash %016llx is not loaded in this process (rank %d, host %s)",
-                            (unsigned long long)search.id, muster_rank(), muster__host_name());
+    const struct entry *entry = entry_at(index < MODULES_MAX ? (int)index : 0);
+    struct search search = {.id = index < MODULES_MAX ? atomic_load(&entry->id) : 0};
+    if (!search.id || (!find_module(&search) && !load_module(&search, entry))) {
+        const char *path = search.id && atomic_load(&entry->path_state) == PATH_KNOWN ? entry->path : "a module";
+        return muster__fail(
+            MUSTER_ERR_NOFUNC,
+            "%s (build id hash %016llx) is not loaded in this process (rank %d, host %s), and cannot be", path,
+            (unsigned long long)search.id, muster_rank(), muster__host_name());
+    }
     *base = search.found.base;
     atomic_store(&bases[index], search.found.base + 1);
     return MUSTER_OK;

@@ -14,19 +14,37 @@
  * code that says what happened (mpirun itself ends with 1 whenever it was told to stop).
  */
 
+static const int forwarded[] = {SIGINT, SIGTERM, SIGUSR1};
+enum { FORWARDED = sizeof forwarded / sizeof *forwarded };
+
 static struct {
     volatile sig_atomic_t signal; /* the first stop signal */
+    bool apart;                   /* mpirun has a process group of its own */
     pid_t mpirun;
 } state;
 
-/* A terminal sends SIGINT to mpirun as well; a second one would make mpirun give up at once. */
+/*
+ * mpirun gives up at once when it gets a second SIGINT or SIGTERM, so it must get each one once. At a terminal it is in
+ * our process group and gets Ctrl-C from the terminal itself. Elsewhere who signals the group (timeout, batch systems)
+ * should reach it through us alone, so there it has a group of its own.
+ */
 static void forward(int signal, siginfo_t *info, void *context)
 {
     (void)context;
+    int saved = errno;
     if (!state.signal)
         state.signal = signal;
-    if (info->si_code != SI_KERNEL && state.mpirun > 0)
+    if (state.apart || info->si_code != SI_KERNEL)
         kill(state.mpirun, signal);
+    errno = saved;
+}
+
+static bool at_terminal(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (tcgetpgrp(fd) == getpgrp())
+            return true;
+    return false;
 }
 
 static bool in_path(const char *program)
@@ -62,6 +80,35 @@ static char **command(int argc, char **argv, char *self)
     for (int i = 1; i < argc; i++)
         line[n++] = argv[i];
     return line;
+}
+
+/* A signal that comes while mpirun starts waits until it can be forwarded. */
+static muster_err start_mpirun(char **line)
+{
+    struct sigaction action = {.sa_sigaction = forward, .sa_flags = SA_SIGINFO | SA_RESTART};
+    sigset_t stops, before;
+    pid_t parent = getpid();
+    fflush(NULL);
+    sigemptyset(&stops);
+    for (int i = 0; i < FORWARDED; i++)
+        sigaddset(&stops, forwarded[i]);
+    sigprocmask(SIG_BLOCK, &stops, &before);
+    state.apart = !at_terminal();
+    state.mpirun = fork();
+    if (state.mpirun == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        if (state.apart)
+            setpgid(0, 0);
+        sigprocmask(SIG_SETMASK, &before, NULL);
+        if (getppid() == parent)
+            execvp(line[0], line);
+        _exit(127);
+    }
+    for (int i = 0; state.mpirun > 0 && i < FORWARDED; i++)
+        sigaction(forwarded[i], &action, NULL);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return state.mpirun > 0 ? MUSTER_OK
+                            : muster__fail_logged(MUSTER_ERR_SYSTEM, "mpirun cannot be started: %s", strerror(errno));
 }
 
 _Noreturn static void wait_for_mpirun(void)
@@ -103,20 +150,8 @@ muster_err launch_self(int *argc, char ***argv, const muster_options *options)
     char **line = length > 0 ? command(argc ? *argc : 0, argv ? *argv : NULL, self) : NULL;
     if (!line)
         return muster__fail_logged(MUSTER_ERR_SYSTEM, "this program's own path cannot be read");
-    fflush(NULL);
-    struct sigaction action = {.sa_sigaction = forward, .sa_flags = SA_SIGINFO | SA_RESTART};
-    pid_t parent = getpid();
-    state.mpirun = fork();
-    if (state.mpirun == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGTERM);
-        if (getppid() == parent)
-            execvp(line[0], line);
-        _exit(127);
-    }
-    if (state.mpirun < 0)
-        return muster__fail_logged(MUSTER_ERR_SYSTEM, "mpirun cannot be started: %s", strerror(errno));
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGUSR1, &action, NULL);
-    wait_for_mpirun();
+    err = start_mpirun(line);
+    if (!err)
+        wait_for_mpirun();
+    return err;
 }

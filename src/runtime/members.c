@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-void (*muster__child_died)(uint32_t member, uint32_t self);
-
 /* ---- who is who ---- */
 
 uint32_t muster__member_self(void)
@@ -51,18 +49,22 @@ int muster__member_distance(uint32_t a, uint32_t b)
     return seat_a < 0 || seat_b < 0 ? 4 : muster__seat_distance(&seat_at(seat_a)->seat, &seat_at(seat_b)->seat);
 }
 
+/* Two that choose at once must not both take the last free seat: the choice holds if its load is still what it was. */
 int seat_take(uint32_t nearby)
 {
-    int count = muster__me.tables->seat_count;
-    struct muster__seat seats[count];
-    int load[count];
-    for (int i = 0; i < count; i++) {
+    int count = muster__me.tables->seat_count, load[count > 0 ? count : 1], chosen;
+    struct muster__seat seats[count > 0 ? count : 1];
+    for (int i = 0; i < count; i++)
         seats[i] = seat_at(i)->seat;
-        load[i] = atomic_load(&seat_at(i)->load);
-    }
-    int chosen = muster__seat_choose(seats, count, load, nearby < MUSTER__MEMBERS_MAX ? member_at(nearby)->seat : -1);
-    if (chosen >= 0)
-        atomic_fetch_add(&seat_at(chosen)->load, 1);
+    int32_t seen;
+    do {
+        for (int i = 0; i < count; i++)
+            load[i] = atomic_load(&seat_at(i)->load);
+        chosen = muster__seat_choose(seats, count, load, nearby < MUSTER__MEMBERS_MAX ? member_at(nearby)->seat : -1);
+        if (chosen < 0)
+            return chosen;
+        seen = load[chosen];
+    } while (!atomic_compare_exchange_strong(&seat_at(chosen)->load, &seen, seen + 1));
     return chosen;
 }
 
@@ -81,7 +83,7 @@ void muster__rank_occupies(int local, int change)
 
 /* ---- claiming ---- */
 
-static uint32_t claim_slot(uint32_t self)
+static uint32_t claim_slot(void)
 {
     struct tables *tables = muster__me.tables;
     uint32_t first = (uint32_t)tables->locals, room = MUSTER__MEMBERS_MAX - first;
@@ -89,14 +91,14 @@ static uint32_t claim_slot(uint32_t self)
     for (uint32_t i = 0; i < room; i++) {
         uint32_t number = first + (start + i) % room, expected = MUSTER__MEMBER_FREE;
         struct member *member = member_at(number);
-        if (atomic_load(&member->state) != MUSTER__MEMBER_FREE ||
-            !atomic_compare_exchange_strong(&member->state, &expected, MUSTER__MEMBER_CLAIMED))
+        if (atomic_load(&member->state) != MUSTER__MEMBER_FREE)
             continue;
-        atomic_store(&member->claimer, self);
-        atomic_store(&tables->member_hint, number - first + 1);
-        uint32_t high = atomic_load(&tables->members_high);
+        uint32_t high = atomic_load(&tables->members_high); /* first: who dies here must be found */
         while (high <= number && !atomic_compare_exchange_weak(&tables->members_high, &high, number + 1))
             ;
+        if (!atomic_compare_exchange_strong(&member->state, &expected, member_claimed_by(muster__me.member)))
+            continue;
+        atomic_store(&tables->member_hint, number - first + 1);
         return number;
     }
     return MUSTER__MEMBERS_MAX;
@@ -107,6 +109,9 @@ static void clear(struct member *member)
     member->parent = muster__me.member;
     member->nursery = member->seat = -1;
     atomic_store(&member->left, 0);
+    atomic_store(&member->dead, 0);
+    atomic_store(&member->orphan, 0);
+    atomic_store(&member->placed, PLACED_NOT);
     atomic_store(&member->pid, 0);
     atomic_store(&member->outcome, 0);
     atomic_store(&member->signals, 0);
@@ -116,13 +121,28 @@ static void clear(struct member *member)
     member->arg_bytes = 0;
 }
 
+static void free_slot(struct member *member)
+{
+    member->seat = -1;
+    atomic_store(&member->state, MUSTER__MEMBER_FREE);
+}
+
+void member_free_claim(uint32_t number)
+{
+    struct member *member = member_at(number);
+    muster__heap_free(member->arg, muster__self_number());
+    member->arg = 0;
+    seat_give_back(member->seat);
+    free_slot(member);
+}
+
 muster_err muster__child_claim(const struct muster__child *child, uint32_t *number)
 {
     muster__function main;
     muster_err err = muster__function_name((const void *)child->main, &main);
     if (err)
         return err;
-    uint32_t self = muster__self_number(), claimed = claim_slot(self);
+    uint32_t self = muster__self_number(), claimed = claim_slot();
     if (claimed == MUSTER__MEMBERS_MAX)
         return muster__fail(MUSTER_ERR_NOMEM, "%d children exist on host %s; join and close some", MUSTER__MEMBERS_MAX,
                             muster__host_name());
@@ -134,7 +154,7 @@ muster_err muster__child_claim(const struct muster__child *child, uint32_t *numb
     if (child->size_bytes) {
         muster__ref arg = muster__heap_alloc(child->size_bytes, self);
         if (!arg) {
-            atomic_store(&member->state, MUSTER__MEMBER_FREE);
+            member_free_claim(claimed);
             return muster__fail(MUSTER_ERR_NOMEM, "no %zu bytes left in the host segment for an argument",
                                 child->size_bytes);
         }
@@ -167,13 +187,14 @@ void member_ring_nursery(int local)
 muster_err muster__child_start(uint32_t number)
 {
     struct member *member = member_at(number);
-    if (atomic_load(&member->state) != MUSTER__MEMBER_CLAIMED)
+    if (member_state(number) != MUSTER__MEMBER_CLAIMED)
         return muster__fail(MUSTER_ERR_STATE, "'%s' was started before", member->name);
     int local = member->nursery >= 0 ? member->nursery : own_local();
     member->seat = seat_take((uint32_t)local);
     struct nursery *nursery = nursery_at(local);
     if (!atomic_load(&nursery->pid)) {
         seat_give_back(member->seat);
+        member->seat = -1;
         return muster__fail_logged(MUSTER_ERR_BROKEN, "'%s' cannot be started: the nursery of rank %d is gone",
                                    member->name, muster__rank_of_local(local));
     }
@@ -185,6 +206,10 @@ muster_err muster__child_start(uint32_t number)
     do
         atomic_store(&member->next, head);
     while (!atomic_compare_exchange_weak(&nursery->intake, &head, number + 1));
+    if (!atomic_load(&nursery->pid)) { /* just now */
+        member_set_outcome(number, OUTCOME_SIGNAL | SIGKILL);
+        member_reaped(number);
+    }
     member_ring_nursery(local);
     return MUSTER_OK;
 }
@@ -194,18 +219,19 @@ muster_err muster__child_start(uint32_t number)
 void muster__child_info(uint32_t number, struct muster__member_info *info)
 {
     struct member *member = member_at(number);
+    enum muster__member_state state = member_state(number); /* before the outcome, which is set first */
     uint32_t outcome = atomic_load(&member->outcome), kind = outcome & ~(uint32_t)OUTCOME_VALUE;
-    *info = (struct muster__member_info){.state = (enum muster__member_state)atomic_load(&member->state),
-                                         .pid = atomic_load(&member->pid),
-                                         .rank = muster__member_rank(number)};
+    *info = (struct muster__member_info){
+        .state = state, .pid = atomic_load(&member->pid), .rank = muster__member_rank(number)};
     if (outcome)
         info->state = MUSTER__MEMBER_ENDED;
     info->exit_code = kind == OUTCOME_EXIT ? (int)(outcome & OUTCOME_VALUE) : 0;
     info->signal = kind == OUTCOME_SIGNAL ? (int)(outcome & OUTCOME_VALUE) : 0;
     info->system_errno = kind == OUTCOME_ERRNO ? (int)(outcome & OUTCOME_VALUE) : 0;
     snprintf(info->name, sizeof info->name, "%s", member->name);
-    if (member->seat >= 0)
-        muster__cpuset_format(&seat_at(member->seat)->seat.cpus, info->cores, sizeof info->cores);
+    struct muster__cpuset cpus;
+    if (place_of(number, &cpus))
+        muster__cpuset_format(&cpus, info->cores, sizeof info->cores);
 }
 
 struct muster__event *muster__child_event(uint32_t number)
@@ -228,7 +254,7 @@ bool muster__child_overran(uint32_t number)
 void muster__child_signal(uint32_t number, int signal)
 {
     struct member *member = member_at(number);
-    uint32_t state = atomic_load(&member->state);
+    enum muster__member_state state = member_state(number);
     if ((state != MUSTER__MEMBER_ASKED && state != MUSTER__MEMBER_ALIVE) || signal < 1 || signal > 31)
         return;
     atomic_fetch_or(&member->signals, UINT32_C(1) << signal);
@@ -252,18 +278,19 @@ static void add_left(uint32_t number, uint32_t what)
     struct member *member = member_at(number);
     uint32_t before = atomic_fetch_or(&member->left, what);
     if ((before | what) == (LEFT_REAPED | LEFT_RELEASED) && before != (before | what))
-        atomic_store(&member->state, MUSTER__MEMBER_FREE);
+        free_slot(member);
 }
 
 void muster__child_release(uint32_t number)
 {
     struct member *member = member_at(number);
+    if (member_state(number) == MUSTER__MEMBER_CLAIMED) {
+        member_free_claim(number);
+        return;
+    }
     muster__heap_free(member->arg, muster__self_number());
     member->arg = 0;
-    if (atomic_load(&member->state) == MUSTER__MEMBER_CLAIMED)
-        atomic_store(&member->state, MUSTER__MEMBER_FREE);
-    else
-        add_left(number, LEFT_RELEASED);
+    add_left(number, LEFT_RELEASED);
 }
 
 /* The first outcome stays: a child that said how it ended is believed, whatever killed it afterwards. */
@@ -281,21 +308,8 @@ void member_set_outcome(uint32_t number, uint32_t outcome)
 void member_reaped(uint32_t number)
 {
     struct member *member = member_at(number);
+    if (atomic_load(&member->left) & LEFT_REAPED)
+        return;
     seat_give_back(member->seat);
     add_left(number, LEFT_REAPED);
-}
-
-void member_kill_children_of(uint32_t parent)
-{
-    uint32_t high = atomic_load(&muster__me.tables->members_high);
-    for (uint32_t number = (uint32_t)muster__me.tables->locals; number < high; number++) {
-        struct member *member = member_at(number);
-        uint32_t state = atomic_load(&member->state);
-        if (member->parent != parent || state == MUSTER__MEMBER_FREE)
-            continue;
-        if (state == MUSTER__MEMBER_CLAIMED)
-            atomic_store(&member->state, MUSTER__MEMBER_FREE); /* it was never started, and nobody else knows it */
-        else
-            muster__child_signal(number, SIGKILL);
-    }
 }

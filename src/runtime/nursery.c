@@ -170,6 +170,8 @@ static int64_t fork_spares(void)
 
 static void start(uint32_t number)
 {
+    if (atomic_load(&member_at(number)->outcome)) /* its starter took us for dead */
+        return;
     struct member *member = member_at(number);
     mine.first_started = true;
     mine.spares_at_ns = muster__now_ns() + SPARE_DELAY_NS;
@@ -200,27 +202,31 @@ static void take_intake(void)
     }
 }
 
+static bool known(uint32_t number)
+{
+    for (int i = 0; i < mine.count; i++)
+        if (mine.children[i].member == number)
+            return true;
+    return false;
+}
+
+/* Who was asked for by one who died before telling: what was told is started by now. */
+static void end_untold_orphans(void)
+{
+    if (!atomic_exchange(&mine.shared->orphans, 0))
+        return;
+    uint32_t high = atomic_load(&muster__me.tables->members_high);
+    for (uint32_t number = (uint32_t)muster__me.tables->locals; number < high; number++) {
+        struct member *member = member_at(number);
+        if (member->nursery != mine.local || member_state(number) != MUSTER__MEMBER_ASKED ||
+            !atomic_load(&member->orphan) || known(number))
+            continue;
+        member_set_outcome(number, OUTCOME_SIGNAL | SIGKILL);
+        member_reaped(number);
+    }
+}
+
 /* ---- reaping ---- */
-
-static void log_death(uint32_t number, int status)
-{
-    if (WIFSIGNALED(status) && muster__log_wants(MUSTER__INFO))
-        muster__log(MUSTER__INFO, "child '%s' was ended by signal %d (%s)", member_at(number)->name, WTERMSIG(status),
-                    strsignal(WTERMSIG(status)));
-}
-
-static void child_ended(uint32_t number, int status)
-{
-    uint32_t self = muster__self_number();
-    log_death(number, status);
-    member_set_outcome(number, WIFSIGNALED(status) ? OUTCOME_SIGNAL | (uint32_t)WTERMSIG(status)
-                                                   : OUTCOME_EXIT | (uint32_t)WEXITSTATUS(status));
-    if (muster__child_died)
-        muster__child_died(number, self);
-    muster__sweep_member(number, self);
-    member_kill_children_of(number);
-    member_reaped(number);
-}
 
 /* A spare has died at its slot: it may have been taken a moment before. */
 static void retire_spare(struct child *child, struct spare *spare)
@@ -246,7 +252,7 @@ static void reap(void)
             mine.children[i] = mine.children[--mine.count];
             muster__sweep_member(WARM_MEMBER + (uint32_t)pid, muster__self_number());
             if (number != MUSTER__MEMBERS_MAX)
-                child_ended(number, status);
+                member_died(number, status);
             break;
         }
     }
@@ -302,6 +308,7 @@ static void become(int local)
         close(nothing);
     }
     muster__me.is_child = true;
+    muster__member_dead = member_dead;
     muster__me.member = NURSERY_MEMBER + (uint32_t)local;
     mine.local = local;
     mine.shared = nursery_at(local);
@@ -338,6 +345,7 @@ _Noreturn static void nursery_main(int local)
         uint32_t seen = atomic_load(&mine.shared->bell);
         notice_taken();
         take_intake();
+        end_untold_orphans();
         reap();
         int64_t next = look_after_children(), spares = fork_spares(), look = muster__now_ns() + LOOK_NS;
         next = spares < next ? spares : next;
@@ -373,25 +381,4 @@ void nursery_stop(int local)
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
             ;
     atomic_store(&nursery->pid, 0);
-}
-
-/* Its children have died with it; nobody else would say so. */
-bool nursery_alive(int local)
-{
-    struct nursery *nursery = nursery_at(local);
-    pid_t pid = atomic_load(&nursery->pid);
-    if (pid <= 0)
-        return false;
-    if (local != (int)muster__me.member || muster__me.is_child || waitpid(pid, NULL, WNOHANG) != pid)
-        return true;
-    atomic_store(&nursery->pid, 0);
-    muster__log(MUSTER__ERROR, "the nursery was killed: its children are gone, and no more can be started here");
-    uint32_t high = atomic_load(&muster__me.tables->members_high);
-    for (uint32_t number = (uint32_t)muster__me.tables->locals; number < high; number++) {
-        struct member *member = member_at(number);
-        uint32_t state = atomic_load(&member->state);
-        if (member->nursery == local && (state == MUSTER__MEMBER_ASKED || state == MUSTER__MEMBER_ALIVE))
-            child_ended(number, SIGKILL);
-    }
-    return false;
 }

@@ -25,7 +25,7 @@ static muster_placement placement_of(const muster_options *options)
     return MUSTER_PLACE_DEFAULT;
 }
 
-/* The launcher has given each rank cores of its own: they stay, and each set is a seat. */
+/* The launcher has given each rank cores of its own. */
 static bool bound_already(const struct muster__cpuset *cpusets, int locals)
 {
     struct muster__cpuset seen = {0};
@@ -38,12 +38,10 @@ static bool bound_already(const struct muster__cpuset *cpusets, int locals)
     return locals > 1;
 }
 
-static int fill_seats(struct muster__topology *topology, muster_placement placement,
-                      const struct muster__cpuset *cpusets)
+static int fill_seats(struct muster__topology *topology, muster_placement placement)
 {
     static struct muster__seat seats[SEATS_MAX];
     int count = muster__topology_seats(topology, placement, seats, SEATS_MAX);
-    (void)cpusets;
     for (int i = 0; i < count; i++)
         seat_at(i)->seat = seats[i];
     return count;
@@ -61,13 +59,14 @@ static bool keep_topology(const struct muster__topology *topology)
     return true;
 }
 
-static void seat_ranks(const struct muster__cpuset *cpusets, bool bound)
+/* Of a rank that its launcher has bound, the seat is the first one among its cores: children go near it. */
+static void seat_ranks(const struct muster__cpuset *cpusets)
 {
     struct tables *tables = muster__me.tables;
     for (int local = 0; local < tables->locals; local++) {
         struct member *member = member_at((uint32_t)local);
         member->seat = local % tables->seat_count;
-        for (int i = 0; bound && i < tables->seat_count; i++) {
+        for (int i = tables->launcher_bound ? tables->seat_count : 0; i-- > 0;) {
             struct muster__cpuset both = seat_at(i)->seat.cpus;
             if (muster__cpuset_meet(&both, &cpusets[local]))
                 member->seat = i;
@@ -84,21 +83,21 @@ muster_err place_host(const muster_options *options, struct muster__cpuset *cpus
         return err;
     muster_placement placement = placement_of(options);
     bool here = muster__topology_is_this_machine(topology);
-    bool bound = here && placement == MUSTER_PLACE_DEFAULT && bound_already(cpusets, tables->locals);
+    tables->launcher_bound = here && placement == MUSTER_PLACE_DEFAULT && bound_already(cpusets, tables->locals);
     if (here) {
         struct muster__cpuset all = {0};
         for (int i = 0; i < tables->locals; i++)
             muster__cpuset_join(&all, &cpusets[i]);
         err = muster__topology_restrict(topology, &all);
     }
-    tables->seat_count = err ? 0 : fill_seats(topology, placement, cpusets);
+    tables->seat_count = err ? 0 : fill_seats(topology, placement);
     tables->bind = here && placement != MUSTER_PLACE_NONE;
     atomic_store(&muster__segment->cores, (uint32_t)muster__topology_cores(topology));
     if (!err && !keep_topology(topology))
         err = muster__fail(MUSTER_ERR_NOMEM, "no room for the topology in the host segment");
     muster__topology_free(topology);
     if (!err)
-        seat_ranks(cpusets, bound);
+        seat_ranks(cpusets);
     return err;
 }
 
@@ -111,14 +110,31 @@ void place_self(uint32_t number)
     struct tables *tables = muster__me.tables;
     struct member *member = member_at(number);
     bool is_rank = number < (uint32_t)tables->locals;
-    if (!tables->bind || member->seat < 0 || (is_rank && tables->locals > tables->seat_count))
-        return;
-    const struct muster__cpuset *cpus = &seat_at(member->seat)->seat.cpus;
-    /* more on this seat than itself, and more workers than seats: let the kernel share the cores out */
-    if (!is_rank && atomic_load(&seat_at(member->seat)->load) > 1)
-        return;
-    if (muster__cpuset_bind(cpus, NULL) != MUSTER_OK)
-        muster__log(MUSTER__WARN, "%s", muster_err_detail());
+    bool shared = is_rank ? tables->locals > tables->seat_count
+                          /* more on this seat than itself, so more workers than seats: let the kernel share them out */
+                          : member->seat >= 0 && atomic_load(&seat_at(member->seat)->load) > 1;
+    bool bound = false;
+    if (tables->bind && member->seat >= 0 && !shared && !(is_rank && tables->launcher_bound)) {
+        bound = muster__cpuset_bind(&seat_at(member->seat)->seat.cpus, NULL) == MUSTER_OK;
+        if (!bound)
+            muster__log(MUSTER__WARN, "%s", muster_err_detail());
+    }
+    atomic_store(&member->placed, bound || !tables->bind ? PLACED_BOUND : PLACED_FREELY);
+}
+
+bool place_of(uint32_t number, struct muster__cpuset *cpus)
+{
+    struct tables *tables = muster__me.tables;
+    const struct member *member = member_at(number);
+    if (member->seat < 0)
+        return false;
+    if (number < (uint32_t)tables->locals && tables->launcher_bound)
+        *cpus = ((struct muster__cpuset *)muster__at(tables->cpusets_offset))[number];
+    else if (atomic_load(&member->placed) == PLACED_FREELY)
+        *cpus = muster__topology_pus(topology_copy());
+    else
+        *cpus = seat_at(member->seat)->seat.cpus;
+    return true;
 }
 
 /* ---- public ---- */
@@ -136,10 +152,11 @@ static int gather_sitters(struct muster__sitter *sitters, int max)
     for (uint32_t number = 0; number < high && count < max; number++) {
         struct member *member = member_at(number);
         bool is_rank = number < (uint32_t)tables->locals;
-        if (member->seat < 0 || (!is_rank && atomic_load(&member->state) != MUSTER__MEMBER_ALIVE))
+        struct muster__sitter *sitter = &sitters[count];
+        *sitter = (struct muster__sitter){.exclusive = atomic_load(&member->placed) == PLACED_BOUND};
+        if ((!is_rank && member_state(number) != MUSTER__MEMBER_ALIVE) || !place_of(number, &sitter->cpus))
             continue;
-        struct muster__sitter *sitter = &sitters[count++];
-        *sitter = (struct muster__sitter){.cpus = seat_at(member->seat)->seat.cpus, .exclusive = true};
+        count++;
         if (is_rank)
             snprintf(sitter->label, sizeof sitter->label, "rank %d", muster__rank_of_local((int)number));
         else

@@ -149,6 +149,15 @@ static muster_err refuse_mixture(const struct muster__world *world, const struct
     return muster__fail(MUSTER_ERR_BROKEN, "ranks run different programs; rank 0 has said which");
 }
 
+static muster_err refuse_hosts(const struct muster__world *world)
+{
+    if (world->rank == 0)
+        muster__log(MUSTER__ERROR, "%d ranks are on %d hosts; this version of muster works on one", world->ranks,
+                    world->hosts);
+    return muster__fail(MUSTER_ERR_UNSUPPORTED, "muster_init: %d ranks are on %d hosts; this version works on one",
+                        world->ranks, world->hosts);
+}
+
 static muster_err check_same_program(const struct muster__world *world)
 {
     struct identity mine = {.build = functions_build_id(), .version = MUSTER_VERSION};
@@ -168,6 +177,7 @@ static muster_err place(const struct muster__world *world, const muster_options 
     struct muster__cpuset *cpusets = muster__at(muster__me.tables->cpusets_offset);
     muster_err err = muster__cpuset_current(&cpusets[world->local]);
     nursery_at(world->local)->rank_caller = muster__self_number();
+    atomic_store(&member_at((uint32_t)world->local)->pid, getpid());
     muster__transport_host_barrier();
     if (!err && world->local == 0)
         err = place_host(options, cpusets);
@@ -179,17 +189,42 @@ static muster_err place(const struct muster__world *world, const muster_options 
     return MUSTER_OK;
 }
 
-static void warn_unfinished(void)
+/* All ranks fail if one does: they go on together or not at all. */
+static muster_err agree(muster_err err)
 {
-    if (muster__me.running && !muster__me.is_child && getpid() == muster__me.rank_pid) {
-        muster__log(MUSTER__WARN, "the program ends without muster_finalize; ending the job");
-        muster__runtime_stop();
-    }
+    muster_err worst = muster__transport_worst(err);
+    return err || !worst ? err : muster__fail(worst, "muster_init: another rank failed; it has said why");
+}
+
+static muster_err set_up(const struct muster__world *world, const muster_options *options)
+{
+    muster_err err = check_same_program(world);
+    if (!err && world->hosts > 1 && !options->spmd)
+        err = refuse_hosts(world);
+    if (!err)
+        err = make_segment(world, options);
+    err = agree(err);
+    if (!err)
+        err = agree(place(world, options));
+    if (!err)
+        err = agree(nursery_start(world->local));
+    return err;
+}
+
+/* After a failure that all ranks know of. */
+static void take_down(void)
+{
+    if (muster__segment && muster__me.tables && atomic_load(&nursery_at(muster__me.world.local)->pid) > 0)
+        nursery_stop(muster__me.world.local);
+    muster__me.tables = NULL;
+    if (muster__segment)
+        muster__segment_detach();
+    muster__transport_stop(true);
 }
 
 muster_err muster__runtime_start(int *argc, char ***argv, const muster_options *options)
 {
-    if (muster__me.running || muster__me.is_child)
+    if (muster__me.started || muster__me.is_child)
         return muster__fail(MUSTER_ERR_STATE, "muster_init: called before, or in a child");
     muster__me.log_level = log_level(options);
     muster__me.spmd = options->spmd;
@@ -199,30 +234,26 @@ muster_err muster__runtime_start(int *argc, char ***argv, const muster_options *
     muster_err err = launch_self(argc, argv, options);
     if (err)
         return err;
+    muster__me.started = true;
     struct muster__world *world = &muster__me.world;
     err = muster__transport_start(argc, argv, world);
     if (err)
         return err;
     muster__me.rank_pid = getpid();
     muster__log_setup(name.nodename, world->rank, world->ranks, "", muster__me.log_level);
-    err = check_same_program(world);
-    if (!err)
-        err = make_segment(world, options);
-    if (!err)
-        err = place(world, options);
-    if (!err)
-        err = nursery_start(world->local);
+    err = set_up(world, options);
     if (err) {
-        muster__transport_abort(1); /* others wait in a collective that this rank will not enter */
+        take_down();
+        return err;
     }
     place_self((uint32_t)world->local);
-    signals_install(!options->no_signals);
-    muster__me.signals = !options->no_signals;
+    if (!options->no_signals)
+        signals_install();
+    crash_install();
+    muster__sleep_look = nursery_check;
     muster__transport_host_barrier();
     muster__me.running = true;
-    static bool registered;
-    if (!registered && atexit(warn_unfinished) == 0)
-        registered = true;
+    stop_at_exit();
     if (world->local == 0)
         place_picture_if_asked(options);
     return MUSTER_OK;
@@ -246,111 +277,4 @@ static muster_err adopt_thread(void)
 __attribute__((constructor)) static void set_hooks(void)
 {
     muster__caller_adopt = adopt_thread;
-}
-
-/* ---- serving ---- */
-
-enum { SERVICES_MAX = 4 };
-static const struct muster__service *services[SERVICES_MAX];
-static int service_count;
-
-void muster__service_register(const struct muster__service *service)
-{
-    for (int i = 0; i < service_count; i++)
-        if (services[i] == service)
-            return;
-    MUSTER__CHECK_EQ(service_count < SERVICES_MAX, true);
-    services[service_count++] = service;
-}
-
-static bool work_all(void)
-{
-    bool any = false;
-    for (int i = 0; i < service_count; i++)
-        any |= services[i]->work();
-    return any;
-}
-
-void muster__runtime_serve(void)
-{
-    struct tables *tables = muster__me.tables;
-    _Atomic uint32_t *bell = &muster__self_state.caller->bell;
-    while (!atomic_load(&tables->stop)) {
-        if (work_all())
-            continue;
-        uint32_t seen = atomic_load(bell);
-        bool idle = true;
-        for (int i = 0; i < service_count; i++)
-            idle &= services[i]->park();
-        if (idle && !atomic_load(&tables->stop))
-            muster__sleep(bell, seen, MUSTER__NEVER, NULL);
-        for (int i = 0; i < service_count; i++)
-            services[i]->unpark();
-    }
-}
-
-/* ---- stop ---- */
-
-static void release_ranks(void)
-{
-    atomic_store(&muster__me.tables->stop, 1);
-    for (int i = 0; i < muster__me.tables->locals; i++)
-        muster__ring(muster__rank_caller(i));
-}
-
-int muster__runtime_stop(void)
-{
-    if (!muster__me.running)
-        return 0;
-    muster__me.running = false;
-    int local = muster__me.world.local;
-    muster__self_state.caller->heeds_signal = false;
-    if (muster__me.world.rank == 0 || (local == 0 && !muster__me.spmd)) {
-        muster__end_all_objects();
-        release_ranks();
-    }
-    int code = signals_exit_code();
-    nursery_stop(local);
-    signals_restore();
-    muster__transport_host_barrier();
-    muster__segment_detach();
-    muster__me.tables = NULL;
-    muster__transport_stop();
-    muster__log_setup("-", -1, 0, "", muster__me.log_level);
-    return code;
-}
-
-/* ---- identity ---- */
-
-int muster_rank(void)
-{
-    return muster__me.tables
-               ? muster__member_rank(muster__me.member < MUSTER__MEMBERS_MAX ? muster__me.member
-                                                                             : muster__me.member - MUSTER__MEMBERS_MAX)
-               : 0;
-}
-
-int muster_ranks(void)
-{
-    return muster__me.tables ? muster__me.tables->ranks : 1;
-}
-
-int muster_hosts(void)
-{
-    return muster__me.tables ? muster__me.tables->hosts : 1;
-}
-
-const char *muster_host(void)
-{
-    return muster__host_name();
-}
-
-bool muster_is_child(void)
-{
-    return muster__me.is_child;
-}
-
-const char *muster_version(void)
-{
-    return MUSTER_VERSION;
 }

@@ -21,10 +21,12 @@ enum {
 enum { LEFT_REAPED = 1, LEFT_RELEASED = 2 };
 
 struct member {
-    _Alignas(MUSTER__LINE) _Atomic uint32_t state;
-    _Atomic uint32_t claimer; /* caller number, while CLAIMED */
+    _Alignas(MUSTER__LINE) _Atomic uint32_t state; /* see member_state; while CLAIMED also by which member */
     _Atomic uint32_t left;
-    _Atomic uint32_t next; /* member + 1, in a nursery's intake */
+    _Atomic uint32_t dead;   /* its process is gone; what it held is being swept */
+    _Atomic uint32_t orphan; /* asked for by one who died: perhaps nobody has told the nursery */
+    _Atomic uint32_t placed; /* PLACED_... */
+    _Atomic uint32_t next;   /* member + 1, in a nursery's intake */
     uint32_t parent;
     int32_t nursery; /* local rank */
     int32_t seat;    /* -1: none */
@@ -41,11 +43,13 @@ struct member {
     uint64_t arg_bytes;
     char name[32];
 };
+enum { PLACED_NOT, PLACED_BOUND, PLACED_FREELY };
 enum { OUTCOME_EXIT = 1 << 16, OUTCOME_SIGNAL = 2 << 16, OUTCOME_ERRNO = 3 << 16, OUTCOME_VALUE = 0xffff };
 
-/* A child forked ahead. Whoever starts a member takes a ready one by one compare-exchange of `go`; the nursery hears of it later. */
+/* A child forked ahead. Whoever starts a member takes a ready one by one compare-exchange of `go`; the nursery hears of
+ * it later. */
 struct spare {
-    _Atomic uint32_t go; /* SPARE_NONE, SPARE_READY, or SPARE_TAKEN + the member it becomes */
+    _Atomic uint32_t go;   /* SPARE_NONE, SPARE_READY, or SPARE_TAKEN + the member it becomes */
     _Atomic uint32_t gone; /* it has left this slot */
     _Atomic int32_t pid;
 };
@@ -55,14 +59,21 @@ struct nursery {
     _Alignas(MUSTER__LINE) _Atomic uint32_t bell;
     _Atomic uint32_t intake; /* member + 1 */
     _Atomic uint32_t stop;
-    _Atomic int32_t pid;  /* 0: not there (any more) */
-    uint32_t rank_caller; /* of the rank's main thread */
+    _Atomic uint32_t orphans; /* look for members marked as such */
+    _Atomic int32_t pid;      /* 0: not there (any more) */
+    uint32_t rank_caller;     /* of the rank's main thread */
     struct spare spares[SPARES_MAX];
 };
 
 struct seat_state {
     struct muster__seat seat;
     _Atomic int32_t load;
+};
+
+/* ranks wait for each other asleep: where they outnumber cores, an MPI barrier would take these from who is late */
+struct meeting {
+    _Atomic uint32_t arrived;
+    struct muster__event complete;
 };
 
 /* behind ROOT_RUNTIME */
@@ -73,7 +84,9 @@ struct tables {
     bool bind; /* seats are of this machine, and the placement says so */
     int32_t seat_count;
     char host_name[64];
+    bool launcher_bound;        /* ranks stay where the launcher has put them */
     _Atomic uint32_t stop;      /* ranks leave muster__runtime_serve */
+    struct meeting meetings[2]; /* of all ranks of the host, at the end */
     struct muster__event ended; /* some child has ended */
     _Atomic uint32_t member_hint, members_high;
     uint64_t members_offset, nurseries_offset, seats_offset, cpusets_offset, ranks_offset, topology_offset;
@@ -84,7 +97,7 @@ struct self {
     struct tables *tables;
     struct muster__world world; /* ranks alone */
     uint32_t member;
-    bool is_child, spmd, signals, running;
+    bool is_child, spmd, started, running;
     pid_t rank_pid; /* that of the rank which hosts us */
     int log_level;
 };
@@ -107,27 +120,45 @@ static inline int32_t *rank_at(int local)
     return (int32_t *)muster__at(muster__me.tables->ranks_offset) + local;
 }
 
+/* While a member is CLAIMED, by whom stands in the same word: a claim whose owner dies is found however little of it
+ * was made. */
+enum { STATE_BITS = 8 };
+static inline enum muster__member_state member_state(uint32_t member)
+{
+    return (enum muster__member_state)(atomic_load(&member_at(member)->state) & ((1 << STATE_BITS) - 1));
+}
+static inline uint32_t member_claimed_by(uint32_t owner)
+{
+    return owner << STATE_BITS | MUSTER__MEMBER_CLAIMED;
+}
+
 /* members.c */
 void member_ring_nursery(int local);
 void member_set_outcome(uint32_t member, uint32_t outcome);
 /** Ends what the nursery knows of a member: the seat, and the slot if its owner has released it already. */
 void member_reaped(uint32_t member);
-/** Kills the children of a member that has ended. */
-void member_kill_children_of(uint32_t parent);
+/** Frees a slot that was claimed and never started. */
+void member_free_claim(uint32_t member);
 /** Least loaded seat, near a member's; raises its load. */
 int seat_take(uint32_t nearby);
 void seat_give_back(int seat);
 
+/* death.c */
+/** Whether a member's process is gone, or will be reaped next. */
+bool member_dead(uint32_t member);
+/** All that follows a child's death; status as wait's. */
+void member_died(uint32_t member, int status);
+/** In a rank: when its nursery was killed, its children's deaths are published and swept here. */
+void nursery_check(void);
+
 /* functions.c */
-enum { FUNCTIONS_TABLE_BYTES = 1024 * 8 };
+enum { MODULES_MAX = 1024, MODULE_PATH = 240, FUNCTIONS_TABLE_BYTES = MODULES_MAX * (MODULE_PATH + 16) };
 /** Hash of the executable's build id; 0: it has none. */
 uint64_t functions_build_id(void);
 
 /* nursery.c */
 muster_err nursery_start(int local);
 void nursery_stop(int local);
-/** Whether the rank's nursery still lives; said once in the log when it does not. */
-bool nursery_alive(int local);
 
 /* child.c */
 /** In the nursery: what all its children inherit. */
@@ -143,15 +174,27 @@ bool nursery_take_spare(int local, uint32_t number);
 /* place.c */
 muster_err place_host(const muster_options *options, struct muster__cpuset *cpusets);
 void place_self(uint32_t member);
+/** What a member is bound to, or will be; false: that is not known yet. */
+bool place_of(uint32_t member, struct muster__cpuset *cpus);
 void place_picture_if_asked(const muster_options *options);
 
 /* launch.c */
 muster_err launch_self(int *argc, char ***argv, const muster_options *options);
 
 /* signals.c */
-void signals_install(bool stop_signals);
+void signals_install(void);
 void signals_restore(void);
 void signals_reset_in_child(void);
 int signals_exit_code(void);
+/** mpirun was told to stop: it kills the ranks soon, and no longer takes part in what ends MPI. */
+bool signals_launcher_ends_job(void);
+
+/* crash.c */
+void crash_install(void);
+void crash_restore(void);
+
+/* stop.c */
+/** Has exit() end the job, or say why it cannot. */
+void stop_at_exit(void);
 
 #endif

@@ -156,15 +156,20 @@ static void sweep_objects(uint32_t dead, uint32_t self)
     }
 }
 
-/* Heap latches come first, of all callers of the member: what follows frees blocks. Blocks come last: the repairs
- * before decide which of them an object holds already. A number is freed at the very end, so that it cannot be reused
- * while something still names the dead one. */
-void muster__sweep_member(uint32_t member, uint32_t self)
+void muster__sweep_heap(uint32_t member, uint32_t self)
 {
     uint32_t high = atomic_load(&muster__segment->callers_high);
     for (uint32_t dead = 1; dead < high; dead++)
         if (caller_of(muster__caller(dead), member))
             muster__heap_sweep_latches(dead, self);
+}
+
+/* Blocks come last: the repairs before decide which of them an object holds already. A number is freed at the very end,
+ * so that it cannot be reused while something still names the dead one. */
+void muster__sweep_member(uint32_t member, uint32_t self)
+{
+    muster__sweep_heap(member, self);
+    uint32_t high = atomic_load(&muster__segment->callers_high);
     for (uint32_t dead = 1; dead < high; dead++) {
         if (!caller_of(muster__caller(dead), member))
             continue;

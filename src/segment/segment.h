@@ -138,6 +138,8 @@ bool muster__spin(struct muster__spin *spin);
  * caller heeds it). *woken (may be NULL): whether a wake was spent on this sleeper.
  */
 muster_err muster__sleep(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns, bool *woken);
+/** What a sleeper looks at twice a second; set by the runtime in ranks, NULL elsewhere. */
+extern void (*muster__sleep_look)(void);
 
 /* bit 0: somebody may sleep here; bit 1: since the last signal; the rest counts signals */
 struct muster__event {
@@ -225,6 +227,7 @@ struct muster__object {
     _Alignas(MUSTER__LINE) _Atomic uint64_t tag; /* generation, claimer, kind, state; its change commits */
     uint32_t creator_rank;
     char name[32];
+    /* begins with a word whose high half is the generation, in all kinds: see muster__latch */
     _Alignas(MUSTER__LINE) unsigned char body[MUSTER__OBJECT_BODY];
 };
 
@@ -277,6 +280,8 @@ void muster__object_describe(const struct muster__object *object, char *text, si
 
 /* ---- after a death ---- */
 
+/** The first step of muster__sweep_member, for a sweeper that will use the heap before it: the heap's latches. */
+void muster__sweep_heap(uint32_t member, uint32_t self);
 /** Repairs everything that the callers of a dead member held, and frees their numbers and blocks. */
 void muster__sweep_member(uint32_t member, uint32_t self);
 /** Ends all live objects (finalize). */

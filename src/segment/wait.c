@@ -22,6 +22,8 @@ bool muster__spin(struct muster__spin *spin)
     return true;
 }
 
+void (*muster__sleep_look)(void);
+
 muster_err muster__sleep(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns, bool *woken)
 {
     struct muster__caller *caller = muster__self_state.caller;
@@ -46,6 +48,8 @@ muster_err muster__sleep(_Atomic uint32_t *word, uint32_t expected, int64_t dead
     }
     if (woken)
         *woken = why == MUSTER__WOKEN;
+    if (why == MUSTER__EXPIRED && muster__sleep_look)
+        muster__sleep_look();
     return MUSTER_OK;
 }
 

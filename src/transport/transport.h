@@ -31,10 +31,13 @@ void muster__transport_host_tell(void *bytes, size_t size);
 void muster__transport_job_tell(void *bytes, size_t size);
 /** Whether all ranks of the job gave the same value. */
 bool muster__transport_same(uint64_t value);
+/** The least (so the worst) of all ranks' codes. Collective over the job. */
+muster_err muster__transport_worst(muster_err err);
 /** Everybody's line of text to rank 0: lines[ranks][size], filled there alone. */
 void muster__transport_gather(const void *line, size_t size, void *lines);
-/** Frees the window and ends MPI if start had initialized it. Collective over the job. */
-void muster__transport_stop(void);
+/** Frees the window and ends MPI if start had initialized it. Collective over the job unless politely is false: then
+ * MPI is left as it is. */
+void muster__transport_stop(bool politely);
 _Noreturn void muster__transport_abort(int code);
 
 #endif

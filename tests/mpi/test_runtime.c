@@ -134,13 +134,13 @@ static void test_functions(void **state)
     assert_non_null(from_library);
     assert_in_range(run_in_child(from_library, NULL, 0), 0, 255);
 
-    /* opened after muster_init: children are forked from before, and say so */
+    /* opened after muster_init: children, forked from before, open it themselves */
     void *module = dlopen(TEST_MODULE, RTLD_NOW);
     assert_non_null(module);
     muster_process_fn late = (muster_process_fn)dlsym(module, "module_answer");
     assert_non_null(late);
     assert_int_equal(late(NULL, 0), 42);
-    assert_int_equal(run_in_child(late, NULL, 0), 127);
+    assert_int_equal(run_in_child(late, NULL, 0), 42);
     assert_int_equal(dlclose(module), 0);
 }
 

@@ -1,0 +1,85 @@
+#include "runtime/state.h"
+
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/*
+ * The end of a rank, in this order: all objects end, ranks that serve leave, each rank's nursery ends its children,
+ * all ranks of the host meet, MPI ends (not when mpirun ends the job: MPI_Finalize would wait for it in vain, and main
+ * could not go on to save and say what it has).
+ */
+
+static void meet(int which)
+{
+    struct meeting *meeting = &muster__me.tables->meetings[which];
+    uint32_t all = (uint32_t)muster__me.tables->locals;
+    if (atomic_fetch_add(&meeting->arrived, 1) + 1 == all)
+        muster__event_signal(&meeting->complete, -1);
+    while (atomic_load(&meeting->arrived) < all) {
+        uint32_t seen = muster__event_prepare(&meeting->complete);
+        if (atomic_load(&meeting->arrived) < all)
+            muster__sleep(&meeting->complete.word, seen, MUSTER__NEVER, NULL);
+    }
+}
+
+static void release_ranks(void)
+{
+    atomic_store(&muster__me.tables->stop, 1);
+    for (int i = 0; i < muster__me.tables->locals; i++)
+        muster__ring(muster__rank_caller(i));
+}
+
+int muster__runtime_stop(void)
+{
+    if (!muster__me.running)
+        return 0;
+    muster__me.running = false;
+    int local = muster__me.world.local;
+    muster__self_state.caller->heeds_signal = false;
+    if (muster__me.spmd)
+        meet(0); /* nobody uses objects any more */
+    if (local == 0) {
+        muster__end_all_objects();
+        release_ranks();
+    }
+    int code = signals_exit_code();
+    nursery_stop(local);
+    meet(1);
+    muster__sleep_look = NULL;
+    signals_restore();
+    crash_restore();
+    muster__segment_detach();
+    muster__me.tables = NULL;
+    muster__transport_stop(!signals_launcher_ends_job());
+    muster__log_setup("-", -1, 0, "", muster__me.log_level);
+    return code;
+}
+
+/* ---- exit() without muster_finalize ---- */
+
+/* A rank that serves has no way to end the others but to end the job: so has rank 0 in a thread, which may not end MPI.
+ */
+static void at_exit(int status, void *unused)
+{
+    (void)unused;
+    if (!muster__me.running || muster__me.is_child || getpid() != muster__me.rank_pid)
+        return;
+    bool main_thread = syscall(SYS_gettid) == getpid() && muster__self_state.number;
+    if (main_thread && muster__me.world.rank == 0 && !muster__me.spmd) {
+        muster__log(MUSTER__WARN, "the program ends without muster_finalize; ending the job");
+        muster__runtime_stop();
+        return;
+    }
+    muster__me.running = false;
+    muster__log(MUSTER__ERROR, "exit(%d) without muster_finalize, in %s; aborting the job", status,
+                !main_thread      ? "a thread beside main"
+                : muster__me.spmd ? "a rank in SPMD mode"
+                                  : "a task or service");
+    muster__transport_abort(status ? status : 1);
+}
+
+void stop_at_exit(void)
+{
+    on_exit(at_exit, NULL);
+}
