@@ -1,5 +1,6 @@
 #include "pool/internal.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,6 +43,41 @@ static void drop(int i)
     mine.list[i] = mine.list[--mine.count];
 }
 
+/* ---- the end of a thread: its lanes are free for others ---- */
+
+static pthread_key_t thread_end;
+static pthread_once_t thread_end_once = PTHREAD_ONCE_INIT;
+
+static void leave_lane(const struct membership *membership)
+{
+    muster_handle handle = {.kind_home = (uint32_t)MUSTER__POOL << 24 | muster__segment->host,
+                            .slot = membership->slot,
+                            .generation = membership->generation,
+                            .job = muster__segment->job};
+    if (!muster__object_pin(handle, MUSTER__POOL))
+        return;
+    atomic_store(&membership->lane->owner, 0);
+    muster__object_unpin();
+}
+
+static void thread_ended(void *unused)
+{
+    (void)unused;
+    for (int i = mine.count; i-- > 0;) {
+        if (muster__segment && !mine.list[i].worker)
+            leave_lane(&mine.list[i]);
+        drop(i);
+    }
+    free(mine.list);
+    mine.list = NULL;
+    mine.room = 0;
+}
+
+static void thread_end_make(void)
+{
+    pthread_key_create(&thread_end, thread_ended);
+}
+
 /* Pools end without telling their submitters: their memberships go when the next one comes. */
 static struct membership *add(struct pool *pool, struct lane *lane, bool worker)
 {
@@ -57,6 +93,8 @@ static struct membership *add(struct pool *pool, struct lane *lane, bool worker)
             return NULL;
         mine.list = wider;
         mine.room = room;
+        pthread_once(&thread_end_once, thread_end_make);
+        pthread_setspecific(thread_end, mine.list);
     }
     mine.last = mine.count;
     mine.list[mine.count] = (struct membership){

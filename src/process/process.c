@@ -163,39 +163,35 @@ muster_err muster_process_start(muster_process process)
 
 /* ---- waiting ---- */
 
-static bool ended(uint32_t member, struct muster__member_info *info)
+static muster_err tell(const struct entry *entry, muster_process_status *status)
 {
-    muster__child_info(member, info);
-    return info->state == MUSTER__MEMBER_ENDED;
-}
-
-static muster_err tell(const struct entry *entry, const struct muster__member_info *info, muster_process_status *status)
-{
-    if (info->system_errno)
+    struct muster__member_info info;
+    muster__child_info(entry->body->member, &info);
+    if (info.system_errno)
         return muster__fail(MUSTER_ERR_SYSTEM, "'%s' could not be forked: %s", entry->object->name,
-                            strerror(info->system_errno));
+                            strerror(info.system_errno));
     if (status)
-        *status = (muster_process_status){.exit_code = info->exit_code, .signal = info->signal};
+        *status = (muster_process_status){.exit_code = info.exit_code, .signal = info.signal};
     return MUSTER_OK;
 }
 
 /* Sleeping costs two context switches: a child about to end is waited for awake where cores are free. */
-static muster_err wait_ended(const struct entry *entry, struct muster__member_info *info, int64_t timeout_ms)
+static muster_err wait_ended(const struct entry *entry, int64_t timeout_ms)
 {
     uint32_t member = entry->body->member;
     struct muster__event *event = muster__child_event(member);
     int64_t deadline = muster__deadline_ns(timeout_ms);
     struct muster__spin spin = {0};
-    while (!ended(member, info)) {
+    while (!muster__child_ended(member)) {
         if (deadline && muster__spin(&spin))
             continue;
         uint32_t seen = muster__event_prepare(event);
-        if (ended(member, info))
+        if (muster__child_ended(member))
             break;
         muster_err err = muster__sleep(&event->word, seen, deadline, NULL);
         if (err == MUSTER_ERR_TIMEOUT)
             return muster__fail(err, "muster_process_join: '%s' (rank %d, host %s) is alive after %lld ms",
-                                entry->object->name, info->rank, muster_host(), (long long)timeout_ms);
+                                entry->object->name, muster__member_rank(member), muster_host(), (long long)timeout_ms);
         if (err)
             return err;
     }
@@ -205,16 +201,15 @@ static muster_err wait_ended(const struct entry *entry, struct muster__member_in
 muster_err muster_process_join(muster_process process, muster_process_status *status, int64_t timeout_ms)
 {
     struct entry entry;
-    struct muster__member_info info;
     muster_err err = enter(process, "muster_process_join", &entry);
     if (err)
         return err;
     if (atomic_load(&entry.body->phase) != STARTED)
         err = not_started(&entry, "muster_process_join");
     if (!err)
-        err = wait_ended(&entry, &info, timeout_ms);
+        err = wait_ended(&entry, timeout_ms);
     if (!err)
-        err = tell(&entry, &info, status);
+        err = tell(&entry, status);
     leave(&entry);
     return err;
 }
@@ -226,13 +221,12 @@ static muster_err count_ended(const muster_process *processes, int n, int *count
     *first = -1;
     for (int i = 0; i < n; i++) {
         struct entry entry;
-        struct muster__member_info info;
         muster_err err = enter(processes[i], "muster_process_wait", &entry);
         if (err)
             return err;
         if (atomic_load(&entry.body->phase) != STARTED)
             err = not_started(&entry, "muster_process_wait");
-        else if (ended(entry.body->member, &info)) {
+        else if (muster__child_ended(entry.body->member)) {
             ++*count;
             *first = *first < 0 ? i : *first;
         }
@@ -311,7 +305,6 @@ static void free_object(struct muster__object *object, const struct body *body)
 muster_err muster_process_close(muster_process process)
 {
     struct entry entry;
-    struct muster__member_info info;
     if (was_closed(process.handle))
         return MUSTER_OK;
     muster_err err = enter(process, "muster_process_close", &entry);
@@ -321,7 +314,7 @@ muster_err muster_process_close(muster_process process)
     if (atomic_compare_exchange_strong(&entry.body->phase, &phase, NEVER))
         phase = NEVER; /* a start at this moment comes too late */
     struct body body = *entry.body;
-    if (phase != NEVER && (phase != STARTED || !ended(body.member, &info)))
+    if (phase != NEVER && (phase != STARTED || !muster__child_ended(body.member)))
         err = muster__fail(MUSTER_ERR_STATE, "muster_process_close: '%s' is alive; join or kill it first",
                            entry.object->name);
     leave(&entry);
@@ -341,8 +334,8 @@ muster_err muster_process_get_info(muster_process process, muster_process_info *
     snprintf(info->host, sizeof info->host, "%s", muster_host());
     if (atomic_load(&entry.body->phase) == STARTED) {
         struct muster__member_info member;
-        bool over = ended(entry.body->member, &member);
-        info->state = over ? MUSTER_PROCESS_ENDED : MUSTER_PROCESS_ALIVE;
+        muster__child_info(entry.body->member, &member);
+        info->state = member.state == MUSTER__MEMBER_ENDED ? MUSTER_PROCESS_ENDED : MUSTER_PROCESS_ALIVE;
         info->status = (muster_process_status){.exit_code = member.exit_code, .signal = member.signal};
         info->pid = member.pid;
         info->rank = member.rank;

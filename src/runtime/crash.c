@@ -19,7 +19,7 @@ MUSTER__THREAD_LOCAL struct muster__running muster__running;
 static struct {
     struct sigaction before[CRASHES];
     bool installed;
-    char stack[65536];
+    _Alignas(64) char stack[65536];
 } state;
 
 static void describe(int signal)

@@ -49,22 +49,34 @@ int muster__member_distance(uint32_t a, uint32_t b)
     return seat_a < 0 || seat_b < 0 ? 4 : muster__seat_distance(&seat_at(seat_a)->seat, &seat_at(seat_b)->seat);
 }
 
+static int choose_seat(uint32_t nearby, int32_t *seen)
+{
+    int count = muster__me.tables->seat_count, load[count > 0 ? count : 1];
+    struct muster__seat seats[count > 0 ? count : 1];
+    for (int i = 0; i < count; i++) {
+        seats[i] = seat_at(i)->seat;
+        load[i] = atomic_load(&seat_at(i)->load);
+    }
+    int chosen = muster__seat_choose(seats, count, load, nearby < MUSTER__MEMBERS_MAX ? member_at(nearby)->seat : -1);
+    *seen = chosen < 0 ? 0 : load[chosen];
+    return chosen;
+}
+
+int seat_guess(uint32_t nearby)
+{
+    int32_t load;
+    int chosen = choose_seat(nearby, &load);
+    return load == 0 ? chosen : -1;
+}
+
 /* Two that choose at once must not both take the last free seat: the choice holds if its load is still what it was. */
 int seat_take(uint32_t nearby)
 {
-    int count = muster__me.tables->seat_count, load[count > 0 ? count : 1], chosen;
-    struct muster__seat seats[count > 0 ? count : 1];
-    for (int i = 0; i < count; i++)
-        seats[i] = seat_at(i)->seat;
+    int chosen;
     int32_t seen;
-    do {
-        for (int i = 0; i < count; i++)
-            load[i] = atomic_load(&seat_at(i)->load);
-        chosen = muster__seat_choose(seats, count, load, nearby < MUSTER__MEMBERS_MAX ? member_at(nearby)->seat : -1);
-        if (chosen < 0)
-            return chosen;
-        seen = load[chosen];
-    } while (!atomic_compare_exchange_strong(&seat_at(chosen)->load, &seen, seen + 1));
+    do
+        chosen = choose_seat(nearby, &seen);
+    while (chosen >= 0 && !atomic_compare_exchange_strong(&seat_at(chosen)->load, &seen, seen + 1));
     return chosen;
 }
 
@@ -232,6 +244,11 @@ void muster__child_info(uint32_t number, struct muster__member_info *info)
     struct muster__cpuset cpus;
     if (place_of(number, &cpus))
         muster__cpuset_format(&cpus, info->cores, sizeof info->cores);
+}
+
+bool muster__child_ended(uint32_t number)
+{
+    return atomic_load(&member_at(number)->outcome) != 0;
 }
 
 struct muster__event *muster__child_event(uint32_t number)

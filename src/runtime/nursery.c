@@ -20,8 +20,6 @@
 
 /* How long it sleeps at most: to notice that its rank is gone without having died in its arms. */
 #define LOOK_NS INT64_C(1000000000)
-/* How long after a start a spare is forked. */
-#define SPARE_DELAY_NS INT64_C(1000000)
 
 static struct {
     struct nursery *shared;
@@ -33,7 +31,6 @@ static struct {
     } * children;
     int count, room;
     bool first_started;
-    int64_t spares_at_ns; /* when spares may be forked again */
 } mine;
 
 /* ---- forking ---- */
@@ -63,6 +60,7 @@ static void guard_child(pid_t nursery)
 _Noreturn static void spare_wait(struct spare *spare)
 {
     uint32_t go;
+    place_spare((uint32_t)mine.local);
     while ((go = atomic_load(&spare->go)) < SPARE_TAKEN)
         muster__sleep(&spare->go, go, MUSTER__NEVER, NULL);
     atomic_store(&member_at(go - SPARE_TAKEN)->state, MUSTER__MEMBER_ALIVE);
@@ -122,7 +120,6 @@ static void notice_taken(void)
             continue;
         if (child->member == MUSTER__MEMBERS_MAX) {
             child->member = go - SPARE_TAKEN;
-            mine.spares_at_ns = muster__now_ns() + SPARE_DELAY_NS;
             muster__futex_wake(&spare->go, 1);
         }
         if (atomic_load(&spare->gone)) {
@@ -141,14 +138,9 @@ static int spares_there(void)
     return there;
 }
 
-/* Not at once: forking takes a core from the child that was just started. Returns when to come again. */
-static int64_t fork_spares(void)
+static void fork_spares(void)
 {
     int there = spares_there();
-    if (there >= spares_wanted())
-        return MUSTER__NEVER;
-    if (muster__now_ns() < mine.spares_at_ns)
-        return mine.spares_at_ns;
     for (int slot = 0; slot < SPARES_MAX && there < spares_wanted(); slot++) {
         struct spare *spare = &mine.shared->spares[slot];
         bool used = false;
@@ -165,7 +157,6 @@ static int64_t fork_spares(void)
         atomic_store(&spare->go, SPARE_READY);
         there++;
     }
-    return MUSTER__NEVER;
 }
 
 static void start(uint32_t number)
@@ -174,7 +165,8 @@ static void start(uint32_t number)
         return;
     struct member *member = member_at(number);
     mine.first_started = true;
-    mine.spares_at_ns = muster__now_ns() + SPARE_DELAY_NS;
+    if (nursery_take_spare(mine.local, number)) /* one that was being made when it was asked for */
+        return;
     atomic_store(&member->state, MUSTER__MEMBER_ALIVE);
     pid_t pid = fork_child(number, -1);
     if (pid > 0) {
@@ -343,12 +335,12 @@ _Noreturn static void nursery_main(int local)
     become(local);
     while (!atomic_load(&mine.shared->stop)) {
         uint32_t seen = atomic_load(&mine.shared->bell);
-        notice_taken();
         take_intake();
+        notice_taken();
         end_untold_orphans();
         reap();
-        int64_t next = look_after_children(), spares = fork_spares(), look = muster__now_ns() + LOOK_NS;
-        next = spares < next ? spares : next;
+        fork_spares();
+        int64_t next = look_after_children(), look = muster__now_ns() + LOOK_NS;
         if (getppid() != muster__me.rank_pid)
             break;
         muster__sleep(&mine.shared->bell, seen, next < look ? next : look, NULL);

@@ -101,6 +101,33 @@ muster_err place_host(const muster_options *options, struct muster__cpuset *cpus
     return err;
 }
 
+static int bound_to = -1; /* this process's seat */
+
+static bool bind_to(int seat)
+{
+    if (seat != bound_to && muster__cpuset_bind(&seat_at(seat)->seat.cpus, NULL) != MUSTER_OK) {
+        muster__log(MUSTER__WARN, "%s", muster_err_detail());
+        return false;
+    }
+    bound_to = seat;
+    return true;
+}
+
+static void unbind(void)
+{
+    struct muster__cpuset all = muster__topology_pus(topology_copy());
+    if (bound_to >= 0)
+        muster__cpuset_bind(&all, NULL);
+    bound_to = -1;
+}
+
+void place_spare(uint32_t rank_member)
+{
+    int seat = muster__me.tables->bind ? seat_guess(rank_member) : -1;
+    if (seat >= 0)
+        bind_to(seat);
+}
+
 /*
  * Ranks stay unbound while they outnumber the seats: bound, two busy ones could share a core that an idle one keeps
  * from them. A serving rank costs nothing, so the kernel moves whoever works to a free core.
@@ -114,11 +141,10 @@ void place_self(uint32_t number)
                           /* more on this seat than itself, so more workers than seats: let the kernel share them out */
                           : member->seat >= 0 && atomic_load(&seat_at(member->seat)->load) > 1;
     bool bound = false;
-    if (tables->bind && member->seat >= 0 && !shared && !(is_rank && tables->launcher_bound)) {
-        bound = muster__cpuset_bind(&seat_at(member->seat)->seat.cpus, NULL) == MUSTER_OK;
-        if (!bound)
-            muster__log(MUSTER__WARN, "%s", muster_err_detail());
-    }
+    if (tables->bind && member->seat >= 0 && !shared && !(is_rank && tables->launcher_bound))
+        bound = bind_to(member->seat);
+    else
+        unbind();
     atomic_store(&member->placed, bound || !tables->bind ? PLACED_BOUND : PLACED_FREELY);
 }
 

@@ -94,6 +94,8 @@ struct muster__member_info {
     int system_errno; /* not 0: it could not be forked */
 };
 void muster__child_info(uint32_t member, struct muster__member_info *info);
+/** Whether it has ended: cheap, for who waits awake. */
+bool muster__child_ended(uint32_t member);
 /** The event signalled at each change of its state. */
 struct muster__event *muster__child_event(uint32_t member);
 /** The event signalled whenever any child of this host ends. */

@@ -141,6 +141,8 @@ void member_reaped(uint32_t member);
 void member_free_claim(uint32_t member);
 /** Least loaded seat, near a member's; raises its load. */
 int seat_take(uint32_t nearby);
+/** The free seat that would be taken now; -1: none is free. */
+int seat_guess(uint32_t nearby);
 void seat_give_back(int seat);
 
 /* death.c */
@@ -174,6 +176,8 @@ bool nursery_take_spare(int local, uint32_t number);
 /* place.c */
 muster_err place_host(const muster_options *options, struct muster__cpuset *cpusets);
 void place_self(uint32_t member);
+/** In a spare: goes where the next child will most likely sit, so that it wakes up there. */
+void place_spare(uint32_t rank_member);
 /** What a member is bound to, or will be; false: that is not known yet. */
 bool place_of(uint32_t member, struct muster__cpuset *cpus);
 void place_picture_if_asked(const muster_options *options);
