@@ -29,8 +29,8 @@ struct check {
     struct comparison *comparisons; /**< largest |z| first */
     int count;
     int failed;  /**< how many beyond CHECK_LIMIT */
-    int too_few; /**< points left out: under 100 expected excitations over the ground state, whose number is not normally
-                      distributed (cold, small, short) */
+    int too_few; /**< points left out: under 100 expected excitations over the ground state, whose number is not
+                    normally distributed (cold, small, short) */
 };
 
 /** Exact value of what check_source names at a point's size and temperature. */

@@ -116,9 +116,9 @@ double exact_kaufman_energy(int size, double temperature)
     double log_plus = even.log_sinh + x, log_minus = even.log_sinh - x;
     double top = fmax(fmax(odd.log_cosh, odd.log_sinh), fmax(even.log_cosh, fmax(log_plus, log_minus)));
     double w1 = exp(odd.log_cosh - top), w2 = exp(odd.log_sinh - top), w3 = exp(even.log_cosh - top);
-    double rest = exp(even.log_sinh - top + fabs(x));               /* 2 sinh x = e^|x| * (...) */
-    double w4 = (x < 0 ? -1 : 1) * rest * -expm1(-2 * fabs(x));     /* Z4 */
-    double w4_mode = rest * (1 + exp(-2 * fabs(x)));                /* 2 cosh x * rest */
+    double rest = exp(even.log_sinh - top + fabs(x));           /* 2 sinh x = e^|x| * (...) */
+    double w4 = (x < 0 ? -1 : 1) * rest * -expm1(-2 * fabs(x)); /* Z4 */
+    double w4_mode = rest * (1 + exp(-2 * fabs(x)));            /* 2 cosh x * rest */
     double slope = w1 * odd.slope_cosh + w2 * odd.slope_sinh + w3 * even.slope_cosh + w4 * even.slope_sinh +
                    w4_mode * size * zero.slope / 2;
     double sites = (double)size * size;

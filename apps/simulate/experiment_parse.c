@@ -244,7 +244,7 @@ static int on_key(void *user, const char *section, const char *name, const char 
 static int check_section(struct parser *p, const char *line)
 {
     static const char *const known[] = {"[lattice]", "[temperature]", "[run]"};
-    size_t length = strcspn(line, "]");
+    size_t length = strcspn(line, "]\r\n");
     length += line[length] == ']';
     const char *rest = line + length;
     rest += strspn(rest, " \t\r\n");

@@ -286,8 +286,8 @@ WITH_POPCOUNT struct lattice_totals lattice_measure(const lattice *l)
         side_neighbours(l, 0, i, side);
         for (int x = 0; x < l->half; x++) {
             uint64_t a = s[x] ^ above[x], b = s[x] ^ beside[x], c = s[x] ^ side[x], d = s[x] ^ below[x];
-            broken += __builtin_popcountll(a) + __builtin_popcountll(b) + __builtin_popcountll(c) +
-                      __builtin_popcountll(d);
+            broken +=
+                __builtin_popcountll(a) + __builtin_popcountll(b) + __builtin_popcountll(c) + __builtin_popcountll(d);
             up += __builtin_popcountll(s[x]) + __builtin_popcountll(beside[x]);
         }
     }

@@ -28,10 +28,14 @@ static const char help[] =
 enum { OUT = 256, WORKERS, ISOLATE, SEED, CHECK, QUIET, HELP, VERSION };
 
 static const struct option known[] = {
-    {"out", required_argument, NULL, OUT},         {"workers", required_argument, NULL, WORKERS},
-    {"isolate", no_argument, NULL, ISOLATE},       {"seed", required_argument, NULL, SEED},
-    {"check", no_argument, NULL, CHECK},           {"quiet", no_argument, NULL, QUIET},
-    {"help", no_argument, NULL, HELP},             {"version", no_argument, NULL, VERSION},
+    {"out", required_argument, NULL, OUT},
+    {"workers", required_argument, NULL, WORKERS},
+    {"isolate", no_argument, NULL, ISOLATE},
+    {"seed", required_argument, NULL, SEED},
+    {"check", no_argument, NULL, CHECK},
+    {"quiet", no_argument, NULL, QUIET},
+    {"help", no_argument, NULL, HELP},
+    {"version", no_argument, NULL, VERSION},
     {NULL, 0, NULL, 0},
 };
 
@@ -46,8 +50,9 @@ static options_outcome bad_option(FILE *err, bool value_missing, const char *arg
 {
     char letter[3] = {'-', (char)optopt, '\0'};
     bool is_short = optopt > ' ' && optopt < OUT;
-    fprintf(err, "simulate: %s '%s'; allowed: --out DIR, --workers N, --isolate, --seed N, --check, --quiet, --help, "
-                 "--version\n",
+    fprintf(err,
+            "simulate: %s '%s'; allowed: --out DIR, --workers N, --isolate, --seed N, --check, --quiet, --help, "
+            "--version\n",
             value_missing ? "no value after" : "unknown option, or value where none belongs:",
             is_short ? letter : argument);
     return OPTIONS_BAD;

@@ -17,20 +17,21 @@
 
 extern char **environ;
 
-static const char preamble[] =
-    "# Draws results.csv: `gnuplot results.gp`, in this directory, makes results.png.\n"
-    "if (!exists('picture')) picture = 'results.png'\n"
-    "if (strstrt(GPVAL_TERMINALS, 'pngcairo')) {\n"
-    "  set terminal pngcairo size 1920,1200 font 'DejaVu Sans,14' background rgb 'white'\n"
-    "} else {\n"
-    "  set terminal png truecolor size 1920,1200 font 'DejaVuSans,14'\n"
-    "}\n"
-    "set output picture\n"
-    "set encoding utf8\n"
-    "set datafile separator ','\n"
-    "set datafile columnheaders\n";
+static const char preamble[] = "# Draws results.csv: `gnuplot results.gp`, in this directory, makes results.png.\n"
+                               "if (!exists('picture')) picture = 'results.png'\n"
+                               "if (strstrt(GPVAL_TERMINALS, 'pngcairo')) {\n"
+                               "  set terminal pngcairo size 1920,1200 font 'DejaVu Sans,14' background rgb 'white'\n"
+                               "} else {\n"
+                               "  set terminal png truecolor size 1920,1200 font 'DejaVuSans,14'\n"
+                               "}\n"
+                               "set output picture\n"
+                               "set encoding utf8\n"
+                               "set minussign\n"
+                               "set datafile separator ','\n"
+                               "set datafile columnheaders\n";
 
-/* After sizes, low, high, tc and the datablocks are defined. y(L, name): a column's value in the rows of one size. */
+/* After sizes, low, high, tc, c_top and the datablocks are defined. y(L, name): a column's value in the rows of one
+ * size. */
 static const char panels[] =
     "y(L, name) = (column('L') == L ? column(name) : NaN)\n"
     "size(i) = int(word(sizes, i))\n"
@@ -60,8 +61,7 @@ static const char panels[] =
     "  for [i=1:words(sizes)] 'results.csv' using 'T':(y(size(i), 'm')):'m_error' with yerrorbars linetype i notitle\n"
     "\n"
     "set title 'Specific heat per site, c / k_B'\n"
-    "stats 'results.csv' using 'c' nooutput name 'c'\n"
-    "set yrange [0:(c_max > 0 ? 1.15 * c_max : 1)]\n"
+    "set yrange [0:c_top]\n"
     "plot $infinite using 'T':'c' with lines linewidth 2 linecolor rgb exact title 'Onsager, L = ∞', \\\n"
     "  NaN with lines linewidth 1.2 linecolor rgb '#606060' title 'Kaufman, each L', \\\n"
     "  for [i=1:words(sizes)] $heat using 1:(column(i + 1)) with lines linetype i linewidth 1.2 notitle, \\\n"
@@ -90,7 +90,8 @@ static const char panels[] =
     "set title '(e − Kaufman’s exact e) / standard error'\n"
     "unset key\n"
     "set yrange [-5:5]\n"
-    "set object 1 rectangle from graph 0, first -1 to graph 1, first 1 fillcolor rgb '#f3e3d5' fillstyle noborder back\n"
+    "set object 1 rectangle from graph 0, first -1 to graph 1, first 1 fillcolor rgb '#f3e3d5' fillstyle noborder "
+    "back\n"
     "plot 0 with lines linewidth 1.5 linecolor rgb exact, \\\n"
     "  4 with lines dashtype (3,4) linewidth 1.2 linecolor rgb exact, \\\n"
     "  -4 with lines dashtype (3,4) linewidth 1.2 linecolor rgb exact, \\\n"
@@ -101,6 +102,16 @@ static const char panels[] =
 struct range {
     double low, high;
 };
+
+/* Room above the highest measured specific heat, which Onsager's infinity must not take. */
+static double top_of_heat(const struct point *points, int n)
+{
+    double top = 0;
+    for (int i = 0; i < n; i++)
+        if (points[i].replicas > 0)
+            top = fmax(top, points[i].quantity[HEAT].value + points[i].quantity[HEAT].error);
+    return top > 0 ? 1.25 * top : 1;
+}
 
 static struct range temperatures_of(const struct point *points, int n)
 {
@@ -158,7 +169,7 @@ static void write_sizes(FILE *f, const struct experiment *e)
         fprintf(f, "%s%d", i ? " " : "", e->sizes[i]);
     fprintf(f, "'\n");
     for (int i = 0; i < e->size_count; i++)
-        fprintf(f, "set linetype %d linecolor rgb '#%06x' linewidth 1.5 pointtype %d pointsize 0.9\n", i + 1,
+        fprintf(f, "set linetype %d linecolor rgb '#%06x' linewidth 1.5 pointtype %d pointsize 1\n", i + 1,
                 colour_of(i, e->size_count), shapes[i % 5]);
 }
 
@@ -167,7 +178,8 @@ void plot_write_script(FILE *stream, const struct experiment *e, const struct po
     struct range r = temperatures_of(points, n);
     fputs(preamble, stream);
     write_sizes(stream, e);
-    fprintf(stream, "low = %.8g\nhigh = %.8g\ntc = %.10g\n", r.low, r.high, EXACT_CRITICAL_TEMPERATURE);
+    fprintf(stream, "low = %.8g\nhigh = %.8g\ntc = %.10g\nc_top = %.4g\n", r.low, r.high, EXACT_CRITICAL_TEMPERATURE,
+            top_of_heat(points, n));
     fprintf(stream,
             "heading = 'Ising model on L × L tori, Metropolis Monte Carlo: %d replicas × %lld measurements a point'\n",
             e->replicas, (long long)e->measurements);

@@ -206,8 +206,8 @@ static int with_pool(struct study *s)
     }
     if (muster_pool_workers(s->pool, &summary->workers) != MUSTER_OK)
         summary->workers = q->workers;
-    s->progress = progress_start(stderr, q->show_progress, summary->tasks, experiment_updates(q->experiment),
-                                 summary->workers);
+    s->progress =
+        progress_start(stderr, q->show_progress, summary->tasks, experiment_updates(q->experiment), summary->workers);
     run_in_pool(s);
     if (summary->finished < summary->tasks)
         muster_pool_terminate(s->pool);

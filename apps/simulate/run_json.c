@@ -16,8 +16,7 @@ static void add_parameters(cJSON *root, const struct experiment *e)
     cJSON *sizes = cJSON_AddArrayToObject(parameters, "sizes");
     for (int i = 0; i < e->size_count; i++)
         cJSON_AddItemToArray(sizes, cJSON_CreateNumber(e->sizes[i]));
-    cJSON_AddItemToObject(parameters, "temperatures",
-                          cJSON_CreateDoubleArray(e->temperatures, e->temperature_count));
+    cJSON_AddItemToObject(parameters, "temperatures", cJSON_CreateDoubleArray(e->temperatures, e->temperature_count));
     cJSON_AddNumberToObject(parameters, "replicas", e->replicas);
     cJSON_AddNumberToObject(parameters, "thermalize_sweeps", (double)e->thermalize_sweeps);
     cJSON_AddNumberToObject(parameters, "measurements", (double)e->measurements);
