@@ -32,6 +32,8 @@ struct yardsticks yardsticks_measure(void);
 
 /** Prints the line that the outer run reads. */
 void inner_figure(const char *name, double ours, double yardstick);
+/** Ends the run, saying what failed, unless err (a muster_err) is zero. */
+void bench_must(int err, const char *what);
 int inner_main(int argc, char **argv);
 void inner_process(void);
 void inner_pool(void);

@@ -13,6 +13,14 @@ void inner_figure(const char *name, double ours, double yardstick)
     fflush(stdout);
 }
 
+void bench_must(int err, const char *what)
+{
+    if (!err)
+        return;
+    fprintf(stderr, "bench: %s: %s\n", what, muster_err_detail());
+    exit(1);
+}
+
 int inner_main(int argc, char **argv)
 {
     static const struct {

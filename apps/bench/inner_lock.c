@@ -13,14 +13,6 @@ struct contender {
     double seconds;
 };
 
-static void must(muster_err err, const char *what)
-{
-    if (!err)
-        return;
-    fprintf(stderr, "bench: %s: %s\n", what, muster_err_detail());
-    exit(1);
-}
-
 static double lock_loop(muster_lock lock, int rounds)
 {
     double began = bench_now_s();
@@ -48,9 +40,9 @@ static int contend(const void *arg, size_t size)
     (void)size;
     const struct contender *c = arg;
     char go;
-    must(muster_queue_get(c->go, &go, 1, NULL, MUSTER_FOREVER), "go");
+    bench_must(muster_queue_get(c->go, &go, 1, NULL, MUSTER_FOREVER), "go");
     double figure = c->rounds ? lock_loop(c->lock, c->rounds) : count_for(c->lock, c->seconds);
-    must(muster_queue_put(c->results, &figure, sizeof figure, MUSTER_FOREVER), "result");
+    bench_must(muster_queue_put(c->results, &figure, sizeof figure, MUSTER_FOREVER), "result");
     return 0;
 }
 
@@ -59,17 +51,17 @@ static void contest(struct contender *c, int n, double *figures)
 {
     muster_process processes[16];
     for (int i = 0; i < n; i++) {
-        must(muster_process_create(&processes[i], contend, c, sizeof *c, NULL), "create");
-        must(muster_process_start(processes[i]), "start");
+        bench_must(muster_process_create(&processes[i], contend, c, sizeof *c, NULL), "create");
+        bench_must(muster_process_start(processes[i]), "start");
     }
     usleep(50000);
     for (int i = 0; i < n; i++)
-        must(muster_queue_put(c->go, "", 1, MUSTER_FOREVER), "go");
+        bench_must(muster_queue_put(c->go, "", 1, MUSTER_FOREVER), "go");
     for (int i = 0; i < n; i++)
-        must(muster_queue_get(c->results, &figures[i], sizeof *figures, NULL, MUSTER_FOREVER), "collect");
+        bench_must(muster_queue_get(c->results, &figures[i], sizeof *figures, NULL, MUSTER_FOREVER), "collect");
     for (int i = 0; i < n; i++) {
-        must(muster_process_join(processes[i], NULL, MUSTER_FOREVER), "join");
-        must(muster_process_close(processes[i]), "close");
+        bench_must(muster_process_join(processes[i], NULL, MUSTER_FOREVER), "join");
+        bench_must(muster_process_close(processes[i]), "close");
     }
 }
 
@@ -77,9 +69,9 @@ void inner_lock(void)
 {
     struct contender c = {.rounds = 1000000, .seconds = 1};
     double figures[16], medians[5];
-    must(muster_lock_create(&c.lock, NULL), "lock");
-    must(muster_queue_create(&c.go, NULL), "queue");
-    must(muster_queue_create(&c.results, NULL), "queue");
+    bench_must(muster_lock_create(&c.lock, NULL), "lock");
+    bench_must(muster_queue_create(&c.go, NULL), "queue");
+    bench_must(muster_queue_create(&c.results, NULL), "queue");
     for (int i = 0; i < 5; i++)
         medians[i] = lock_loop(c.lock, 1000000);
     inner_figure("lock_free", bench_median(medians, 5), 0);

@@ -7,14 +7,6 @@
 
 #include <muster/muster.h>
 
-static void must(muster_err err, const char *what)
-{
-    if (!err)
-        return;
-    fprintf(stderr, "bench: %s: %s\n", what, muster_err_detail());
-    exit(1);
-}
-
 static int nothing(const void *item, void *result, void *user)
 {
     (void)item;
@@ -43,8 +35,9 @@ static double map_one_each(muster_pool pool)
     double values[5];
     for (int i = 0; i < 5; i++) {
         double began = bench_now_s();
-        must(muster_pool_map(pool, nothing, items, N, sizeof *items, NULL, 0, &(muster_map_options){.chunk_items = 1}),
-             "map");
+        bench_must(
+            muster_pool_map(pool, nothing, items, N, sizeof *items, NULL, 0, &(muster_map_options){.chunk_items = 1}),
+            "map");
         values[i] = (bench_now_s() - began) / N * 1e6;
     }
     return bench_median(values, 5);
@@ -65,7 +58,7 @@ static void map_chosen(muster_pool pool, int workers, const char *name, muster_t
     for (int i = 0; i < 7; i++) {
         plain[i] = serial(fn, items, results, n);
         double began = bench_now_s();
-        must(muster_pool_map(pool, fn, items, n, sizeof *items, results, sizeof *results, NULL), "map");
+        bench_must(muster_pool_map(pool, fn, items, n, sizeof *items, results, sizeof *results, NULL), "map");
         ours[i] = (bench_now_s() - began) / n * 1e6;
     }
     inner_figure(name, bench_median(ours, 7), bench_median(plain, 7) / workers);
@@ -83,8 +76,8 @@ static double submit_get(muster_pool pool, int rounds, int pause_us)
             usleep((useconds_t)pause_us);
         double began = bench_now_s();
         muster_task task;
-        must(muster_pool_submit(pool, &task, nothing, NULL, 0, 0, NULL), "submit");
-        must(muster_task_get(task, NULL, 0, MUSTER_FOREVER), "get");
+        bench_must(muster_pool_submit(pool, &task, nothing, NULL, 0, 0, NULL), "submit");
+        bench_must(muster_task_get(task, NULL, 0, MUSTER_FOREVER), "get");
         values[i] = (bench_now_s() - began) * 1e6;
     }
     double median = bench_median(values, rounds);
@@ -100,9 +93,9 @@ static double submit_many(muster_pool pool)
     for (int k = 0; k < 5; k++) {
         double began = bench_now_s();
         for (int i = 0; i < N; i++)
-            must(muster_pool_submit(pool, &tasks[i], nothing, &i, sizeof i, 0, NULL), "submit");
+            bench_must(muster_pool_submit(pool, &tasks[i], nothing, &i, sizeof i, 0, NULL), "submit");
         for (int i = 0; i < N; i++)
-            must(muster_task_get(tasks[i], NULL, 0, MUSTER_FOREVER), "get");
+            bench_must(muster_task_get(tasks[i], NULL, 0, MUSTER_FOREVER), "get");
         values[k] = (bench_now_s() - began) / N * 1e6;
     }
     return bench_median(values, 5);
@@ -128,16 +121,16 @@ static int parent(const void *item, void *result, void *user)
 static double child_tasks(bool isolated)
 {
     muster_pool pool;
-    must(muster_pool_create(&pool, &(muster_pool_options){.workers = 1, .isolated = isolated}), "pool");
+    bench_must(muster_pool_create(&pool, &(muster_pool_options){.workers = 1, .isolated = isolated}), "pool");
     double values[5];
     for (int i = 0; i < 5; i++) {
         muster_task task;
-        must(muster_pool_submit(pool, &task, parent, NULL, 0, sizeof(double),
-                                &(muster_submit_options){.user = &pool, .user_bytes = sizeof pool}),
-             "submit");
-        must(muster_task_get(task, &values[i], sizeof values[i], MUSTER_FOREVER), "get");
+        bench_must(muster_pool_submit(pool, &task, parent, NULL, 0, sizeof(double),
+                                      &(muster_submit_options){.user = &pool, .user_bytes = sizeof pool}),
+                   "submit");
+        bench_must(muster_task_get(task, &values[i], sizeof values[i], MUSTER_FOREVER), "get");
     }
-    must(muster_pool_destroy(pool), "destroy");
+    bench_must(muster_pool_destroy(pool), "destroy");
     return bench_median(values, 5);
 }
 
@@ -146,8 +139,8 @@ static void with_pool(const char *prefix, bool isolated)
     char name[64];
     int workers;
     muster_pool pool;
-    must(muster_pool_create(&pool, &(muster_pool_options){.isolated = isolated}), "pool");
-    must(muster_pool_workers(pool, &workers), "workers");
+    bench_must(muster_pool_create(&pool, &(muster_pool_options){.isolated = isolated}), "pool");
+    bench_must(muster_pool_workers(pool, &workers), "workers");
     int cores = muster_cores();
     workers = workers < cores ? workers : cores;
     snprintf(name, sizeof name, "%smap_one", prefix);
@@ -158,14 +151,14 @@ static void with_pool(const char *prefix, bool isolated)
     map_chosen(pool, workers, name, nothing, 8000000);
     snprintf(name, sizeof name, "%ssubmit_many", prefix);
     inner_figure(name, submit_many(pool), 0);
-    must(muster_pool_destroy(pool), "destroy");
+    bench_must(muster_pool_destroy(pool), "destroy");
 
-    must(muster_pool_create(&pool, &(muster_pool_options){.isolated = isolated, .caller_idle = true}), "pool");
+    bench_must(muster_pool_create(&pool, &(muster_pool_options){.isolated = isolated, .caller_idle = true}), "pool");
     snprintf(name, sizeof name, "%ssubmit_awake", prefix);
     inner_figure(name, submit_get(pool, 20000, 0), 0);
     snprintf(name, sizeof name, "%ssubmit_asleep", prefix);
     inner_figure(name, submit_get(pool, 500, 1000), 0);
-    must(muster_pool_destroy(pool), "destroy");
+    bench_must(muster_pool_destroy(pool), "destroy");
     snprintf(name, sizeof name, "%schild_task", prefix);
     inner_figure(name, child_tasks(isolated), 0);
 }

@@ -28,9 +28,10 @@ typedef int (*muster_task_fn)(const void *item, void *result, void *user);
 
 typedef struct muster_pool_options {
     const char *name; /**< shown in messages; copied, cut at 31 bytes; NULL: none */
-    int workers;      /**< 0: one per rank of this host. In-rank workers beyond the ranks take turns on them */
-    bool isolated;    /**< workers are children: own memory, may crash or be killed; no MPI in tasks */
-    bool caller_idle; /**< the thread that waits for results does not run tasks meanwhile */
+    int workers; /**< 0: one per rank of this host. In-rank workers: at most one per rank, more are allowed but not made
+                  */
+    bool isolated;              /**< workers are children: own memory, may crash or be killed; no MPI in tasks */
+    bool caller_idle;           /**< the thread that waits for results does not run tasks meanwhile */
     muster_task_fn initializer; /**< run once in each worker before its first task, with item = init_arg, result = NULL;
                                    NULL: none */
     muster_task_fn finalizer;   /**< likewise at the worker's end */

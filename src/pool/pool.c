@@ -7,10 +7,7 @@
 
 muster_handle pool_handle(const struct pool *pool)
 {
-    return (muster_handle){.kind_home = (uint32_t)MUSTER__POOL << 24 | muster__segment->host,
-                           .slot = pool->slot,
-                           .generation = pool->generation,
-                           .job = muster__segment->job};
+    return muster__handle_make(MUSTER__POOL, pool->slot, pool->generation);
 }
 
 /* ---- making one ---- */

@@ -239,10 +239,8 @@ void recover_child_died(uint32_t member, uint32_t self)
 {
     uint32_t high = atomic_load(&muster__segment->objects_high);
     for (uint32_t slot = 0; slot < high; slot++) {
-        muster_handle handle = {.kind_home = (uint32_t)MUSTER__POOL << 24 | muster__segment->host,
-                                .slot = slot,
-                                .generation = (uint32_t)(atomic_load(&muster__object_slot(slot)->tag) >> 32),
-                                .job = muster__segment->job};
+        uint32_t generation = (uint32_t)(atomic_load(&muster__object_slot(slot)->tag) >> 32);
+        muster_handle handle = muster__handle_make(MUSTER__POOL, slot, generation);
         struct muster__object *object = muster__object_pin(handle, MUSTER__POOL);
         if (!object)
             continue;

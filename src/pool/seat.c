@@ -50,10 +50,7 @@ static pthread_once_t thread_end_once = PTHREAD_ONCE_INIT;
 
 static void leave_lane(const struct membership *membership)
 {
-    muster_handle handle = {.kind_home = (uint32_t)MUSTER__POOL << 24 | muster__segment->host,
-                            .slot = membership->slot,
-                            .generation = membership->generation,
-                            .job = muster__segment->job};
+    muster_handle handle = muster__handle_make(MUSTER__POOL, membership->slot, membership->generation);
     if (!muster__object_pin(handle, MUSTER__POOL))
         return;
     atomic_store(&membership->lane->owner, 0);

@@ -38,10 +38,7 @@ static muster_err enter(muster_task task, const char *operation, struct entry *e
     uint32_t generation = (uint32_t)(atomic_load(&muster__object_slot(slot)->tag) >> 32);
     if ((generation & 0xffff) != (handle.job & 0xffff))
         return stale(operation);
-    muster_handle pool = {.kind_home = (uint32_t)MUSTER__POOL << 24 | muster__segment->host,
-                          .slot = slot,
-                          .generation = generation,
-                          .job = muster__segment->job};
+    muster_handle pool = muster__handle_make(MUSTER__POOL, slot, generation);
     if (seat_enter(pool, operation, &entry->seat))
         return stale(operation);
     entry->record = record_of_task(entry->seat.pool, task, &entry->index);

@@ -37,7 +37,6 @@ void child_warm_up(void)
         stack[i] = 0;
     signal(SIGCHLD, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
-    signal(SIGUSR1, SIG_DFL);
     if (muster__caller_enter(WARM_MEMBER + (uint32_t)getpid(), 0, false) != MUSTER_OK)
         _exit(1);
     muster__me.is_child = true;

@@ -291,7 +291,6 @@ static void become(int local)
     muster__caller_forget();
     children_prepare();
     signal(SIGTERM, SIG_IGN);
-    signal(SIGUSR1, SIG_IGN);
     struct sigaction action = {.sa_handler = on_child, .sa_flags = SA_NOCLDSTOP};
     sigaction(SIGCHLD, &action, NULL);
     int nothing = open("/dev/null", O_RDONLY);

@@ -90,7 +90,8 @@ void signals_restore(void)
     state.installed = false;
 }
 
-/* A terminal's Ctrl-C reaches children too: whether they end is for rank 0 to say. */
+/* A terminal's Ctrl-C and a batch system's notice reach the whole process group: whether children end on them is for
+ * rank 0 to say. */
 void signals_reset_in_child(void)
 {
     sigset_t none;
@@ -98,6 +99,7 @@ void signals_reset_in_child(void)
         if (signal != SIGKILL && signal != SIGSTOP)
             sigaction(signal, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
     sigaction(SIGINT, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
+    sigaction(SIGUSR1, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
     sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

@@ -49,10 +49,7 @@ void muster__object_publish(struct muster__object *object, uint32_t generation, 
     uint32_t kind = tag.kind;
     tag = (struct muster__tag){generation, 0, kind, MUSTER__TAG_LIVE};
     atomic_store(&object->tag, muster__tag_pack(tag));
-    *handle = (muster_handle){.kind_home = kind << 24 | muster__segment->host,
-                              .slot = slot_of(object),
-                              .generation = generation,
-                              .job = muster__segment->job};
+    *handle = muster__handle_make((enum muster__kind)kind, slot_of(object), generation);
     atomic_fetch_add(muster__kind_epoch(kind), 1);
 }
 

@@ -260,6 +260,13 @@ static inline struct muster__object *muster__object_slot(uint32_t slot)
 {
     return (struct muster__object *)muster__at(muster__segment->objects_offset) + slot;
 }
+static inline muster_handle muster__handle_make(enum muster__kind kind, uint32_t slot, uint32_t generation)
+{
+    return (muster_handle){.kind_home = (uint32_t)kind << 24 | muster__segment->host,
+                           .slot = slot,
+                           .generation = generation,
+                           .job = muster__segment->job};
+}
 static inline bool muster__handle_fits(muster_handle handle, enum muster__kind kind)
 {
     return handle.kind_home >> 24 == (uint32_t)kind && handle.slot < MUSTER__OBJECTS_MAX && muster__segment &&

@@ -26,6 +26,13 @@ left() {
     done
 }
 
+# heedless <child>: it ignores what reaches the whole process group, SIGINT (2) and SIGUSR1 (10)
+heedless() {
+    local mask
+    mask=0x$(sed -n 's/^SigIgn:[[:space:]]*//p' "/proc/$1/status")
+    (((mask >> 1) & (mask >> 9) & 1)) || fail "child $1 ignores $mask only"
+}
+
 # ends <code> <signal name> <signal number>
 ends() {
     local code=0 pid
@@ -36,6 +43,7 @@ ends() {
         sleep 0.1
     done
     grep -q ready "$out" || fail "$2: the job never got ready"
+    heedless "$(sed -n 's/^ready //p' "$out")"
     kill -"$2" "$pid"
     wait "$pid" || code=$?
     [ "$code" -eq "$1" ] || fail "$2: exit code $code, expected $1"

@@ -52,7 +52,12 @@ static void wait_for_signal(void)
     muster_process child;
     if (muster_process_create(&child, sleep_long, NULL, 0, NULL) || muster_process_start(child))
         exit(1);
-    printf("ready\n");
+    muster_process_info info;
+    do
+        if (muster_process_get_info(child, &info))
+            exit(1);
+    while (!info.pid);
+    printf("ready %d\n", (int)info.pid);
     fflush(stdout);
     printf("map: %s\n", muster_err_name(map(nap, 10000)));
     printf("join: %s\n", muster_err_name(muster_process_join(child, NULL, MUSTER_FOREVER)));
