@@ -53,6 +53,16 @@ bool deque_push(struct deque *deque, uint64_t entry, uint32_t self)
     return true;
 }
 
+bool deque_peek(const struct deque *deque, uint64_t *entry)
+{
+    int64_t bottom = atomic_load_explicit(&deque->bottom, memory_order_relaxed);
+    if (bottom <= atomic_load_explicit(&deque->top, memory_order_relaxed))
+        return false;
+    uint64_t buffer = atomic_load_explicit(&deque->buffer, memory_order_relaxed);
+    *entry = atomic_load_explicit(slot_at(buffer, bottom - 1), memory_order_relaxed);
+    return true;
+}
+
 bool deque_take_begin(struct deque *deque, uint64_t *entry)
 {
     int64_t bottom = atomic_load_explicit(&deque->bottom, memory_order_relaxed);
@@ -98,10 +108,11 @@ void deque_steal_end(struct deque *deque, int64_t at)
     atomic_compare_exchange_strong(&deque->top, &at, at + 1);
 }
 
-bool deque_seems_empty(const struct deque *deque)
+int64_t deque_size(const struct deque *deque)
 {
     int64_t top = atomic_load_explicit(&deque->top, memory_order_acquire);
-    return top >= atomic_load_explicit(&deque->bottom, memory_order_acquire);
+    int64_t size = atomic_load_explicit(&deque->bottom, memory_order_acquire) - top;
+    return size > 0 ? size : 0;
 }
 
 void deque_repair(struct deque *deque, uint32_t dead)

@@ -31,6 +31,8 @@ bool deque_push(struct deque *deque, uint64_t entry, uint32_t self);
  * deque_take_end. False: empty. */
 bool deque_take_begin(struct deque *deque, uint64_t *entry);
 void deque_take_end(struct deque *deque);
+/** Owner: the newest entry, which stays. False: empty. */
+bool deque_peek(const struct deque *deque, uint64_t *entry);
 /**
  * Anybody: proposes the oldest entry. The caller tries to claim it and then calls deque_steal_end with the same `at`,
  * which takes it out if nobody else has. In this order a thief that dies in between loses nothing: what it had claimed
@@ -38,7 +40,8 @@ void deque_take_end(struct deque *deque);
  */
 bool deque_steal_begin(const struct deque *deque, uint64_t *entry, int64_t *at);
 void deque_steal_end(struct deque *deque, int64_t at);
-bool deque_seems_empty(const struct deque *deque);
+/** How many entries there seem to be: exact while nobody works on it. */
+int64_t deque_size(const struct deque *deque);
 /** After the owner's death, by who takes its place: drops all entries and makes the deque whole; see pool/recover.c. */
 void deque_repair(struct deque *deque, uint32_t dead);
 

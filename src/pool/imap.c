@@ -74,16 +74,17 @@ static int run_chunk(const void *bytes, void *result, void *unused)
         return muster_task_fail(-1, "%s", muster_err_detail());
     const char *items = (const char *)(arg + 1);
     char *results = (char *)out + results_offset(arg->count);
-    struct muster__running outer = muster__running;
-    muster__running.function = arg->function;
+    struct muster__running *outer = muster__running, running = *outer;
+    running.function = arg->function;
+    muster__running = &running;
     for (int64_t i = 0; i < arg->count; i++) {
-        muster__running.index = arg->first + i;
+        running.index = arg->first + i;
         int code = ((muster_task_fn)pointer)(items + (size_t)i * arg->item_bytes,
                                              arg->result_bytes ? results + (size_t)i * arg->result_bytes : NULL,
                                              arg->user ? muster__heap_at(arg->user) : NULL);
         codes_of(out)[i] = code;
         if (code && !out->error.err)
-            run_error_fill(&out->error, outer.worker, MUSTER_ERR_TASK, code, arg->first + i, arg->function);
+            run_error_fill(&out->error, outer->worker, MUSTER_ERR_TASK, code, arg->first + i, arg->function);
     }
     muster__running = outer;
     return 0;

@@ -11,8 +11,10 @@
  * may have lost, ends or queues again what was running, and leaves the lane for a successor. Tasks are thus never lost,
  * and never run twice unless retries say so.
  *
- * Sleeping: who finds nothing to do sets its lane's bit in `sleepers`, looks again, and sleeps on its caller's bell.
- * Who queues looks at `sleepers` after a full barrier. The same between completion and `waiters`.
+ * Sleeping: who finds nothing to do says ASLEEP in `idle`, looks again, and sleeps on its caller's bell. Who queues looks
+ * at `idle` after a full barrier, and calls one. While all cores are taken and somebody was called, no other is: on
+ * coming, that one calls the next if more is queued than it can take. The same barrier between completion and
+ * `waiters`.
  *
  * Why nested waits cannot deadlock: a waiter runs queued tasks meanwhile, its own first. Suppose a cycle of waits;
  * along it every waiter started before the child it waits for, and every task buried in a stack started before what
@@ -30,7 +32,7 @@ enum {
     POOL_SLAB_BITS = 9, /* 512 records of 128 bytes */
     POOL_SLABS = 1 << 15,
     POOL_SUBMITTERS = 64,
-    POOL_BITMAP_WORDS = 32, /* lanes: at most 2048 */
+    POOL_LANES = 2048,
     POOL_GENERATION = 1,    /* of latches inside blocks, whose life the pool guards */
 };
 
@@ -132,6 +134,13 @@ struct lane {
 
 enum pool_state { POOL_OPEN, POOL_CLOSED, POOL_TERMINATED, POOL_BROKEN, POOL_STOPPING };
 
+/* what a lane does about queued work */
+enum idle {
+    IDLE_NOT,    /* runs something, or looks for something to run */
+    IDLE_ASLEEP, /* sleeps until called */
+    IDLE_CALLED, /* was woken to look, and has not begun yet */
+};
+
 struct worker_slot {
     _Atomic uint32_t member; /* child that works here; MUSTER__MEMBERS_MAX: none */
     _Atomic uint32_t ready;  /* its initializer has succeeded */
@@ -153,8 +162,8 @@ struct pool {
     _Atomic int64_t finished_elsewhere; /* tasks ended by canceling or by a sweeper */
     struct muster__latch lanes_latch;
     char broken_why[160];
-    _Alignas(MUSTER__LINE) _Atomic uint64_t sleepers[POOL_BITMAP_WORDS];
-    _Alignas(MUSTER__LINE) _Atomic uint64_t waiters[POOL_BITMAP_WORDS];
+    _Alignas(MUSTER__LINE) _Atomic uint64_t idle[POOL_LANES / 32]; /* two bits a lane: enum idle */
+    _Alignas(MUSTER__LINE) _Atomic uint64_t waiters[POOL_LANES / 64];
     uint64_t slab_offset[POOL_SLABS]; /* 0: not there (yet) */
     muster__ref slab_ref[POOL_SLABS];
     uint64_t workers_offset; /* struct worker_slot[workers], behind the lanes */
@@ -212,8 +221,13 @@ void seat_leave(const struct seat *seat);
 struct seat seat_take_worker(struct pool *pool, int worker);
 /** Gives a worker's lane up. */
 void seat_give_up(struct pool *pool);
-/** The lanes nearest to this one first; borrowed until the next call on this thread. */
-const uint16_t *seat_victims(const struct seat *seat, int *count);
+/** The other lanes, nearest first, and how many of them share this one's core; borrowed until the next call on this
+ * thread. */
+struct victims {
+    const uint16_t *lanes;
+    int count, same_core;
+};
+struct victims seat_victims(const struct seat *seat);
 
 /* ---- records (record.c) ---- */
 
@@ -237,15 +251,19 @@ bool sched_queue(const struct seat *seat, struct record *record, uint32_t index)
 bool sched_run_one(const struct seat *seat, bool steal);
 /** Whether any lane seems to have something queued. */
 bool sched_any_queued(struct pool *pool);
-/** Wakes the sleeping lane nearest to the seat, after a full barrier. */
+/** After a full barrier, wakes a sleeping lane: the nearest one on another core, if any. */
 void sched_wake_one(const struct seat *seat);
 /** Makes a RUNNING record final: wakes who waits, frees it when nobody will get it. */
 void sched_finish(struct pool *pool, struct record *record, uint32_t index, enum phase phase, struct lane *mine);
-/** Rings all lanes in waiters, or all in both bitmaps. */
+/** Rings all lanes in waiters, or those in idle, too. */
 void sched_ring_waiters(struct pool *pool);
 void sched_ring_all(struct pool *pool);
-void sched_set_bit(_Atomic uint64_t *bitmap, uint32_t lane);
-void sched_clear_bit(_Atomic uint64_t *bitmap, uint32_t lane);
+/** A lane's owner is about to sleep until called; look for work again after it. */
+void sched_idle_begin(const struct seat *seat);
+/** It does not sleep any more, and is going to look for work (else will_look = false). */
+void sched_idle_end(const struct seat *seat, bool will_look);
+/** For a lane without owner: it neither sleeps nor waits. */
+void sched_forget_lane(struct pool *pool, uint32_t lane);
 
 /**
  * Waits until over(arg) says so, running tasks meanwhile where the seat is a worker's. Returns OK, TIMEOUT,
@@ -295,6 +313,18 @@ struct map {
     } cell[];
 };
 void map_run_piece(const struct seat *seat, struct record *record, uint32_t index);
+/**
+ * The map whose piece this thread counted last, while its caller was not told. To tell reads what all lanes count, so
+ * it is put off while the thread goes on with the same map: until then the map is not over.
+ */
+struct map_untold {
+    muster__ref map; /* 0: none */
+    struct pool *pool;
+    uint32_t caller;
+};
+extern MUSTER__THREAD_LOCAL struct map_untold map_untold;
+/** Wakes the caller of the untold map if that is over. */
+void map_tell(void);
 /** By the lane's owner. */
 void map_note_error(struct map *map, const struct lane *lane, const struct muster_task_error *error);
 bool map_over(struct pool *pool, struct map *map);

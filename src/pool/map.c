@@ -86,20 +86,20 @@ static void run_items(const struct seat *seat, struct map *map, struct piece *pi
     if (results)
         memset(results + (size_t)begin * result_bytes, 0, (size_t)(end - begin) * result_bytes);
 
-    struct muster__running before = muster__running;
-    muster__running = (struct muster__running){.what = "item",
-                                               .function = map->function,
-                                               .worker = (int)seat->lane->index,
-                                               .object = muster__object_slot(seat->pool->slot)->name};
+    struct muster__running *outer = muster__running, running = {.what = "item",
+                                                                .function = map->function,
+                                                                .worker = (int)seat->lane->index,
+                                                                .object = muster__object_slot(seat->pool->slot)->name};
+    muster__running = &running;
     for (int64_t i = begin; i < end; i++) {
         atomic_store_explicit(&piece->current, i, memory_order_relaxed);
-        muster__running.index = map->first + i;
+        running.index = map->first + i;
         int code = function(items + (size_t)i * item_bytes, results ? results + (size_t)i * result_bytes : NULL, user);
         if (MUSTER__UNLIKELY(code))
             item_failed(seat, map, MUSTER_ERR_TASK, code, map->first + i);
     }
     atomic_store_explicit(&piece->current, end, memory_order_release);
-    muster__running = before;
+    muster__running = outer;
 }
 
 /* With a limit for each item: one by one, the clock set before each. */
@@ -165,19 +165,26 @@ static bool split(const struct seat *seat, struct record *record, int64_t leaf)
     return true;
 }
 
-/*
- * The new count is written down before it is stored: storing it twice does no harm. The exchange is the full barrier
- * before looking for a sleeping caller. If it was the last count, the caller may free the map at once: what is read
- * after it may be anything, which at worst rings the caller for nothing.
- */
+MUSTER__THREAD_LOCAL struct map_untold map_untold;
+
+void map_tell(void)
+{
+    struct map_untold untold = map_untold;
+    map_untold.map = 0;
+    atomic_thread_fence(memory_order_seq_cst);
+    struct map *map = muster__heap_at(untold.map);
+    if (map && atomic_load(&map->waited) && map_over(untold.pool, map))
+        muster__ring(untold.caller);
+}
+
+/* The new count is written down before it is stored: storing it twice does no harm. If it was the last one, the caller
+ * may free the map at once. */
 static void count(const struct seat *seat, struct map *map, struct piece *piece)
 {
-    uint32_t caller = map->caller;
     _Atomic int64_t *done = &map->cell[seat->lane->index].done;
+    map_untold = (struct map_untold){piece->map, seat->pool, map->caller};
     piece->total = atomic_load_explicit(done, memory_order_relaxed) + piece->end - piece->begin;
-    atomic_exchange(done, piece->total);
-    if (atomic_load(&map->waited) && map_over(seat->pool, map))
-        muster__ring(caller);
+    atomic_store_explicit(done, piece->total, memory_order_release);
 }
 
 void map_run_piece(const struct seat *seat, struct record *record, uint32_t index)
@@ -221,9 +228,24 @@ struct call {
     int64_t n_whole, began_ns;
 };
 
+/* To sum up what all lanes have counted costs a cache miss a lane. While a piece of the map is next in the caller's
+ * own lane there is no need to. */
+static bool own_piece_next(const struct call *call)
+{
+    record_ref ref;
+    if (!deque_peek(&call->seat.lane->deque, &ref))
+        return false;
+    struct record *record = pool_record(call->seat.pool, (uint32_t)ref);
+    uint64_t state = atomic_load_explicit(&record->state, memory_order_acquire);
+    return state >> 32 == ref >> 32 && state_phase(state) == RECORD_QUEUED && record->kind == RECORD_PIECE &&
+           record->piece.map == call->map->self;
+}
+
 static bool call_over(void *arg)
 {
     struct call *call = arg;
+    if (own_piece_next(call) && pool_state(call->seat.pool) <= POOL_CLOSED)
+        return false;
     return map_over(call->seat.pool, call->map) || pool_state(call->seat.pool) > POOL_CLOSED;
 }
 

@@ -29,9 +29,9 @@ static muster_err check_options(const muster_pool_options *options)
 {
     if (options->workers < 0)
         return muster__fail(MUSTER_ERR_INVAL, "workers is %d: 0 or more are allowed", options->workers);
-    if (options->workers > POOL_BITMAP_WORDS * 64 - POOL_SUBMITTERS)
+    if (options->workers > POOL_LANES - POOL_SUBMITTERS)
         return muster__fail(MUSTER_ERR_INVAL, "workers is %d: at most %d are allowed", options->workers,
-                            POOL_BITMAP_WORDS * 64 - POOL_SUBMITTERS);
+                            POOL_LANES - POOL_SUBMITTERS);
     if (options->retries < 0 || options->retries > 255)
         return muster__fail(MUSTER_ERR_INVAL, "retries is %d: 0 to 255 are allowed", options->retries);
     return MUSTER_OK;

@@ -184,8 +184,7 @@ void recover_lane(struct pool *pool, struct lane *lane, uint32_t self)
         }
     }
     atomic_store(&lane->depth, 0);
-    sched_clear_bit(pool->sleepers, lane->index);
-    sched_clear_bit(pool->waiters, lane->index);
+    sched_forget_lane(pool, lane->index);
     atomic_store(&lane->owner, 0);
     sched_ring_all(pool);
 }

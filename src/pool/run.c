@@ -20,12 +20,12 @@ int muster_task_fail(int code, const char *format, ...)
 
 int muster_task_worker(void)
 {
-    return muster__running.what ? muster__running.worker : -1;
+    return muster__running ? muster__running->worker : -1;
 }
 
 int64_t muster_task_index(void)
 {
-    return muster__running.what ? muster__running.index : -1;
+    return muster__running ? muster__running->index : -1;
 }
 
 const muster_task_error *muster_pool_last_error(void)
@@ -36,15 +36,15 @@ const muster_task_error *muster_pool_last_error(void)
 int run_call(const struct seat *seat, muster_task_fn function, muster__function name, const char *what, int64_t index,
              const void *item, void *result, void *user)
 {
-    struct muster__running before = muster__running;
-    muster__running = (struct muster__running){.what = what,
-                                               .index = index,
-                                               .function = name,
-                                               .worker = (int)seat->lane->index,
-                                               .object = muster__object_slot(seat->pool->slot)->name};
+    struct muster__running *outer = muster__running, running = {.what = what,
+                                                                .index = index,
+                                                                .function = name,
+                                                                .worker = (int)seat->lane->index,
+                                                                .object = muster__object_slot(seat->pool->slot)->name};
+    muster__running = &running;
     report.fail_text[0] = '\0';
     int code = function(item, result, user);
-    muster__running = before;
+    muster__running = outer;
     return code;
 }
 

@@ -6,21 +6,27 @@
 /* How deep a stack of waits within waits may get before a waiter no longer takes tasks from other lanes. */
 #define STEAL_DEPTH_MAX 128
 
-void sched_set_bit(_Atomic uint64_t *bitmap, uint32_t lane)
+/* ---- who sleeps, who waits ---- */
+
+static void waiters_add(struct pool *pool, uint32_t lane)
 {
-    atomic_fetch_or(&bitmap[lane / 64], UINT64_C(1) << lane % 64);
+    atomic_fetch_or(&pool->waiters[lane / 64], UINT64_C(1) << lane % 64);
 }
 
-void sched_clear_bit(_Atomic uint64_t *bitmap, uint32_t lane)
+static void waiters_remove(struct pool *pool, uint32_t lane)
 {
-    uint64_t bit = UINT64_C(1) << lane % 64;
-    if (atomic_load_explicit(&bitmap[lane / 64], memory_order_relaxed) & bit)
-        atomic_fetch_and(&bitmap[lane / 64], ~bit);
+    atomic_fetch_and(&pool->waiters[lane / 64], ~(UINT64_C(1) << lane % 64));
 }
 
-static uint32_t bitmap_words(struct pool *pool)
+/* Returns what it was. A full barrier. */
+static enum idle idle_exchange(struct pool *pool, uint32_t lane, enum idle idle)
 {
-    return ((uint32_t)pool->lanes + 63) / 64;
+    unsigned shift = lane % 32 * 2;
+    uint64_t word = atomic_load(&pool->idle[lane / 32]), changed;
+    do
+        changed = (word & ~(UINT64_C(3) << shift)) | (uint64_t)idle << shift;
+    while (!atomic_compare_exchange_weak(&pool->idle[lane / 32], &word, changed));
+    return (enum idle)(word >> shift & 3);
 }
 
 static void ring_lane(struct pool *pool, uint32_t lane)
@@ -30,50 +36,101 @@ static void ring_lane(struct pool *pool, uint32_t lane)
         muster__ring(owner);
 }
 
-static void ring_bits(struct pool *pool, _Atomic uint64_t *bitmap)
+/* bits: `each` of them a lane, from the word's lowest */
+static void ring_bits(struct pool *pool, const _Atomic uint64_t *bitmap, uint32_t each)
 {
-    for (uint32_t word = 0; word < bitmap_words(pool); word++) {
+    uint32_t a_word = 64 / each, words = ((uint32_t)pool->lanes + a_word - 1) / a_word;
+    for (uint32_t word = 0; word < words; word++) {
         uint64_t bits = atomic_load(&bitmap[word]);
         for (; bits; bits &= bits - 1)
-            ring_lane(pool, word * 64 + (uint32_t)__builtin_ctzll(bits));
+            ring_lane(pool, word * a_word + (uint32_t)__builtin_ctzll(bits) / each);
     }
 }
 
 void sched_ring_waiters(struct pool *pool)
 {
-    ring_bits(pool, pool->waiters);
+    ring_bits(pool, pool->waiters, 1);
 }
 
 void sched_ring_all(struct pool *pool)
 {
-    ring_bits(pool, pool->sleepers);
-    ring_bits(pool, pool->waiters);
+    ring_bits(pool, pool->idle, 2);
+    ring_bits(pool, pool->waiters, 1);
 }
 
-/* Only who clears the bit rings, so that each push wakes another sleeper. */
-static bool wake_lane(struct pool *pool, uint32_t lane)
+/* Only who makes it CALLED rings, so that each call wakes another one. */
+static bool call_lane(struct pool *pool, uint32_t lane)
 {
-    uint64_t bit = UINT64_C(1) << lane % 64;
-    if (!(atomic_load_explicit(&pool->sleepers[lane / 64], memory_order_relaxed) & bit) ||
-        !(atomic_fetch_and(&pool->sleepers[lane / 64], ~bit) & bit))
-        return false;
+    unsigned shift = lane % 32 * 2;
+    uint64_t word = atomic_load_explicit(&pool->idle[lane / 32], memory_order_relaxed), changed;
+    do {
+        if ((word >> shift & 3) != IDLE_ASLEEP)
+            return false;
+        changed = word ^ (uint64_t)(IDLE_ASLEEP ^ IDLE_CALLED) << shift;
+    } while (!atomic_compare_exchange_weak(&pool->idle[lane / 32], &word, changed));
     ring_lane(pool, lane);
     return true;
 }
 
+static bool call_one_of(struct pool *pool, const uint16_t *lanes, int begin, int end)
+{
+    for (int i = begin; i < end; i++)
+        if (call_lane(pool, lanes[i]))
+            return true;
+    return false;
+}
+
+static bool cores_taken(void)
+{
+    return atomic_load_explicit(&muster__segment->awake, memory_order_relaxed) >=
+           (int32_t)atomic_load_explicit(&muster__segment->cores, memory_order_relaxed);
+}
+
 void sched_wake_one(const struct seat *seat)
 {
+    const uint64_t asleep = UINT64_C(0x5555555555555555);
     uint64_t any = 0;
-    for (uint32_t word = 0; word < bitmap_words(seat->pool); word++)
-        any |= atomic_load_explicit(&seat->pool->sleepers[word], memory_order_relaxed);
-    if (MUSTER__LIKELY(!any))
+    for (uint32_t word = 0; word < ((uint32_t)seat->pool->lanes + 31) / 32; word++)
+        any |= atomic_load_explicit(&seat->pool->idle[word], memory_order_relaxed);
+    if (MUSTER__LIKELY(!(any & asleep)) || (any & ~asleep && cores_taken()))
         return;
-    int count;
-    const uint16_t *victims = seat_victims(seat, &count);
-    for (int i = 0; i < count; i++)
-        if (wake_lane(seat->pool, victims[i]))
-            return;
+    struct victims others = seat_victims(seat);
+    if (!call_one_of(seat->pool, others.lanes, others.same_core, others.count))
+        call_one_of(seat->pool, others.lanes, 0, others.same_core);
 }
+
+static bool queued_at_least(struct pool *pool, int64_t n)
+{
+    uint32_t lanes = atomic_load_explicit(&pool->lanes_used, memory_order_acquire);
+    for (uint32_t i = 0; i < lanes && n > 0; i++)
+        n -= deque_size(&pool->lane[i].deque);
+    return n <= 0;
+}
+
+bool sched_any_queued(struct pool *pool)
+{
+    return queued_at_least(pool, 1);
+}
+
+void sched_idle_begin(const struct seat *seat)
+{
+    idle_exchange(seat->pool, seat->lane->index, IDLE_ASLEEP);
+}
+
+void sched_idle_end(const struct seat *seat, bool will_look)
+{
+    if (idle_exchange(seat->pool, seat->lane->index, IDLE_NOT) == IDLE_CALLED &&
+        queued_at_least(seat->pool, will_look ? 2 : 1))
+        sched_wake_one(seat);
+}
+
+void sched_forget_lane(struct pool *pool, uint32_t lane)
+{
+    idle_exchange(pool, lane, IDLE_NOT);
+    waiters_remove(pool, lane);
+}
+
+/* ---- queueing, finding, running ---- */
 
 bool sched_queue(const struct seat *seat, struct record *record, uint32_t index)
 {
@@ -135,21 +192,16 @@ static bool find_in(const struct seat *seat, struct deque *deque, struct record 
 
 static bool find_other(const struct seat *seat, struct record **record, uint32_t *index)
 {
-    int count;
-    const uint16_t *victims = seat_victims(seat, &count);
-    for (int i = 0; i < count; i++)
-        if (find_in(seat, &seat->pool->lane[victims[i]].deque, record, index))
+    struct victims others = seat_victims(seat);
+    for (int i = 0; i < others.count; i++)
+        if (find_in(seat, &seat->pool->lane[others.lanes[i]].deque, record, index))
             return true;
     return false;
 }
 
-bool sched_any_queued(struct pool *pool)
+static bool goes_on_with_map(const struct record *record)
 {
-    uint32_t lanes = atomic_load_explicit(&pool->lanes_used, memory_order_acquire);
-    for (uint32_t i = 0; i < lanes; i++)
-        if (!deque_seems_empty(&pool->lane[i].deque))
-            return true;
-    return false;
+    return record->kind == RECORD_PIECE && record->piece.map == map_untold.map;
 }
 
 bool sched_run_one(const struct seat *seat, bool steal)
@@ -160,7 +212,10 @@ bool sched_run_one(const struct seat *seat, bool steal)
     if (pool_state(seat->pool) > POOL_CLOSED)
         return false;
     int32_t depth = atomic_load_explicit(&lane->depth, memory_order_relaxed);
-    if (!find_own(seat, &record, &index) && !(steal && depth < STEAL_DEPTH_MAX && find_other(seat, &record, &index)))
+    bool found = find_own(seat, &record, &index);
+    if (MUSTER__UNLIKELY(map_untold.map && !(found && goes_on_with_map(record))))
+        map_tell();
+    if (!found && !(steal && depth < STEAL_DEPTH_MAX && find_other(seat, &record, &index)))
         return false;
     if (MUSTER__UNLIKELY(!worker_ready(seat))) {
         sched_finish(seat->pool, record, index, RECORD_CANCELED, lane);
@@ -211,6 +266,8 @@ static bool helps(const struct seat *seat)
                             atomic_load_explicit(&seat->lane->depth, memory_order_relaxed) > 0);
 }
 
+/* ---- waiting ---- */
+
 /* Bits first, then the last look, then sleep: whoever queues or completes after the look finds the bit. */
 static muster_err park(const struct seat *seat, const struct wait_for *wait, bool help, int64_t until_ns)
 {
@@ -219,16 +276,16 @@ static muster_err park(const struct seat *seat, const struct wait_for *wait, boo
     uint32_t seen = atomic_load(bell), lane = seat->lane->index;
     muster_err err = MUSTER_OK;
 
-    sched_set_bit(pool->waiters, lane);
+    waiters_add(pool, lane);
     if (help)
-        sched_set_bit(pool->sleepers, lane);
+        sched_idle_begin(seat);
     if (wait->announce)
         wait->announce(wait->arg);
     if (!wait->over(wait->arg) && !(help && pool_state(pool) <= POOL_CLOSED && sched_any_queued(pool)))
         err = muster__sleep(bell, seen, until_ns, NULL);
-    sched_clear_bit(pool->waiters, lane);
+    waiters_remove(pool, lane);
     if (help)
-        sched_clear_bit(pool->sleepers, lane);
+        sched_idle_end(seat, false);
     return err;
 }
 
@@ -238,7 +295,7 @@ static bool interrupted(void)
            atomic_load_explicit(&muster__segment->signal, memory_order_relaxed);
 }
 
-muster_err sched_wait(const struct seat *seat, const struct wait_for *wait)
+static muster_err wait_helping(const struct seat *seat, const struct wait_for *wait)
 {
     bool help = helps(seat) && wait->deadline_ns != 0;
     bool timed = wait->deadline_ns != MUSTER__NEVER || wait->tick_ns;
@@ -262,4 +319,12 @@ muster_err sched_wait(const struct seat *seat, const struct wait_for *wait)
         spin = (struct muster__spin){0};
     }
     return MUSTER_OK;
+}
+
+muster_err sched_wait(const struct seat *seat, const struct wait_for *wait)
+{
+    muster_err err = wait_helping(seat, wait);
+    if (map_untold.map) /* of another one's map, before this thread goes on with what is its own */
+        map_tell();
+    return err;
 }

@@ -11,6 +11,7 @@ struct membership {
     struct lane *lane;
     bool worker;
     uint16_t *victims;
+    int same_core;       /* that many of them */
     uint32_t victims_of; /* lanes_used when victims was made */
 };
 
@@ -186,7 +187,7 @@ void seat_give_up(struct pool *pool)
         return;
     struct lane *lane = membership->lane;
     drop((int)(membership - mine.list));
-    sched_clear_bit(pool->sleepers, lane->index);
+    sched_forget_lane(pool, lane->index);
     atomic_store(&lane->owner, 0); /* last: the pool may go now */
 }
 
@@ -210,21 +211,29 @@ static void sort_victims(const struct seat *seat, uint16_t *victims, int lanes)
     }
 }
 
-const uint16_t *seat_victims(const struct seat *seat, int *count)
+static bool refresh_victims(const struct seat *seat, struct membership *membership, uint32_t lanes)
+{
+    uint16_t *victims = realloc(membership->victims, lanes * sizeof *victims);
+    if (!victims)
+        return false;
+    sort_victims(seat, victims, (int)lanes);
+    uint32_t me = atomic_load(&seat->lane->member);
+    int same = 0;
+    while (same < (int)lanes - 1 && muster__member_distance(me, lane_member(seat->pool, victims[same])) == 0)
+        same++;
+    membership->victims = victims;
+    membership->same_core = same;
+    membership->victims_of = lanes;
+    return true;
+}
+
+struct victims seat_victims(const struct seat *seat)
 {
     struct membership *membership = find(seat->pool->slot, seat->pool->generation);
-    *count = 0;
     if (!membership) /* a sweeper in a dead one's place: it rings everybody in the end */
-        return NULL;
+        return (struct victims){0};
     uint32_t lanes = atomic_load_explicit(&seat->pool->lanes_used, memory_order_acquire);
-    if (MUSTER__UNLIKELY(membership->victims_of != lanes)) {
-        uint16_t *victims = realloc(membership->victims, lanes * sizeof *victims);
-        if (!victims)
-            return NULL;
-        sort_victims(seat, victims, (int)lanes);
-        membership->victims = victims;
-        membership->victims_of = lanes;
-    }
-    *count = (int)lanes - 1;
-    return membership->victims;
+    if (MUSTER__UNLIKELY(membership->victims_of != lanes) && !refresh_victims(seat, membership, lanes))
+        return (struct victims){0};
+    return (struct victims){membership->victims, (int)lanes - 1, membership->same_core};
 }

@@ -73,14 +73,9 @@ void worker_leave(const struct seat *seat)
 
 static bool idle_announce(const struct seat *seat)
 {
-    sched_set_bit(seat->pool->sleepers, seat->lane->index);
+    sched_idle_begin(seat);
     return pool_state(seat->pool) == POOL_STOPPING ||
            (pool_state(seat->pool) <= POOL_CLOSED && sched_any_queued(seat->pool));
-}
-
-static void idle_end(const struct seat *seat)
-{
-    sched_clear_bit(seat->pool->sleepers, seat->lane->index);
 }
 
 static bool run_all(const struct seat *seat)
@@ -108,7 +103,7 @@ static void child_idle(const struct seat *seat)
     uint32_t seen = atomic_load(bell);
     if (!idle_announce(seat))
         muster__sleep(bell, seen, MUSTER__NEVER, NULL);
-    idle_end(seat);
+    sched_idle_end(seat, true);
 }
 
 static int child_main(const void *bytes, size_t size)
@@ -239,10 +234,11 @@ static bool service_park(void)
     return !turned_up && serving.epoch == atomic_load(muster__kind_epoch(MUSTER__POOL));
 }
 
+/* Of several pools, one may keep it from looking at the others for long. */
 static void service_unpark(void)
 {
     for (int i = 0; i < serving.count; i++)
-        idle_end(&serving.list[i]);
+        sched_idle_end(&serving.list[i], serving.count == 1);
 }
 
 void worker_register(void)

@@ -40,7 +40,7 @@ void child_warm_up(void)
     if (muster__caller_enter(WARM_MEMBER + (uint32_t)getpid(), 0, false) != MUSTER_OK)
         _exit(1);
     muster__me.is_child = true;
-    muster__running = (struct muster__running){0};
+    muster__running = NULL;
     muster__log_setup(muster__host_name(), 0, 1, "spare", muster__me.log_level);
     muster__fail(MUSTER_OK, "%s", "");
     free(malloc(1024));

@@ -14,7 +14,7 @@
 static const int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 enum { CRASHES = sizeof crashes / sizeof *crashes, REPORT_S = 5, FRAMES = 64 };
 
-MUSTER__THREAD_LOCAL struct muster__running muster__running;
+MUSTER__THREAD_LOCAL struct muster__running *muster__running;
 
 static struct {
     struct sigaction before[CRASHES];
@@ -24,17 +24,17 @@ static struct {
 
 static void describe(int signal)
 {
-    const struct muster__running running = muster__running;
+    const struct muster__running *running = muster__running;
     char function[64] = "";
-    if (!running.what) {
+    if (!running) {
         muster__log(MUSTER__ERROR, "rank %d, host %s: signal %d (SIG%s) outside of tasks", muster_rank(),
                     muster__host_name(), signal, sigabbrev_np(signal));
         return;
     }
-    const char *object = running.object && *running.object ? running.object : NULL;
-    muster__function_describe(running.function, function, sizeof function);
+    const char *object = running->object && *running->object ? running->object : NULL;
+    muster__function_describe(running->function, function, sizeof function);
     muster__log(MUSTER__ERROR, "%s %lld (function %s) on worker %d%s%s%s, rank %d, host %s: signal %d (SIG%s)",
-                running.what, (long long)running.index, function, running.worker, object ? " of pool '" : "",
+                running->what, (long long)running->index, function, running->worker, object ? " of pool '" : "",
                 object ? object : "", object ? "'" : "", muster_rank(), muster__host_name(), signal,
                 sigabbrev_np(signal));
 }

@@ -126,13 +126,14 @@ void muster__service_register(const struct muster__service *service);
 
 /* ---- what runs now, for the report of a crash ---- */
 
+/* in the frame of whoever calls the task's function */
 struct muster__running {
-    const char *what; /* "task"; NULL: none */
+    const char *what; /* "task" */
     int64_t index;
     muster__function function;
     int worker;
     const char *object; /* "pool 3 'jobs'" */
 };
-extern MUSTER__THREAD_LOCAL struct muster__running muster__running;
+extern MUSTER__THREAD_LOCAL struct muster__running *muster__running; /* NULL: nothing */
 
 #endif

@@ -38,7 +38,7 @@ static void test_order(void **state)
     (void)state;
     struct deque *deque = deque_make();
     uint64_t entry;
-    assert_true(deque_seems_empty(deque));
+    assert_int_equal(deque_size(deque), 0);
     assert_false(take(deque, &entry));
     assert_false(steal(deque, &entry));
     for (uint64_t i = 1; i <= 5; i++)
@@ -52,7 +52,7 @@ static void test_order(void **state)
         assert_int_equal(entry, i);
     }
     assert_false(take(deque, &entry));
-    assert_true(deque_seems_empty(deque));
+    assert_int_equal(deque_size(deque), 0);
 }
 
 static void test_growth(void **state)
@@ -105,7 +105,7 @@ static void *thief(void *unused)
     muster__caller_enter(1, 0, false);
     uint64_t entry;
     int64_t at;
-    while (!atomic_load(&over) || !deque_seems_empty(contested))
+    while (!atomic_load(&over) || deque_size(contested))
         if (deque_steal_begin(contested, &entry, &at)) {
             claim_entry(entry);
             deque_steal_end(contested, at);
@@ -147,7 +147,7 @@ static void test_dead_thief(void **state)
     assert_true(steal(deque, &again));
     assert_int_equal(entry, again);
     deque_steal_end(deque, at); /* late: another has moved top */
-    assert_true(deque_seems_empty(deque));
+    assert_int_equal(deque_size(deque), 0);
     assert_true(deque_push(deque, 6, muster__self_number()));
     assert_true(steal(deque, &entry));
     assert_int_equal(entry, 6);
@@ -164,7 +164,7 @@ static void test_repair(void **state)
         assert_true(deque_push(deque, i, muster__self_number()));
     assert_true(deque_take_begin(deque, &entry)); /* and dies here */
     deque_repair(deque, muster__self_number());
-    assert_true(deque_seems_empty(deque));
+    assert_int_equal(deque_size(deque), 0);
     assert_false(take(deque, &entry));
     assert_true(deque_push(deque, 77, muster__self_number()));
     assert_true(steal(deque, &entry));
@@ -173,7 +173,7 @@ static void test_repair(void **state)
     assert_true(deque_push(deque, 78, muster__self_number()));
     assert_true(deque_take_begin(deque, &entry)); /* dies with bottom lowered to top */
     deque_repair(deque, muster__self_number());
-    assert_true(deque_seems_empty(deque));
+    assert_int_equal(deque_size(deque), 0);
     assert_true(deque_push(deque, 79, muster__self_number()));
     assert_true(take(deque, &entry));
     assert_int_equal(entry, 79);
