@@ -37,7 +37,7 @@ void child_warm_up(void)
         stack[i] = 0;
     signal(SIGCHLD, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
-    if (muster__caller_enter(WARM_MEMBER + (uint32_t)getpid(), 0, false) != MUSTER_OK)
+    if (muster__caller_enter(WARM_MEMBER + (uint32_t)getpid(), false) != MUSTER_OK)
         _exit(1);
     muster__me.is_child = true;
     muster__running = NULL;

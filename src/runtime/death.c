@@ -122,7 +122,7 @@ void nursery_check(void)
     muster__log(MUSTER__ERROR, "the nursery was killed: its children are gone, and no more can be started here");
     struct muster__self before = muster__self_state;
     muster__caller_forget();
-    if (muster__caller_enter(muster__me.member, 0, false) == MUSTER_OK) {
+    if (muster__caller_enter(muster__me.member, false) == MUSTER_OK) {
         muster__member_dead = member_dead;
         bury_children(local);
         muster__member_dead = NULL;

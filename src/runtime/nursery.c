@@ -303,7 +303,7 @@ static void become(int local)
     muster__me.member = NURSERY_MEMBER + (uint32_t)local;
     mine.local = local;
     mine.shared = nursery_at(local);
-    if (muster__caller_enter(muster__me.member, 0, false) != MUSTER_OK)
+    if (muster__caller_enter(muster__me.member, false) != MUSTER_OK)
         _exit(1);
     muster__log_setup(muster__host_name(), muster__rank_of_local(local), muster__me.tables->ranks, "nursery",
                       muster__me.log_level);

@@ -74,13 +74,10 @@ static void seat_ranks(const struct muster__cpuset *cpusets)
     }
 }
 
-muster_err place_host(const muster_options *options, struct muster__cpuset *cpusets)
+muster_err place_host(struct muster__topology *topology, const muster_options *options, struct muster__cpuset *cpusets)
 {
     struct tables *tables = muster__me.tables;
-    struct muster__topology *topology;
-    muster_err err = muster__topology_load(&topology);
-    if (err)
-        return err;
+    muster_err err = MUSTER_OK;
     muster_placement placement = placement_of(options);
     bool here = muster__topology_is_this_machine(topology);
     tables->launcher_bound = here && placement == MUSTER_PLACE_DEFAULT && bound_already(cpusets, tables->locals);
@@ -95,7 +92,6 @@ muster_err place_host(const muster_options *options, struct muster__cpuset *cpus
     atomic_store(&muster__segment->cores, (uint32_t)muster__topology_cores(topology));
     if (!err && !keep_topology(topology))
         err = muster__fail(MUSTER_ERR_NOMEM, "no room for the topology in the host segment");
-    muster__topology_free(topology);
     if (!err)
         seat_ranks(cpusets);
     return err;
@@ -111,6 +107,12 @@ static bool bind_to(int seat)
     }
     bound_to = seat;
     return true;
+}
+
+void place_memory(uint32_t number)
+{
+    int seat = member_at(number)->seat, node = seat < 0 ? -1 : seat_at(seat)->seat.numa;
+    muster__caller_near(node < 0 ? 0 : (uint32_t)node);
 }
 
 static void unbind(void)
@@ -146,6 +148,7 @@ void place_self(uint32_t number)
     else
         unbind();
     atomic_store(&member->placed, bound || !tables->bind ? PLACED_BOUND : PLACED_FREELY);
+    place_memory(number);
 }
 
 bool place_of(uint32_t number, struct muster__cpuset *cpus)

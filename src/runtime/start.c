@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define ARENA_MIN ((size_t)8 << 30)
+
 struct self muster__me = {.member = UINT32_MAX};
 
 /* ---- options ---- */
@@ -43,6 +45,14 @@ static size_t segment_bytes(const muster_options *options)
         }
     }
     return bytes < MUSTER__SEGMENT_MIN ? MUSTER__SEGMENT_MIN : bytes & ~(size_t)4095;
+}
+
+/* A heap for each NUMA node, where each can be big enough that dividing the segment hinders nobody. */
+static int segment_arenas(size_t bytes, const struct muster__topology *topology)
+{
+    size_t room = bytes / ARENA_MIN;
+    int nodes = muster__topology_nodes(topology);
+    return room < 1 ? 1 : (size_t)nodes > room ? (int)room : nodes;
 }
 
 /* ---- the segment's tables ---- */
@@ -99,7 +109,8 @@ static uint32_t job_nonce(void)
     return (uint32_t)muster__hash(seed, sizeof seed) | 1;
 }
 
-static muster_err make_segment(const struct muster__world *world, const muster_options *options)
+static muster_err make_segment(const struct muster__world *world, const muster_options *options,
+                               const struct muster__topology *topology)
 {
     uint32_t job = job_nonce();
     size_t bytes = segment_bytes(options);
@@ -109,13 +120,13 @@ static muster_err make_segment(const struct muster__world *world, const muster_o
     if (err)
         return err;
     if (world->local == 0)
-        err = muster__segment_format(memory, bytes, job, (uint32_t)world->host, 1);
+        err = muster__segment_format(memory, bytes, job, (uint32_t)world->host, segment_arenas(bytes, topology));
     muster__transport_host_tell(&err, sizeof err);
     if (err)
         return err;
     muster__segment_attach(memory);
     muster__me.member = (uint32_t)world->local;
-    err = muster__caller_enter(muster__me.member, 0, world->rank == 0 || options->spmd);
+    err = muster__caller_enter(muster__me.member, world->rank == 0 || options->spmd);
     if (!err && world->local == 0 && !make_tables(world, options, job))
         err = muster__fail_logged(MUSTER_ERR_NOMEM, "the host segment is too small for %d ranks", world->locals);
     muster__transport_host_tell(&err, sizeof err);
@@ -172,7 +183,8 @@ static muster_err check_same_program(const struct muster__world *world)
 
 /* ---- start ---- */
 
-static muster_err place(const struct muster__world *world, const muster_options *options)
+static muster_err place(const struct muster__world *world, const muster_options *options,
+                        struct muster__topology *topology)
 {
     struct muster__cpuset *cpusets = muster__at(muster__me.tables->cpusets_offset);
     muster_err err = muster__cpuset_current(&cpusets[world->local]);
@@ -180,7 +192,7 @@ static muster_err place(const struct muster__world *world, const muster_options 
     atomic_store(&member_at((uint32_t)world->local)->pid, getpid());
     muster__transport_host_barrier();
     if (!err && world->local == 0)
-        err = place_host(options, cpusets);
+        err = place_host(topology, options, cpusets);
     muster__transport_host_tell(&err, sizeof err);
     if (err)
         return world->local ? muster__fail(err, "local rank 0 could not place the ranks") : err;
@@ -198,14 +210,18 @@ static muster_err agree(muster_err err)
 
 static muster_err set_up(const struct muster__world *world, const muster_options *options)
 {
+    struct muster__topology *topology = NULL; /* on local rank 0 */
     muster_err err = check_same_program(world);
     if (!err && world->hosts > 1 && !options->spmd)
         err = refuse_hosts(world);
-    if (!err)
-        err = make_segment(world, options);
+    if (!err && world->local == 0)
+        err = muster__topology_load(&topology);
     err = agree(err);
     if (!err)
-        err = agree(place(world, options));
+        err = agree(make_segment(world, options, topology));
+    if (!err)
+        err = agree(place(world, options, topology));
+    muster__topology_free(topology);
     if (!err)
         err = agree(nursery_start(world->local));
     return err;
@@ -271,7 +287,12 @@ muster_err muster__runtime_require(const char *operation)
 /* A thread of the program's own that uses muster for the first time. */
 static muster_err adopt_thread(void)
 {
-    return muster__me.tables ? muster__caller_enter(muster__me.member, 0, false) : MUSTER_ERR_STATE;
+    if (!muster__me.tables)
+        return MUSTER_ERR_STATE;
+    muster_err err = muster__caller_enter(muster__me.member, false);
+    if (!err)
+        place_memory(muster__me.member);
+    return err;
 }
 
 __attribute__((constructor)) static void set_hooks(void)

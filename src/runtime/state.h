@@ -174,8 +174,10 @@ _Noreturn void child_run(uint32_t member);
 bool nursery_take_spare(int local, uint32_t number);
 
 /* place.c */
-muster_err place_host(const muster_options *options, struct muster__cpuset *cpusets);
+muster_err place_host(struct muster__topology *topology, const muster_options *options, struct muster__cpuset *cpusets);
 void place_self(uint32_t member);
+/** The calling thread of that member allocates near its seat. */
+void place_memory(uint32_t member);
 /** In a spare: goes where the next child will most likely sit, so that it wakes up there. */
 void place_spare(uint32_t rank_member);
 /** What a member is bound to, or will be; false: that is not known yet. */

@@ -76,7 +76,7 @@ static void raise_high(_Atomic uint32_t *high, uint32_t above)
         ;
 }
 
-muster_err muster__caller_enter(uint32_t member, uint32_t arena, bool heeds_signal)
+muster_err muster__caller_enter(uint32_t member, bool heeds_signal)
 {
     uint32_t start = atomic_load(&muster__segment->caller_hint);
     for (uint32_t i = 0; i < MUSTER__CALLERS_MAX - 1; i++) {
@@ -88,7 +88,7 @@ muster_err muster__caller_enter(uint32_t member, uint32_t arena, bool heeds_sign
         raise_high(&muster__segment->callers_high, number + 1); /* first: the sweeper must find whoever dies here */
         if (!atomic_compare_exchange_strong(&caller->live, &nobody, member + 1))
             continue;
-        caller->arena = arena % muster__segment->arenas;
+        caller->arena = 0;
         caller->heeds_signal = heeds_signal;
         atomic_store(&muster__segment->caller_hint, number);
         atomic_fetch_add(&muster__segment->awake, 1);
@@ -103,6 +103,11 @@ muster_err muster__caller_enter(uint32_t member, uint32_t arena, bool heeds_sign
 void muster__caller_moves(uint32_t member)
 {
     atomic_store(&muster__self_state.caller->live, member + 1);
+}
+
+void muster__caller_near(uint32_t node)
+{
+    muster__self_state.caller->arena = node % muster__segment->arenas;
 }
 
 static void caller_free(struct muster__caller *caller)

@@ -98,9 +98,12 @@ struct muster__self {
 extern MUSTER__THREAD_LOCAL struct muster__self muster__self_state;
 
 /** Enters the calling thread under a member (process) number. Errors: NOMEM (too many threads). */
-muster_err muster__caller_enter(uint32_t member, uint32_t arena, bool heeds_signal);
+muster_err muster__caller_enter(uint32_t member, bool heeds_signal);
 /** The calling thread now belongs to another member. */
 void muster__caller_moves(uint32_t member);
+/** The calling thread runs near this NUMA node: its blocks come from the node's arena first, whose pages those who run
+ * there have touched first. */
+void muster__caller_near(uint32_t node);
 /** Leaves; frees the number. Also done when the thread ends. */
 void muster__caller_leave(void);
 /** After fork, in the child: forgets the parent's identity without freeing it. */
@@ -200,7 +203,7 @@ typedef uint64_t muster__ref;
 
 /**
  * Allocates size_bytes (at least 256 byte aligned; contents undefined), owned by the caller: if it dies before handing
- * the block over, the block is freed. Returns 0 when the segment is full. arena: tried first.
+ * the block over, the block is freed. Returns 0 when the segment is full.
  */
 muster__ref muster__heap_alloc(size_t size_bytes, uint32_t self);
 /** Frees; false (and nothing happens) when the block was freed before. 0 is fine. */

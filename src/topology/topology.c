@@ -23,6 +23,11 @@ int muster__topology_cores(const struct muster__topology *t)
     return t->cores;
 }
 
+int muster__topology_nodes(const struct muster__topology *t)
+{
+    return t->core[t->cores - 1].seat.numa + 1;
+}
+
 struct muster__cpuset muster__topology_pus(const struct muster__topology *t)
 {
     struct muster__cpuset all = t->core[0].seat.cpus;

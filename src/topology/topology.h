@@ -93,6 +93,8 @@ muster_err muster__topology_restrict(struct muster__topology *topology, const st
 bool muster__topology_is_this_machine(const struct muster__topology *topology);
 /** Allowed cores, at least 1. */
 int muster__topology_cores(const struct muster__topology *topology);
+/** One more than the highest number of a NUMA node with allowed cores. */
+int muster__topology_nodes(const struct muster__topology *topology);
 /** All allowed PUs. */
 struct muster__cpuset muster__topology_pus(const struct muster__topology *topology);
 

@@ -45,7 +45,7 @@ static inline void case_segment(size_t bytes, int arenas)
     assert_int_equal(muster__segment_format(memory, bytes, CASE_JOB, CASE_HOST, arenas), MUSTER_OK);
     muster__segment_attach(memory);
     atomic_store(&muster__segment->cores, 2);
-    assert_int_equal(muster__caller_enter(0, 0, false), MUSTER_OK);
+    assert_int_equal(muster__caller_enter(0, false), MUSTER_OK);
 }
 
 static inline int case_setup(void **state)
@@ -78,7 +78,7 @@ static inline pid_t case_fork(uint32_t member, int (*body)(void *), void *arg)
         if (getppid() != parent)
             _exit(99);
         muster__caller_forget();
-        if (muster__caller_enter(member, 0, false) != MUSTER_OK)
+        if (muster__caller_enter(member, false) != MUSTER_OK)
             _exit(98);
         int code = body(arg);
         muster__caller_leave();
@@ -122,7 +122,7 @@ struct case_thread {
 static void *case_thread_main(void *arg)
 {
     struct case_thread *thread = arg;
-    if (muster__caller_enter(thread->member, 0, false) != MUSTER_OK)
+    if (muster__caller_enter(thread->member, false) != MUSTER_OK)
         return NULL;
     thread->code = thread->body(thread->arg);
     muster__caller_leave();

@@ -102,7 +102,7 @@ static bool take_contested(void)
 static void *thief(void *unused)
 {
     (void)unused;
-    muster__caller_enter(1, 0, false);
+    muster__caller_enter(1, false);
     uint64_t entry;
     int64_t at;
     while (!atomic_load(&over) || deque_size(contested))

@@ -97,6 +97,19 @@ static void several_arenas(void **state)
     assert_true(a && b && a != b);
 }
 
+static void near_its_node(void **state)
+{
+    (void)state;
+    case_teardown(NULL);
+    case_segment((size_t)512 << 20, 3);
+    const struct muster__arena *arenas = muster__at(muster__segment->arenas_offset);
+    for (uint32_t node = 0; node < 6; node++) {
+        muster__caller_near(node);
+        uint32_t unit = (uint32_t)muster__heap_alloc(4096, muster__self_number()) - 1;
+        assert_in_range(unit, arenas[node % 3].first, arenas[node % 3].end - 1); /* more nodes than arenas share */
+    }
+}
+
 static void frees_once(void **state)
 {
     (void)state;
@@ -187,6 +200,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(agrees_with_a_model),
         CASE(several_arenas),
+        CASE(near_its_node),
         CASE(frees_once),
         CASE(runs_out_and_recovers),
         CASE(sweep_frees_only_the_deads),

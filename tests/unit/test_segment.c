@@ -29,7 +29,7 @@ static void callers_enter_leave_and_are_reused(void **state)
     assert_int_equal(atomic_load(&muster__segment->awake), awake - 1);
     muster__caller_leave(); /* twice is fine */
     assert_int_equal(atomic_load(&muster__segment->awake), awake - 1);
-    assert_int_equal(muster__caller_enter(0, 0, false), MUSTER_OK);
+    assert_int_equal(muster__caller_enter(0, false), MUSTER_OK);
     assert_int_equal(muster__self_number(), first); /* low numbers are used again */
     assert_int_equal(atomic_load(&muster__segment->awake), awake);
 }
@@ -43,7 +43,7 @@ static int enter_nothing(void *arg)
 
 static muster_err adopt(void)
 {
-    return muster__caller_enter(5, 0, false);
+    return muster__caller_enter(5, false);
 }
 
 static void *adopted_thread(void *arg)

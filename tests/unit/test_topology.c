@@ -178,6 +178,7 @@ static void test_two_packages_of_four_nodes(void **state)
     struct muster__topology *t = load_synthetic(BIG);
 
     assert_int_equal(muster__topology_cores(t), 128);
+    assert_int_equal(muster__topology_nodes(t), 8);
     assert_int_equal(muster__topology_seats(t, MUSTER_PLACE_COMPACT, seats, MAX), 128);
     for (int i = 0; i < 128; i++) {
         char cpus[16];
