@@ -243,6 +243,8 @@ static void print_json(const struct table *t)
     cJSON_Delete(all);
 }
 
+#define PARTS "process,pool,queue,lock,idle,start"
+
 static void help(void)
 {
     puts("usage: bench [--json] [--only PARTS] [--no-crowd]\n\n"
@@ -250,8 +252,21 @@ static void help(void)
          "yardstick's speeds, one\n"
          "marked < ours' time in yardstick's times.\n\n"
          "  --json        as JSON\n"
-         "  --only PARTS  of process,pool,queue,lock,idle,start\n"
+         "  --only PARTS  of " PARTS "\n"
          "  --no-crowd    without the run with 16 ranks\n");
+}
+
+static bool parts_known(const char *only)
+{
+    for (const char *part = only; part; part = strchr(part, ',') ? strchr(part, ',') + 1 : NULL) {
+        char name[16];
+        snprintf(name, sizeof name, ",%.*s,", (int)strcspn(part, ","), part);
+        if (name[1] == ',' || !strstr("," PARTS ",", name)) {
+            fprintf(stderr, "bench: --only %s: known are " PARTS "\n", only);
+            return false;
+        }
+    }
+    return true;
 }
 
 static int outer_main(int argc, char **argv)
@@ -261,7 +276,7 @@ static int outer_main(int argc, char **argv)
                                           {"no-crowd", no_argument, NULL, 'n'},
                                           {"help", no_argument, NULL, 'h'},
                                           {NULL, 0, NULL, 0}};
-    const char *only = "process,pool,queue,lock,idle,start";
+    const char *only = PARTS;
     bool json = false, crowd = true;
     for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         if (c == '?' || c == 'h') {
@@ -272,6 +287,8 @@ static int outer_main(int argc, char **argv)
         crowd &= c != 'n';
         only = c == 'o' ? optarg : only;
     }
+    if (!parts_known(only))
+        return 2;
     static struct run two, sixteen;
     static struct table table;
     struct yardsticks y = yardsticks_measure();

@@ -257,6 +257,8 @@ void sched_wake_one(const struct seat *seat);
 void sched_finish(struct pool *pool, struct record *record, uint32_t index, enum phase phase, struct lane *mine);
 /** Rings all lanes in waiters, or those in idle, too. */
 void sched_ring_waiters(struct pool *pool);
+/** After a full barrier: rings one lane, if it is in waiters. */
+void sched_ring_waiter(struct pool *pool, uint32_t lane);
 void sched_ring_all(struct pool *pool);
 /** A lane's owner is about to sleep until called; look for work again after it. */
 void sched_idle_begin(const struct seat *seat);
@@ -300,8 +302,7 @@ struct map {
     muster__ref items, results;
     int64_t time_limit_ms;
     bool stop_at_failure;
-    uint32_t caller; /* who waits */
-    _Atomic uint32_t waited;
+    uint32_t caller_lane;
     _Atomic uint32_t stopped;
     _Atomic int64_t failed;
     muster__ref self;
@@ -314,16 +315,16 @@ struct map {
 };
 void map_run_piece(const struct seat *seat, struct record *record, uint32_t index);
 /**
- * The map whose piece this thread counted last, while its caller was not told. To tell reads what all lanes count, so
- * it is put off while the thread goes on with the same map: until then the map is not over.
+ * The map whose piece this thread counted last, while its caller was not told. That is put off while the thread goes on
+ * with the same map: until then the map is not over. Once it is, its caller may free it: telling does not touch it.
  */
 struct map_untold {
     muster__ref map; /* 0: none */
     struct pool *pool;
-    uint32_t caller;
+    uint32_t caller_lane;
 };
 extern MUSTER__THREAD_LOCAL struct map_untold map_untold;
-/** Wakes the caller of the untold map if that is over. */
+/** Lets the caller of the untold map look whether it is over. */
 void map_tell(void);
 /** By the lane's owner. */
 void map_note_error(struct map *map, const struct lane *lane, const struct muster_task_error *error);

@@ -169,12 +169,9 @@ MUSTER__THREAD_LOCAL struct map_untold map_untold;
 
 void map_tell(void)
 {
-    struct map_untold untold = map_untold;
     map_untold.map = 0;
     atomic_thread_fence(memory_order_seq_cst);
-    struct map *map = muster__heap_at(untold.map);
-    if (map && atomic_load(&map->waited) && map_over(untold.pool, map))
-        muster__ring(untold.caller);
+    sched_ring_waiter(map_untold.pool, map_untold.caller_lane);
 }
 
 /* The new count is written down before it is stored: storing it twice does no harm. If it was the last one, the caller
@@ -182,7 +179,7 @@ void map_tell(void)
 static void count(const struct seat *seat, struct map *map, struct piece *piece)
 {
     _Atomic int64_t *done = &map->cell[seat->lane->index].done;
-    map_untold = (struct map_untold){piece->map, seat->pool, map->caller};
+    map_untold = (struct map_untold){piece->map, seat->pool, map->caller_lane};
     piece->total = atomic_load_explicit(done, memory_order_relaxed) + piece->end - piece->begin;
     atomic_store_explicit(done, piece->total, memory_order_release);
 }
@@ -249,11 +246,6 @@ static bool call_over(void *arg)
     return map_over(call->seat.pool, call->map) || pool_state(call->seat.pool) > POOL_CLOSED;
 }
 
-static void call_announce(void *arg)
-{
-    atomic_store(&((struct call *)arg)->map->waited, 1);
-}
-
 static void report_progress(struct call *call)
 {
     struct pool *pool = call->seat.pool;
@@ -272,7 +264,6 @@ static muster_err wait_call(struct call *call)
     bool tell = call->options->progress != NULL;
     for (;;) {
         muster_err err = sched_wait(&call->seat, &(struct wait_for){.over = call_over,
-                                                                    .announce = call_announce,
                                                                     .arg = call,
                                                                     .deadline_ns = MUSTER__NEVER,
                                                                     .tick_ns = tell ? muster__now_ns() + TICK_NS : 0});
@@ -299,7 +290,7 @@ static struct map *map_make(const struct seat *seat, muster__function function, 
     map->chunk_items = (size_t)options->chunk_items;
     map->time_limit_ms = options->time_limit_ms;
     map->stop_at_failure = options->stop_at_failure;
-    map->caller = seat->self;
+    map->caller_lane = seat->lane->index;
     map->user = seat->pool->user;
     muster__heap_hand_over(ref, seat->self, pool_owner(seat->pool));
     return map;
@@ -320,7 +311,6 @@ static bool window_begin(struct call *call, const char *items, int64_t first, in
     struct map *map = call->map;
     map->first = first;
     map->n = n;
-    atomic_store(&map->waited, 0);
     for (int i = 0; i < call->seat.pool->lanes; i++)
         atomic_store(&map->cell[i].done, 0);
     map->items =

@@ -65,9 +65,9 @@ static bool split_committed(struct pool *pool, uint64_t split)
 
 static void count_items(const struct death *death, struct map *map, int64_t items)
 {
-    uint32_t caller = map->caller;
+    uint32_t caller_lane = map->caller_lane;
     atomic_fetch_add(&map->cell[death->seat.lane->index].done, items);
-    muster__ring(caller);
+    sched_ring_waiter(death->seat.pool, caller_lane);
 }
 
 static void item_died(const struct death *death, struct map *map, int64_t item)

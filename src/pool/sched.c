@@ -52,6 +52,12 @@ void sched_ring_waiters(struct pool *pool)
     ring_bits(pool, pool->waiters, 1);
 }
 
+void sched_ring_waiter(struct pool *pool, uint32_t lane)
+{
+    if (atomic_load(&pool->waiters[lane / 64]) >> lane % 64 & 1)
+        ring_lane(pool, lane);
+}
+
 void sched_ring_all(struct pool *pool)
 {
     ring_bits(pool, pool->idle, 2);
@@ -246,8 +252,9 @@ static uint64_t finish_state(struct record *record, enum phase phase, bool by_wo
 void sched_finish(struct pool *pool, struct record *record, uint32_t index, enum phase phase, struct lane *mine)
 {
     bool by_worker = mine && atomic_load_explicit(&mine->owner, memory_order_relaxed) == muster__self_state.number;
+    bool is_task = record->kind == RECORD_TASK; /* once final, its getter may free it and another use it */
     uint64_t old = finish_state(record, phase, by_worker && phase != RECORD_CANCELED);
-    if (record->kind == RECORD_TASK) {
+    if (is_task) {
         if (mine)
             atomic_store_explicit(&mine->finished, atomic_load_explicit(&mine->finished, memory_order_relaxed) + 1,
                                   memory_order_release);

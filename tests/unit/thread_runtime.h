@@ -1,0 +1,170 @@
+/*
+ * A runtime without MPI and without processes: children are threads of this program, so that pools run where a
+ * sanitizer sees all of it. Nobody dies here.
+ */
+#ifndef THREAD_RUNTIME_H
+#define THREAD_RUNTIME_H
+
+#include "shared_case.h"
+
+#include "runtime/runtime.h"
+
+enum { FAKE_MEMBERS = 64 };
+
+static struct fake_member {
+    struct muster__child child;
+    char arg[64];
+    pthread_t thread;
+    _Atomic bool used, ended;
+    struct muster__event changed;
+} fake_members[FAKE_MEMBERS];
+static _Thread_local uint32_t fake_self; /* 0: the test's own thread and others that it starts */
+
+MUSTER__THREAD_LOCAL struct muster__running *muster__running;
+void (*muster__child_died)(uint32_t member, uint32_t self);
+
+muster_err muster__runtime_require(const char *operation)
+{
+    (void)operation;
+    return muster__self_number() ? MUSTER_OK : MUSTER_ERR_STATE;
+}
+
+uint32_t muster__member_self(void)
+{
+    return fake_self;
+}
+
+int muster__member_rank(uint32_t member)
+{
+    return (int)member;
+}
+
+const char *muster__host_name(void)
+{
+    return "here";
+}
+
+int muster__host_ranks(void)
+{
+    return 1;
+}
+
+uint32_t muster__rank_caller(int local)
+{
+    return (uint32_t)local;
+}
+
+int muster__member_distance(uint32_t a, uint32_t b)
+{
+    return a % 2 == b % 2 ? 0 : 1;
+}
+
+void muster__rank_occupies(int local, int change)
+{
+    (void)local;
+    (void)change;
+}
+
+void muster__service_register(const struct muster__service *service)
+{
+    (void)service;
+}
+
+/* ---- functions ---- */
+
+muster_err muster__function_name(const void *pointer, muster__function *function)
+{
+    *function = (uintptr_t)pointer;
+    return MUSTER_OK;
+}
+
+muster_err muster__function_find(muster__function function, void **pointer)
+{
+    *pointer = (void *)(uintptr_t)function; /* NOLINT: what function_name was given */
+    return MUSTER_OK;
+}
+
+void muster__function_describe(muster__function function, char *text, size_t size)
+{
+    snprintf(text, size, "%llx", (unsigned long long)function);
+}
+
+/* ---- children ---- */
+
+muster_err muster__child_claim(const struct muster__child *child, uint32_t *number)
+{
+    for (uint32_t i = 1; i < FAKE_MEMBERS; i++) {
+        bool expected = false;
+        if (!atomic_compare_exchange_strong(&fake_members[i].used, &expected, true))
+            continue;
+        struct fake_member *member = &fake_members[i];
+        member->child = *child;
+        atomic_store(&member->ended, false);
+        assert_in_range(child->size_bytes, 0, sizeof member->arg);
+        memcpy(member->arg, child->arg, child->size_bytes);
+        *number = i;
+        return MUSTER_OK;
+    }
+    return MUSTER_ERR_NOMEM;
+}
+
+static void *fake_child(void *arg)
+{
+    struct fake_member *member = arg;
+    fake_self = (uint32_t)(member - fake_members);
+    if (muster__caller_enter(fake_self, false) != MUSTER_OK)
+        abort();
+    member->child.main(member->arg, member->child.size_bytes);
+    muster__caller_leave();
+    atomic_store(&member->ended, true);
+    muster__event_signal(&member->changed, -1);
+    return NULL;
+}
+
+muster_err muster__child_start(uint32_t member)
+{
+    return pthread_create(&fake_members[member].thread, NULL, fake_child, &fake_members[member]) ? MUSTER_ERR_SYSTEM
+                                                                                                : MUSTER_OK;
+}
+
+void muster__child_info(uint32_t member, struct muster__member_info *info)
+{
+    memset(info, 0, sizeof *info);
+    info->state = atomic_load(&fake_members[member].ended) ? MUSTER__MEMBER_ENDED : MUSTER__MEMBER_ALIVE;
+}
+
+struct muster__event *muster__child_event(uint32_t member)
+{
+    return &fake_members[member].changed;
+}
+
+void muster__child_release(uint32_t member)
+{
+    pthread_join(fake_members[member].thread, NULL);
+    atomic_store(&fake_members[member].used, false);
+}
+
+void muster__child_signal(uint32_t member, int signal)
+{
+    fail_msg("member %u was sent signal %d", member, signal);
+}
+
+void muster__child_limit(uint32_t member, int64_t deadline_ns)
+{
+    (void)member;
+    (void)deadline_ns;
+}
+
+bool muster__child_overran(uint32_t member)
+{
+    (void)member;
+    return false;
+}
+
+/* Threads that the test starts itself become callers on first use. */
+static muster_err fake_adopt(void)
+{
+    return muster__caller_enter(0, false);
+}
+
+#endif
