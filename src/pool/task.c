@@ -310,6 +310,7 @@ struct set {
     muster_wait_for what;
     const bool *skip; /* those not to look at; NULL: none */
     struct pool *pool;
+    int64_t ended; /* all before this one have */
     int64_t found; /* index of one that ended; -1: none */
     bool stale;
 };
@@ -320,13 +321,21 @@ static struct record *set_record(struct set *set, int64_t i)
     return record_of_task(set->pool, set->tasks[i], &index);
 }
 
+/* The first from i on that is to be looked at; n: none. */
+static int64_t set_next(const struct set *set, int64_t i)
+{
+    if (!set->skip || i >= set->n)
+        return i;
+    const bool *open = memchr(set->skip + i, false, (size_t)(set->n - i));
+    return open ? open - set->skip : set->n;
+}
+
+/* Called after each task that the waiter runs: those at the front that have ended are not looked at again. */
 static bool set_over(void *arg)
 {
     struct set *set = arg;
     int64_t open = 0;
-    for (int64_t i = 0; i < set->n; i++) {
-        if (set->skip && set->skip[i])
-            continue;
+    for (int64_t i = set_next(set, set->ended); i < set->n; i = set_next(set, i + 1)) {
         struct record *record = set_record(set, i);
         if (!record) {
             set->stale = true;
@@ -334,12 +343,16 @@ static bool set_over(void *arg)
         }
         enum phase phase = state_phase(atomic_load_explicit(&record->state, memory_order_acquire));
         if (!phase_final(phase)) {
+            if (set->what == MUSTER_WAIT_ALL)
+                return pool_state(set->pool) > POOL_CLOSED;
             open++;
             continue;
         }
         set->found = i;
         if (set->what == MUSTER_WAIT_ANY || (set->what == MUSTER_WAIT_FIRST_FAILURE && phase != RECORD_DONE))
             return true;
+        if (open == 0)
+            set->ended = i + 1;
     }
     return open == 0 || pool_state(set->pool) > POOL_CLOSED;
 }
@@ -356,9 +369,7 @@ static void set_announce(void *arg)
 
 static muster_err set_wait(struct set *set, const char *operation, int64_t timeout_ms)
 {
-    int64_t first = 0;
-    while (first < set->n && set->skip && set->skip[first])
-        first++;
+    int64_t first = set_next(set, 0);
     if (first == set->n)
         return MUSTER_OK;
     struct entry entry;
@@ -366,6 +377,7 @@ static muster_err set_wait(struct set *set, const char *operation, int64_t timeo
     if (err)
         return err;
     set->pool = entry.seat.pool;
+    set->ended = first;
     set->found = -1;
     err = sched_wait(&entry.seat, &(struct wait_for){.over = set_over,
                                                      .announce = set_announce,
