@@ -1,7 +1,9 @@
 #include "segment/segment.h"
 
-/* About a futex wake and its way back: spinning longer costs more than the sleep it saves. */
-#define SPIN_NS 40000
+#include <sched.h>
+
+/* About a wake of an idle core and its way back: spinning longer costs more than the sleep it saves. */
+#define SPIN_NS 70000
 /* How often a sleeper looks around although nobody woke it (signals, a nursery that is gone). */
 #define SLICE_NS INT64_C(500000000)
 
@@ -16,6 +18,8 @@ bool muster__spin(struct muster__spin *spin)
             spin->until_ns = now + SPIN_NS;
         else if (now >= spin->until_ns)
             return false;
+        else
+            sched_yield(); /* to who may have been woken for us on this core */
     }
     spin->round++;
     muster__cpu_relax();
