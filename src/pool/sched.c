@@ -39,8 +39,8 @@ static void ring_lane(struct pool *pool, uint32_t lane)
 /* bits: `each` of them a lane, from the word's lowest */
 static void ring_bits(struct pool *pool, const _Atomic uint64_t *bitmap, uint32_t each)
 {
-    uint32_t a_word = 64 / each, words = ((uint32_t)pool->lanes + a_word - 1) / a_word;
-    for (uint32_t word = 0; word < words; word++) {
+    uint32_t a_word = 64 / each, lanes = atomic_load(&pool->lanes_used);
+    for (uint32_t word = 0; word * a_word < lanes; word++) {
         uint64_t bits = atomic_load(&bitmap[word]);
         for (; bits; bits &= bits - 1)
             ring_lane(pool, word * a_word + (uint32_t)__builtin_ctzll(bits) / each);
@@ -96,7 +96,8 @@ void sched_wake_one(const struct seat *seat)
 {
     const uint64_t asleep = UINT64_C(0x5555555555555555);
     uint64_t any = 0;
-    for (uint32_t word = 0; word < ((uint32_t)seat->pool->lanes + 31) / 32; word++)
+    uint32_t lanes = atomic_load_explicit(&seat->pool->lanes_used, memory_order_relaxed);
+    for (uint32_t word = 0; word * 32 < lanes; word++)
         any |= atomic_load_explicit(&seat->pool->idle[word], memory_order_relaxed);
     if (MUSTER__LIKELY(!(any & asleep)) || (any & ~asleep && cores_taken()))
         return;
