@@ -184,39 +184,55 @@ static int run_and_report(struct program *p)
     return failed || p->files_failed ? 1 : 0;
 }
 
-/* On rank 0 alone. Returns the exit status. */
-static int simulate(int argc, char **argv)
+enum { PREPARED = -1 };
+
+/* The command line, the experiment, where the files go. Returns PREPARED, or the exit status. */
+static int prepare(struct program *p, int argc, char **argv)
 {
-    struct program p = {0};
-    options_outcome outcome = options_parse(argc, argv, &p.options, stdout, stderr);
+    options_outcome outcome = options_parse(argc, argv, &p->options, stdout, stderr);
     if (outcome != OPTIONS_RUN)
         return outcome == OPTIONS_BAD ? 2 : 0;
-    if (load_experiment(&p) != 0)
+    if (load_experiment(p) != 0)
         return 2;
-    if (output_directory(p.options.out) != 0) {
-        fprintf(stderr, "simulate: --out '%s' cannot be written: %s\n", p.options.out, strerror(errno));
+    if (output_directory(p->options.out) != 0) {
+        fprintf(stderr, "simulate: --out '%s' cannot be written: %s\n", p->options.out, strerror(errno));
         return 2;
     }
+    return PREPARED;
+}
+
+/* On rank 0 alone. Returns the exit status. */
+static int simulate(struct program *p)
+{
     int status = 1;
-    p.results = calloc((size_t)experiment_tasks(&p.experiment), sizeof *p.results);
-    p.points = calloc((size_t)experiment_points(&p.experiment), sizeof *p.points);
-    if (p.results && p.points)
-        status = run_and_report(&p);
+    p->results = calloc((size_t)experiment_tasks(&p->experiment), sizeof *p->results);
+    p->points = calloc((size_t)experiment_points(&p->experiment), sizeof *p->points);
+    if (p->results && p->points)
+        status = run_and_report(p);
     else
-        fprintf(stderr, "simulate: no memory for %d tasks\n", experiment_tasks(&p.experiment));
-    free(p.results);
-    free(p.points);
+        fprintf(stderr, "simulate: no memory for %d tasks\n", experiment_tasks(&p->experiment));
+    free(p->results);
+    free(p->points);
     return status;
 }
 
+/* Before any rank is started, where that is still to be done: --help and mistakes need none. */
 int main(int argc, char **argv)
 {
+    struct program p = {0};
+    bool launched = muster_launched();
+    int status = launched ? PREPARED : prepare(&p, argc, argv);
+    if (status != PREPARED)
+        return status;
     muster_err err = muster_init(&argc, &argv, NULL);
     if (err != MUSTER_OK) {
         fprintf(stderr, "simulate: muster does not start: %s (%s)\n", muster_err_text(err), muster_err_detail());
         return 1;
     }
-    int status = simulate(argc, argv);
+    if (launched)
+        status = prepare(&p, argc, argv);
+    if (status == PREPARED)
+        status = simulate(&p);
     fflush(stdout);
     int end = muster_finalize();
     return end ? end : status;

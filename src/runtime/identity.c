@@ -10,6 +10,11 @@ int muster_rank(void)
                : 0;
 }
 
+bool muster_launched(void)
+{
+    return muster__transport_launched();
+}
+
 int muster_ranks(void)
 {
     return muster__me.tables ? muster__me.tables->ranks : 1;

@@ -44,12 +44,17 @@ if command -v gnuplot >/dev/null; then
     [ "$(head -c 4 "$work/one/results.png" | tail -c 3)" = PNG ] || fail 'results.png is not a PNG'
 fi
 
+# alone <argument>...: what ends before any rank is started, so also where none may be
+alone() {
+    env -u OMPI_ALLOW_RUN_AS_ROOT -u OMPI_ALLOW_RUN_AS_ROOT_CONFIRM timeout 60 "$program" "$@"
+}
+
 # nothing runs on bad input, and the message says where and what
 refused=0
 for file in "$fixtures"/*.ini; do
     case ${file##*/} in good*) continue ;; esac
     code=0
-    MUSTER_LAUNCH=0 timeout 60 "$program" "$file" --out "$work/bad" >"$work/out" 2>&1 || code=$?
+    alone "$file" --out "$work/bad" >"$work/out" 2>&1 || code=$?
     [ "$code" -eq 2 ] || fail "${file##*/}: exit code $code, expected 2"
     grep -q "${file##*/}" "$work/out" || fail "${file##*/}: the message does not name the file"
     [ ! -e "$work/bad" ] || fail "${file##*/}: something was written"
@@ -58,8 +63,14 @@ done
 [ "$refused" -gt 10 ] || fail 'too few malformed files to speak of'
 for option in --nonsense --workers=-1 --workers=x --seed=x; do
     code=0
-    MUSTER_LAUNCH=0 timeout 60 "$program" "$fixtures/good.ini" "$option" --out "$work/bad" >"$work/out" 2>&1 || code=$?
+    alone "$fixtures/good.ini" "$option" --out "$work/bad" >"$work/out" 2>&1 || code=$?
     [ "$code" -eq 2 ] || fail "$option: exit code $code, expected 2"
+done
+
+for option in --help --version; do
+    alone "$option" >"$work/out" 2>"$work/err" || fail "$option failed"
+    [ -s "$work/out" ] || fail "$option: no answer"
+    [ ! -s "$work/err" ] || fail "$option: a complaint"
 done
 
 # the exact values, and an interrupt in the middle

@@ -46,6 +46,7 @@ static void test_identity(void **state)
     assert_int_equal(gethostname(host, sizeof host), 0);
     assert_int_equal(muster_rank(), 0);
     assert_true(muster_ranks() >= 1);
+    assert_true(muster_launched());
     assert_int_equal(muster_hosts(), 1);
     assert_string_equal(muster_host(), host);
     assert_false(muster_is_child());
