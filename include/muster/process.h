@@ -23,6 +23,8 @@ typedef int (*muster_process_fn)(const void *arg, size_t size_bytes);
 
 typedef struct muster_process_options {
     const char *name; /**< shown in messages; copied, cut at 31 bytes; NULL: "process-<n>" */
+    const int *rank;  /**< the rank that hosts it; NULL: this one's host if a core is free there, else the host that has
+                           most free cores */
 } muster_process_options;
 
 /** How a process ended: exit_code is valid when signal is 0. */
@@ -49,13 +51,14 @@ typedef struct muster_process_info {
 
 /**
  * Makes a process that will run fn on a copy of arg. Nothing runs before muster_process_start.
- * Errors: INVAL, NOFUNC (fn is in no module the ranks share), NOMEM, STATE (before muster_init).
+ * Errors: INVAL, NOFUNC (fn is in no module the ranks share), NOMEM, STATE (before muster_init), PEER (the host is
+ * gone).
  */
 MUSTER_API muster_err muster_process_create(muster_process *process, muster_process_fn fn, const void *arg,
                                             size_t size_bytes, const muster_process_options *options);
 
 /**
- * Starts it on the host's least loaded core. The child sees the program's memory as it was at muster_init. Returns at
+ * Starts it on its host's least loaded core. The child sees the program's memory as it was at muster_init. Returns at
  * once. It ends with the process that started it. Errors: STATE (started before), STALE, BROKEN (nobody left to fork
  * it).
  */

@@ -72,8 +72,9 @@ MUSTER_API muster_err muster_init(int *argc, char ***argv, const muster_options 
  */
 MUSTER_API int muster_finalize(void);
 
-/** True when a launcher (mpirun, srun) started this process as a rank; any time. False before muster_init: it is going to
- * start ranks itself, so that what needs none, like --help or a mistake in the arguments, can be dealt with first. */
+/** True when a launcher (mpirun, srun) started this process as a rank; any time. False before muster_init: it is going
+ * to start ranks itself, so that what needs none, like --help or a mistake in the arguments, can be dealt with first.
+ */
 MUSTER_API bool muster_launched(void);
 /** This process's rank (a child: the rank that hosts it); 0 before muster_init. */
 MUSTER_API int muster_rank(void);

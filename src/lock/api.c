@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "runtime/runtime.h"
+#include "remote/remote.h"
 
 static void describe(muster_err err, const char *operation, uint64_t slot, char *line, size_t size)
 {
@@ -38,6 +38,66 @@ static muster_err __attribute__((cold, noinline)) failed(muster_err err, const c
     return muster__routine(err, describe, operation, lock.handle.slot);
 }
 
+/* ---- on locks of this host ---- */
+
+static muster_err destroy_here(muster_lock lock)
+{
+    struct muster__object *object = muster__object_find(lock.handle, MUSTER__LOCK);
+    if (!object || !muster__lock_destroy(object, lock.handle.generation))
+        return muster__object_stale(MUSTER__LOCK, "muster_lock_destroy");
+    return MUSTER_OK;
+}
+
+static inline muster_err acquire_here(muster_lock lock, uint32_t self, int64_t timeout_ms)
+{
+    struct muster__object *object = muster__object_find(lock.handle, MUSTER__LOCK);
+    if (MUSTER__UNLIKELY(!object || !self))
+        return muster__object_stale(MUSTER__LOCK, "muster_lock_acquire");
+    muster_err err = muster__lock_acquire(muster__lock_of(object), lock.handle.generation, self, timeout_ms);
+    return MUSTER__LIKELY(err == MUSTER_OK) ? MUSTER_OK : failed(err, "muster_lock_acquire", lock);
+}
+
+static inline muster_err release_here(muster_lock lock, uint32_t self)
+{
+    struct muster__object *object = muster__object_find(lock.handle, MUSTER__LOCK);
+    if (MUSTER__UNLIKELY(!object || !self))
+        return muster__object_stale(MUSTER__LOCK, "muster_lock_release");
+    muster_err err = muster__lock_release(muster__lock_of(object), lock.handle.generation, self);
+    return MUSTER__LIKELY(err == MUSTER_OK) ? MUSTER_OK : failed(err, "muster_lock_release", lock);
+}
+
+/* ---- on locks of other hosts ---- */
+
+enum operation { DESTROY, ACQUIRE, RELEASE };
+
+static muster_err worker(struct muster__work *work)
+{
+    muster_lock lock = {.handle = work->object};
+    switch ((enum operation)work->operation) {
+    case DESTROY:
+        return destroy_here(lock);
+    case ACQUIRE:
+        return acquire_here(lock, work->self, work->timeout_ms);
+    case RELEASE:
+        return release_here(lock, work->self);
+    }
+    return MUSTER_ERR_UNSUPPORTED;
+}
+
+__attribute__((constructor)) static void register_worker(void)
+{
+    muster__remote_register(MUSTER__LOCK, worker);
+}
+
+static muster_err __attribute__((cold, noinline))
+elsewhere(muster_lock lock, enum operation operation, int64_t timeout_ms, const char *name)
+{
+    struct muster__call call = {.object = lock.handle, .operation = operation, .timeout_ms = timeout_ms};
+    return muster__remote_call(&call, name);
+}
+
+/* ---- public ---- */
+
 muster_err muster_lock_create(muster_lock *lock, const muster_lock_options *options)
 {
     muster_err err = muster__runtime_require("muster_lock_create");
@@ -48,28 +108,21 @@ muster_err muster_lock_create(muster_lock *lock, const muster_lock_options *opti
 
 muster_err muster_lock_destroy(muster_lock lock)
 {
-    struct muster__object *object = muster__object_find(lock.handle, MUSTER__LOCK);
-    if (!object || !muster__lock_destroy(object, lock.handle.generation))
-        return muster__object_stale(MUSTER__LOCK, "muster_lock_destroy");
-    return MUSTER_OK;
+    if (muster__is_remote(lock.handle, MUSTER__LOCK))
+        return elsewhere(lock, DESTROY, MUSTER_NOWAIT, "muster_lock_destroy");
+    return destroy_here(lock);
 }
 
 muster_err muster_lock_acquire(muster_lock lock, int64_t timeout_ms)
 {
-    struct muster__object *object = muster__object_find(lock.handle, MUSTER__LOCK);
-    uint32_t self = muster__self_number();
-    if (MUSTER__UNLIKELY(!object || !self))
-        return muster__object_stale(MUSTER__LOCK, "muster_lock_acquire");
-    muster_err err = muster__lock_acquire(muster__lock_of(object), lock.handle.generation, self, timeout_ms);
-    return MUSTER__LIKELY(err == MUSTER_OK) ? MUSTER_OK : failed(err, "muster_lock_acquire", lock);
+    if (MUSTER__UNLIKELY(muster__is_remote(lock.handle, MUSTER__LOCK)))
+        return elsewhere(lock, ACQUIRE, timeout_ms, "muster_lock_acquire");
+    return acquire_here(lock, muster__self_number(), timeout_ms);
 }
 
 muster_err muster_lock_release(muster_lock lock)
 {
-    struct muster__object *object = muster__object_find(lock.handle, MUSTER__LOCK);
-    uint32_t self = muster__self_number();
-    if (MUSTER__UNLIKELY(!object || !self))
-        return muster__object_stale(MUSTER__LOCK, "muster_lock_release");
-    muster_err err = muster__lock_release(muster__lock_of(object), lock.handle.generation, self);
-    return MUSTER__LIKELY(err == MUSTER_OK) ? MUSTER_OK : failed(err, "muster_lock_release", lock);
+    if (MUSTER__UNLIKELY(muster__is_remote(lock.handle, MUSTER__LOCK)))
+        return elsewhere(lock, RELEASE, MUSTER_NOWAIT, "muster_lock_release");
+    return release_here(lock, muster__self_number());
 }

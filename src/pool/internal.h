@@ -11,9 +11,9 @@
  * may have lost, ends or queues again what was running, and leaves the lane for a successor. Tasks are thus never lost,
  * and never run twice unless retries say so.
  *
- * Sleeping: who finds nothing to do says ASLEEP in `idle`, looks again, and sleeps on its caller's bell. Who queues looks
- * at `idle` after a full barrier, and calls one. While all cores are taken and somebody was called, no other is: on
- * coming, that one calls the next if more is queued than it can take. The same barrier between completion and
+ * Sleeping: who finds nothing to do says ASLEEP in `idle`, looks again, and sleeps on its caller's bell. Who queues
+ * looks at `idle` after a full barrier, and calls one. While all cores are taken and somebody was called, no other is:
+ * on coming, that one calls the next if more is queued than it can take. The same barrier between completion and
  * `waiters`.
  *
  * Why nested waits cannot deadlock: a waiter runs queued tasks meanwhile, its own first. Suppose a cycle of waits;
@@ -33,7 +33,7 @@ enum {
     POOL_SLABS = 1 << 15,
     POOL_SUBMITTERS = 64,
     POOL_LANES = 2048,
-    POOL_GENERATION = 1,    /* of latches inside blocks, whose life the pool guards */
+    POOL_GENERATION = 1, /* of latches inside blocks, whose life the pool guards */
 };
 
 /* ---- records ---- */

@@ -1,16 +1,16 @@
+#include "process/process.h"
+
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include "runtime/runtime.h"
-
-#include <muster/process.h>
 
 /*
  * A process object names a member (runtime) once it was started. The object is pinned during each call, so that a close
  * elsewhere waits; what changes is one word, phase, moved by compare-exchange. STARTING also holds who starts: if that
  * one dies over it, the sweeper decides by whether the member was asked for.
+ *
+ * The object is on the host where the process will run, which is chosen when it is created: on other hosts each
+ * operation is a call to there.
  */
 enum phase { CREATED, STARTING, STARTED, NEVER };
 enum { PHASE_BITS = 8 };
@@ -18,7 +18,9 @@ enum { PHASE_BITS = 8 };
 struct body {
     struct muster__latch generation; /* never acquired: makes a stale handle of another kind fail, too */
     _Atomic uint32_t phase;
-    uint32_t member; /* MUSTER__MEMBERS_MAX: none yet */
+    uint32_t member;    /* MUSTER__MEMBERS_MAX: none yet */
+    int32_t rank_local; /* whose nursery forks it; -1: that of who starts it */
+    uint32_t standin;   /* of its creator on another host; 0: created here */
     muster__function function;
     muster__ref arg;
     uint64_t arg_bytes;
@@ -85,21 +87,27 @@ static muster_err not_started(const struct entry *entry, const char *operation)
 
 /* ---- create, start ---- */
 
-muster_err muster_process_create(muster_process *process, muster_process_fn fn, const void *arg, size_t size_bytes,
-                                 const muster_process_options *options)
+static int local_of_rank(int rank)
 {
-    muster_err err = muster__runtime_require("muster_process_create");
-    if (err)
-        return err;
-    if (!fn || (size_bytes && !arg))
-        return muster__fail(MUSTER_ERR_INVAL, "muster_process_create: %s", fn ? "arg is NULL" : "no function");
-    muster__function function;
-    err = muster__function_name((const void *)fn, &function);
-    if (err)
-        return err;
+    for (int local = 0; rank >= 0 && local < muster__host_ranks(); local++)
+        if (muster__rank_of_local(local) == rank)
+            return local;
+    return -1;
+}
+
+/* Those that other hosts start here go to the ranks in turn. */
+static int next_local(void)
+{
+    static _Atomic uint32_t turn;
+    return (int)(atomic_fetch_add(&turn, 1) % (uint32_t)muster__host_ranks());
+}
+
+muster_err process_create(muster_process *process, muster__function function, const struct process_wanted *wanted,
+                          const void *arg, size_t size_bytes, uint32_t standin)
+{
     struct muster__object *object;
     uint32_t generation, self = muster__self_number();
-    err = muster__object_claim(MUSTER__PROCESS, options ? options->name : NULL, self, &object, &generation);
+    muster_err err = muster__object_claim(MUSTER__PROCESS, wanted->name, self, &object, &generation);
     if (err)
         return err;
     struct body *body = (struct body *)object->body;
@@ -115,6 +123,8 @@ muster_err muster_process_create(muster_process *process, muster_process_fn fn, 
     muster__latch_init(&body->generation, generation);
     *body = (struct body){.generation = body->generation,
                           .member = MUSTER__MEMBERS_MAX,
+                          .rank_local = wanted->rank >= 0 || !standin ? local_of_rank(wanted->rank) : next_local(),
+                          .standin = standin,
                           .function = function,
                           .arg = block,
                           .arg_bytes = sizeof *start + size_bytes};
@@ -132,7 +142,7 @@ static muster_err start(struct entry *entry)
                                   .arg = muster__heap_at(body->arg),
                                   .size_bytes = body->arg_bytes,
                                   .name = entry->object->name,
-                                  .rank_local = -1};
+                                  .rank_local = body->rank_local};
     muster_err err = muster__child_claim(&child, &body->member);
     if (err)
         return err;
@@ -144,7 +154,7 @@ static muster_err start(struct entry *entry)
     return err;
 }
 
-muster_err muster_process_start(muster_process process)
+muster_err process_start(muster_process process)
 {
     struct entry entry;
     muster_err err = enter(process, "muster_process_start", &entry);
@@ -198,7 +208,7 @@ static muster_err wait_ended(const struct entry *entry, int64_t timeout_ms)
     return MUSTER_OK;
 }
 
-muster_err muster_process_join(muster_process process, muster_process_status *status, int64_t timeout_ms)
+muster_err process_join(muster_process process, muster_process_status *status, int64_t timeout_ms)
 {
     struct entry entry;
     muster_err err = enter(process, "muster_process_join", &entry);
@@ -237,24 +247,18 @@ static muster_err count_ended(const muster_process *processes, int n, int *count
     return MUSTER_OK;
 }
 
-muster_err muster_process_wait(const muster_process *processes, int n, bool all, int *first, int64_t timeout_ms)
+muster_err process_wait(const muster_process *processes, int n, bool all, int *found, int64_t timeout_ms)
 {
-    muster_err err = muster__runtime_require("muster_process_wait");
-    if (err)
-        return err;
-    if (n < 0)
-        return muster__fail(MUSTER_ERR_INVAL, "muster_process_wait: n is %d", n);
     int64_t deadline = muster__deadline_ns(timeout_ms);
     struct muster__event *event = muster__children_event();
     for (;;) {
         int count, lowest;
         uint32_t seen = muster__event_prepare(event);
-        err = count_ended(processes, n, &count, &lowest);
+        muster_err err = count_ended(processes, n, &count, &lowest);
         if (err)
             return err;
         if (count == n || (!all && count)) {
-            if (first)
-                *first = lowest;
+            *found = lowest;
             return MUSTER_OK;
         }
         err = muster__sleep(&event->word, seen, deadline, NULL);
@@ -268,8 +272,9 @@ muster_err muster_process_wait(const muster_process *processes, int n, bool all,
 
 /* ---- signals ---- */
 
-static muster_err send(muster_process process, int signal, const char *operation)
+muster_err process_signal(muster_process process, int signal)
 {
+    const char *operation = signal == SIGTERM ? "muster_process_terminate" : "muster_process_kill";
     struct entry entry;
     muster_err err = enter(process, operation, &entry);
     if (err)
@@ -282,16 +287,6 @@ static muster_err send(muster_process process, int signal, const char *operation
     return err;
 }
 
-muster_err muster_process_terminate(muster_process process)
-{
-    return send(process, SIGTERM, "muster_process_terminate");
-}
-
-muster_err muster_process_kill(muster_process process)
-{
-    return send(process, SIGKILL, "muster_process_kill");
-}
-
 /* ---- close, facts ---- */
 
 static void free_object(struct muster__object *object, const struct body *body)
@@ -302,7 +297,7 @@ static void free_object(struct muster__object *object, const struct body *body)
     muster__heap_free(body->arg, muster__self_number());
 }
 
-muster_err muster_process_close(muster_process process)
+muster_err process_close(muster_process process)
 {
     struct entry entry;
     if (was_closed(process.handle))
@@ -323,7 +318,7 @@ muster_err muster_process_close(muster_process process)
     return err;
 }
 
-muster_err muster_process_get_info(muster_process process, muster_process_info *info)
+muster_err process_info(muster_process process, muster_process_info *info)
 {
     struct entry entry;
     muster_err err = enter(process, "muster_process_get_info", &entry);
@@ -343,6 +338,21 @@ muster_err muster_process_get_info(muster_process process, muster_process_info *
     }
     leave(&entry);
     return MUSTER_OK;
+}
+
+/* ---- deaths, the end ---- */
+
+/* The process that created it from another host is dead: so will be what it created. */
+static void creator_died(uint32_t standin)
+{
+    uint32_t high = atomic_load(&muster__segment->objects_high);
+    for (uint32_t slot = 0; slot < high; slot++) {
+        uint32_t generation = (uint32_t)(atomic_load(&muster__object_slot(slot)->tag) >> 32);
+        muster_process process = {.handle = muster__handle_make(MUSTER__PROCESS, slot, generation)};
+        struct muster__object *object = muster__object_find(process.handle, MUSTER__PROCESS);
+        if (object && ((struct body *)object->body)->standin == standin)
+            process_signal(process, SIGKILL);
+    }
 }
 
 /* The dead one's blocks are freed after this, and the children that it had claimed after that. */
@@ -375,4 +385,5 @@ __attribute__((constructor)) static void register_class(void)
 {
     static const struct muster__class class = {.name = "process", .sweep = sweep, .end = end};
     muster__class_register(MUSTER__PROCESS, &class);
+    muster__remote_on_death(creator_died);
 }

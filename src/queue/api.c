@@ -1,7 +1,7 @@
 #include <stdio.h>
 
 #include "queue/queue.h"
-#include "runtime/runtime.h"
+#include "remote/remote.h"
 
 static void describe(muster_err err, const char *operation, uint64_t slot, char *line, size_t size)
 {
@@ -50,11 +50,120 @@ static inline struct muster__queue *named(muster_queue queue)
     return muster__queue_of(object);
 }
 
+/* ---- on queues of this host ---- */
+
+enum operation { DESTROY, PUT, GET, SIZE, FULL, CLOSE, TASK_DONE, JOIN };
+
+static const char *const names[] = {
+    [DESTROY] = "muster_queue_destroy",     [PUT] = "muster_queue_put",   [GET] = "muster_queue_get",
+    [SIZE] = "muster_queue_size",           [FULL] = "muster_queue_full", [CLOSE] = "muster_queue_close",
+    [TASK_DONE] = "muster_queue_task_done", [JOIN] = "muster_queue_join",
+};
+
+static muster_err destroy_here(muster_queue queue)
+{
+    struct muster__object *object = muster__object_find(queue.handle, MUSTER__QUEUE);
+    uint32_t self = muster__self_number();
+    if (!object || !self || !muster__queue_destroy(object, queue.handle.generation, self))
+        return muster__object_stale(MUSTER__QUEUE, names[DESTROY]);
+    return MUSTER_OK;
+}
+
+static muster_err full_here(muster_queue queue, int64_t *number)
+{
+    int64_t items;
+    struct muster__queue *q = named(queue);
+    muster_err err = q ? muster__queue_size(q, queue.handle.generation, &items) : MUSTER_ERR_STALE;
+    if (err != MUSTER_OK)
+        return failed(err, names[FULL], queue);
+    *number = q->maxsize && items >= q->maxsize;
+    return MUSTER_OK;
+}
+
+static muster_err worker(struct muster__work *work)
+{
+    muster_queue queue = {.handle = work->object};
+    uint32_t generation = queue.handle.generation, self = work->self;
+    struct muster__queue *q = named(queue);
+    muster_err err = MUSTER_ERR_STALE;
+    if (!q || work->operation > JOIN)
+        return failed(err, work->operation > JOIN ? "" : names[work->operation], queue);
+    switch ((enum operation)work->operation) {
+    case DESTROY:
+        return destroy_here(queue);
+    case PUT:
+        err = muster__queue_put(q, generation, self, work->bytes, work->size, work->timeout_ms);
+        break;
+    case GET:
+        err = muster__queue_get(q, generation, self, work->reply, work->capacity, &work->reply_size, work->timeout_ms);
+        break;
+    case SIZE:
+        err = muster__queue_size(q, generation, &work->number);
+        break;
+    case FULL:
+        return full_here(queue, &work->number);
+    case CLOSE:
+        err = muster__queue_close(q, generation, self);
+        break;
+    case TASK_DONE:
+        err = muster__queue_task_done(q, generation, self);
+        break;
+    case JOIN:
+        err = muster__queue_join(q, generation, work->timeout_ms);
+        break;
+    }
+    return err == MUSTER_OK ? MUSTER_OK : failed(err, names[work->operation], queue);
+}
+
+__attribute__((constructor)) static void register_worker(void)
+{
+    muster__remote_register(MUSTER__QUEUE, worker);
+}
+
+/* ---- on queues of other hosts ---- */
+
+static inline bool is_elsewhere(muster_queue queue)
+{
+    return MUSTER__UNLIKELY(muster__is_remote(queue.handle, MUSTER__QUEUE));
+}
+
+static muster_err __attribute__((cold, noinline))
+ask(muster_queue queue, enum operation operation, int64_t timeout_ms, int64_t *number)
+{
+    struct muster__call call = {.object = queue.handle, .operation = operation, .timeout_ms = timeout_ms};
+    muster_err err = muster__remote_call(&call, names[operation]);
+    if (err == MUSTER_OK && number)
+        *number = call.number;
+    return err;
+}
+
+static muster_err __attribute__((cold, noinline))
+put_elsewhere(muster_queue queue, const void *item, size_t size, int64_t timeout_ms)
+{
+    struct muster__call call = {
+        .object = queue.handle, .operation = PUT, .timeout_ms = timeout_ms, .bytes = item, .size = size};
+    return muster__remote_call(&call, names[PUT]);
+}
+
+static muster_err __attribute__((cold, noinline))
+get_elsewhere(muster_queue queue, void *item, size_t capacity, size_t *size, int64_t timeout_ms)
+{
+    struct muster__call call = {
+        .object = queue.handle, .operation = GET, .timeout_ms = timeout_ms, .reply = item, .capacity = capacity};
+    muster_err err = muster__remote_call(&call, names[GET]);
+    if (size && (err == MUSTER_OK || err == MUSTER_ERR_TOOBIG))
+        *size = call.reply_size;
+    return err;
+}
+
+/* ---- public ---- */
+
+/* Does the call on the queue of that name here. */
 #define CALL(queue, operation, call)                                                                                   \
     do {                                                                                                               \
         struct muster__queue *q = named(queue);                                                                        \
         muster_err err_ = q ? (call) : MUSTER_ERR_STALE;                                                               \
-        return MUSTER__LIKELY(err_ == MUSTER_OK) ? MUSTER_OK : failed(err_, operation, queue);                         \
+        return MUSTER__LIKELY(err_ == MUSTER_OK) ? MUSTER_OK : failed(err_, names[operation], queue);                  \
     } while (0)
 
 muster_err muster_queue_create(muster_queue *queue, const muster_queue_options *options)
@@ -71,69 +180,69 @@ muster_err muster_queue_create(muster_queue *queue, const muster_queue_options *
 
 muster_err muster_queue_destroy(muster_queue queue)
 {
-    struct muster__object *object = muster__object_find(queue.handle, MUSTER__QUEUE);
-    uint32_t self = muster__self_number();
-    if (!object || !self || !muster__queue_destroy(object, queue.handle.generation, self))
-        return muster__object_stale(MUSTER__QUEUE, "muster_queue_destroy");
-    return MUSTER_OK;
+    return is_elsewhere(queue) ? ask(queue, DESTROY, MUSTER_NOWAIT, NULL) : destroy_here(queue);
 }
 
 muster_err muster_queue_put(muster_queue queue, const void *item, size_t size_bytes, int64_t timeout_ms)
 {
-    CALL(queue, "muster_queue_put",
+    if (is_elsewhere(queue))
+        return put_elsewhere(queue, item, size_bytes, timeout_ms);
+    CALL(queue, PUT,
          muster__queue_put(q, queue.handle.generation, muster__self_state.number, item, size_bytes, timeout_ms));
 }
 
 muster_err muster_queue_get(muster_queue queue, void *item, size_t capacity_bytes, size_t *size_bytes,
                             int64_t timeout_ms)
 {
-    CALL(queue, "muster_queue_get",
+    if (is_elsewhere(queue))
+        return get_elsewhere(queue, item, capacity_bytes, size_bytes, timeout_ms);
+    CALL(queue, GET,
          muster__queue_get(q, queue.handle.generation, muster__self_state.number, item, capacity_bytes, size_bytes,
                            timeout_ms));
 }
 
 muster_err muster_queue_size(muster_queue queue, int64_t *items)
 {
-    CALL(queue, "muster_queue_size", muster__queue_size(q, queue.handle.generation, items));
-}
-
-static muster_err compare(struct muster__queue *queue, uint32_t generation, int64_t bound, bool *reached)
-{
-    int64_t items;
-    muster_err err = muster__queue_size(queue, generation, &items);
-    if (err == MUSTER_OK)
-        *reached = items >= bound;
-    return err;
+    if (is_elsewhere(queue))
+        return ask(queue, SIZE, MUSTER_NOWAIT, items);
+    CALL(queue, SIZE, muster__queue_size(q, queue.handle.generation, items));
 }
 
 muster_err muster_queue_empty(muster_queue queue, bool *empty)
 {
-    bool some;
-    struct muster__queue *q = named(queue);
-    muster_err err = q ? compare(q, queue.handle.generation, 1, &some) : MUSTER_ERR_STALE;
-    if (err != MUSTER_OK)
-        return failed(err, "muster_queue_empty", queue);
-    *empty = !some;
-    return MUSTER_OK;
+    int64_t items;
+    muster_err err = muster_queue_size(queue, &items);
+    if (err == MUSTER_OK)
+        *empty = items == 0;
+    return err;
 }
 
-muster_err muster_queue_full(muster_queue queue, bool *full)
+muster_err muster_queue_full(muster_queue queue, bool *is_full)
 {
-    CALL(queue, "muster_queue_full", compare(q, queue.handle.generation, q->maxsize ? q->maxsize : INT64_MAX, full));
+    int64_t number;
+    muster_err err = is_elsewhere(queue) ? ask(queue, FULL, MUSTER_NOWAIT, &number) : full_here(queue, &number);
+    if (err == MUSTER_OK)
+        *is_full = number;
+    return err;
 }
 
 muster_err muster_queue_close(muster_queue queue)
 {
-    CALL(queue, "muster_queue_close", muster__queue_close(q, queue.handle.generation, muster__self_state.number));
+    if (is_elsewhere(queue))
+        return ask(queue, CLOSE, MUSTER_NOWAIT, NULL);
+    CALL(queue, CLOSE, muster__queue_close(q, queue.handle.generation, muster__self_state.number));
 }
 
 muster_err muster_queue_task_done(muster_queue queue)
 {
-    CALL(queue, "muster_queue_task_done",
-         muster__queue_task_done(q, queue.handle.generation, muster__self_state.number));
+    if (is_elsewhere(queue))
+        return ask(queue, TASK_DONE, MUSTER_NOWAIT, NULL);
+    CALL(queue, TASK_DONE, muster__queue_task_done(q, queue.handle.generation, muster__self_state.number));
 }
 
 muster_err muster_queue_join(muster_queue queue, int64_t timeout_ms)
 {
-    CALL(queue, "muster_queue_join", muster__queue_join(q, queue.handle.generation, timeout_ms));
+    if (is_elsewhere(queue))
+        return ask(queue, JOIN, timeout_ms, NULL);
+    CALL(queue, JOIN, muster__queue_join(q, queue.handle.generation, timeout_ms));
 }

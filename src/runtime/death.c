@@ -36,6 +36,8 @@ static bool process_gone(pid_t pid)
 bool member_dead(uint32_t number)
 {
     pid_t pid;
+    if (number >= MUSTER__STANDINS && number < WARM_MEMBER)
+        return false; /* of another host's caller: its agent tells */
     if (number >= WARM_MEMBER)
         pid = (pid_t)(number - WARM_MEMBER);
     else if (number >= NURSERY_MEMBER)

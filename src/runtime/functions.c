@@ -21,7 +21,7 @@ enum { CACHE = 64 };
 struct entry {
     _Atomic uint64_t id;
     _Atomic uint32_t path_state;
-    char path[MODULE_PATH];
+    char path[MUSTER__MODULE_PATH];
 };
 enum { PATH_NONE, PATH_CLAIMED, PATH_KNOWN };
 
@@ -125,20 +125,35 @@ static void register_path(struct entry *entry, const char *name)
     atomic_store(&entry->path_state, PATH_KNOWN);
 }
 
-static int register_module(const struct module *module)
+static int register_module(uint64_t id, const char *name)
 {
     for (int i = 0; i < MODULES_MAX; i++) {
         struct entry *entry = entry_at(i);
         uint64_t there = atomic_load(&entry->id);
-        if (!there && atomic_compare_exchange_strong(&entry->id, &there, module->id))
-            there = module->id;
-        if (there != module->id)
+        if (!there && atomic_compare_exchange_strong(&entry->id, &there, id))
+            there = id;
+        if (there != id)
             continue;
-        if (atomic_load(&entry->path_state) == PATH_NONE)
-            register_path(entry, module->name);
+        if (atomic_load(&entry->path_state) == PATH_NONE && name[0])
+            register_path(entry, name);
         return i;
     }
     return -1;
+}
+
+static uint64_t function_make(int module, uint64_t offset)
+{
+    return ((uint64_t)module + 1) << 48 | offset;
+}
+
+static uint32_t function_module(muster__function function)
+{
+    return (uint32_t)(function >> 48) - 1;
+}
+
+static uint64_t function_offset(muster__function function)
+{
+    return function & ((UINT64_C(1) << 48) - 1);
 }
 
 static muster_err name_slowly(const void *pointer, muster__function *function)
@@ -148,10 +163,10 @@ static muster_err name_slowly(const void *pointer, muster__function *function)
         return muster__fail(MUSTER_ERR_NOFUNC, "%p is not the address of a function of a loaded module", pointer);
     if (!search.found.id)
         return muster__fail(MUSTER_ERR_NOFUNC, "%s has no build id; link it with -Wl,--build-id", search.found.name);
-    int index = register_module(&search.found);
+    int index = register_module(search.found.id, search.found.name);
     if (index < 0)
         return muster__fail(MUSTER_ERR_NOFUNC, "functions of more than %d modules are used", MODULES_MAX);
-    *function = ((uint64_t)index + 1) << 48 | ((uintptr_t)pointer - search.found.base);
+    *function = function_make(index, (uintptr_t)pointer - search.found.base);
     return MUSTER_OK;
 }
 
@@ -203,7 +218,7 @@ static muster_err find_base(uint32_t index, uintptr_t *base)
 
 muster_err muster__function_find(muster__function function, void **pointer)
 {
-    uint32_t index = (uint32_t)(function >> 48) - 1;
+    uint32_t index = function_module(function);
     uintptr_t base = index < MODULES_MAX ? atomic_load_explicit(&bases[index], memory_order_relaxed) : 0;
     if (MUSTER__LIKELY(base)) {
         base--;
@@ -212,7 +227,34 @@ muster_err muster__function_find(muster__function function, void **pointer)
         if (err)
             return err;
     }
-    *pointer = (void *)(base + (function & ((UINT64_C(1) << 48) - 1)));
+    *pointer = (void *)(base + function_offset(function));
+    return MUSTER_OK;
+}
+
+/* ---- between hosts ---- */
+
+void muster__function_pack(muster__function function, struct muster__function_abroad *abroad)
+{
+    *abroad = (struct muster__function_abroad){0};
+    uint32_t index = function_module(function);
+    if (!function || index >= MODULES_MAX)
+        return;
+    const struct entry *entry = entry_at((int)index);
+    abroad->id = atomic_load(&entry->id);
+    abroad->offset = function_offset(function);
+    if (abroad->id != functions_build_id() && atomic_load(&entry->path_state) == PATH_KNOWN)
+        memcpy(abroad->path, entry->path, sizeof abroad->path);
+}
+
+muster_err muster__function_unpack(const struct muster__function_abroad *abroad, muster__function *function)
+{
+    *function = 0;
+    if (!abroad->id)
+        return MUSTER_OK;
+    int index = register_module(abroad->id, abroad->path);
+    if (index < 0)
+        return muster__fail(MUSTER_ERR_NOFUNC, "functions of more than %d modules are used", MODULES_MAX);
+    *function = function_make(index, abroad->offset);
     return MUSTER_OK;
 }
 
@@ -264,8 +306,8 @@ static bool look_up(const char *path, uint64_t offset, char *text, size_t size)
 void muster__function_describe(muster__function function, char *text, size_t size)
 {
     void *pointer;
-    uint64_t offset = function & ((UINT64_C(1) << 48) - 1);
-    snprintf(text, size, "module %u+0x%llx", (unsigned)(function >> 48), (unsigned long long)offset);
+    uint64_t offset = function_offset(function);
+    snprintf(text, size, "module %u+0x%llx", (unsigned)function_module(function), (unsigned long long)offset);
     if (!function || muster__function_find(function, &pointer))
         return;
     struct search search = {.address = (uintptr_t)pointer};
@@ -290,7 +332,10 @@ static int visit_first(struct dl_phdr_info *info, size_t size, void *id)
 
 uint64_t functions_build_id(void)
 {
-    uint64_t id = 0;
-    dl_iterate_phdr(visit_first, &id); /* the executable comes first */
+    static _Atomic uint64_t known;
+    uint64_t id = atomic_load(&known);
+    if (!id)
+        dl_iterate_phdr(visit_first, &id); /* the executable comes first */
+    atomic_store(&known, id);
     return id;
 }

@@ -86,6 +86,14 @@ void seat_give_back(int seat)
         atomic_fetch_sub(&seat_at(seat)->load, 1);
 }
 
+int muster__seats_free(void)
+{
+    int count = muster__me.tables->seat_count, free = count;
+    for (int i = 0; i < count; i++)
+        free -= atomic_load_explicit(&seat_at(i)->load, memory_order_relaxed);
+    return free;
+}
+
 void muster__rank_occupies(int local, int change)
 {
     int seat = member_at((uint32_t)local)->seat;

@@ -123,6 +123,13 @@ static void unbind(void)
     bound_to = -1;
 }
 
+void muster__thread_roams(void)
+{
+    struct muster__cpuset all = muster__topology_pus(topology_copy());
+    if (muster__me.tables->bind)
+        muster__cpuset_bind(&all, NULL);
+}
+
 void place_spare(uint32_t rank_member)
 {
     int seat = muster__me.tables->bind ? seat_guess(rank_member) : -1;

@@ -25,7 +25,10 @@ muster_err muster__runtime_require(const char *operation);
 
 /* ---- members ---- */
 
-enum { MUSTER__MEMBERS_MAX = 4096 };
+enum {
+    MUSTER__MEMBERS_MAX = 4096,
+    MUSTER__STANDINS = 1 << 29, /* 2^29 to 2^30 - 1: members that stand in for callers of other hosts */
+};
 
 enum muster__member_state {
     MUSTER__MEMBER_FREE,
@@ -47,6 +50,8 @@ int muster__rank_of_local(int local);
 uint32_t muster__rank_caller(int local);
 /** Seat (index into the seats table) of a member, and how far two members are apart (muster__seat_distance). */
 int muster__member_distance(uint32_t a, uint32_t b);
+/** Cores of this host's that nobody uses; negative: that many more users than cores. */
+int muster__seats_free(void);
 /** An in-rank worker begins (+1) or ends (-1) to use this rank's seat; children are counted by the runtime itself. */
 void muster__rank_occupies(int local, int change);
 
@@ -59,6 +64,16 @@ typedef uint64_t muster__function; /* 0 names none */
 muster_err muster__function_name(const void *pointer, muster__function *function);
 /** The function in this process. Errors: NOFUNC (its module is not loaded here; which is said). */
 muster_err muster__function_find(muster__function function, void **pointer);
+/* how a function goes to another host: its module's build id, and the path for who has not loaded it */
+enum { MUSTER__MODULE_PATH = 240 };
+struct muster__function_abroad {
+    uint64_t id; /* 0: no function */
+    uint64_t offset;
+    char path[MUSTER__MODULE_PATH]; /* "" for the program itself */
+};
+void muster__function_pack(muster__function function, struct muster__function_abroad *abroad);
+/** Its name on this host. Errors: NOFUNC (the table of modules is full). */
+muster_err muster__function_unpack(const struct muster__function_abroad *abroad, muster__function *function);
 /** "square" or "simulate+0x1234", for messages. */
 void muster__function_describe(muster__function function, char *text, size_t size);
 
@@ -123,6 +138,26 @@ struct muster__service {
     void (*unpark)(void);
 };
 void muster__service_register(const struct muster__service *service);
+
+/* ---- between hosts: set by the layer above that carries operations there ---- */
+
+struct muster__world;
+
+struct muster__hosts {
+    /** Once the nursery was forked; collective over the job. */
+    muster_err (*start)(const struct muster__world *world);
+    /** In local rank 0: returns when those of all hosts have called it. */
+    void (*meet)(void);
+    /** In rank 0: has muster__host_stop called on all other hosts. */
+    void (*stop_others)(void);
+    /** In local rank 0, before MPI ends: politely, all hosts do so; else nobody is waited for. */
+    void (*leave)(bool politely);
+};
+void muster__hosts_register(const struct muster__hosts *hosts);
+/** Lets the calling thread run on all cores of the job here, wherever its process is bound. */
+void muster__thread_roams(void);
+/** Ends all objects of this host and lets its ranks leave. In any thread of local rank 0. */
+void muster__host_stop(void);
 
 /* ---- what runs now, for the report of a crash ---- */
 

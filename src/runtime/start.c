@@ -160,15 +160,6 @@ static muster_err refuse_mixture(const struct muster__world *world, const struct
     return muster__fail(MUSTER_ERR_BROKEN, "ranks run different programs; rank 0 has said which");
 }
 
-static muster_err refuse_hosts(const struct muster__world *world)
-{
-    if (world->rank == 0)
-        muster__log(MUSTER__ERROR, "%d ranks are on %d hosts; this version of muster works on one", world->ranks,
-                    world->hosts);
-    return muster__fail(MUSTER_ERR_UNSUPPORTED, "muster_init: %d ranks are on %d hosts; this version works on one",
-                        world->ranks, world->hosts);
-}
-
 static muster_err check_same_program(const struct muster__world *world)
 {
     struct identity mine = {.build = functions_build_id(), .version = MUSTER_VERSION};
@@ -212,8 +203,6 @@ static muster_err set_up(const struct muster__world *world, const muster_options
 {
     struct muster__topology *topology = NULL; /* on local rank 0 */
     muster_err err = check_same_program(world);
-    if (!err && world->hosts > 1 && !options->spmd)
-        err = refuse_hosts(world);
     if (!err && world->local == 0)
         err = muster__topology_load(&topology);
     err = agree(err);
@@ -224,6 +213,8 @@ static muster_err set_up(const struct muster__world *world, const muster_options
     muster__topology_free(topology);
     if (!err)
         err = agree(nursery_start(world->local));
+    if (!err && world->hosts > 1)
+        err = agree(hosts_start(world));
     return err;
 }
 

@@ -154,7 +154,7 @@ void member_died(uint32_t member, int status);
 void nursery_check(void);
 
 /* functions.c */
-enum { MODULES_MAX = 1024, MODULE_PATH = 240, FUNCTIONS_TABLE_BYTES = MODULES_MAX * (MODULE_PATH + 16) };
+enum { MODULES_MAX = 1024, FUNCTIONS_TABLE_BYTES = MODULES_MAX * (MUSTER__MODULE_PATH + 16) };
 /** Hash of the executable's build id; 0: it has none. */
 uint64_t functions_build_id(void);
 
@@ -191,6 +191,8 @@ muster_err launch_self(int *argc, char ***argv, const muster_options *options);
 void signals_install(void);
 void signals_restore(void);
 void signals_reset_in_child(void);
+/** See struct muster__hosts; nothing is registered where nobody operates on objects. */
+muster_err hosts_start(const struct muster__world *world);
 int signals_exit_code(void);
 /** mpirun was told to stop: it kills the ranks soon, and no longer takes part in what ends MPI. */
 bool signals_launcher_ends_job(void);

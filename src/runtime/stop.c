@@ -30,6 +30,24 @@ static void release_ranks(void)
         muster__ring(muster__rank_caller(i));
 }
 
+void muster__host_stop(void)
+{
+    muster__end_all_objects();
+    release_ranks();
+}
+
+static const struct muster__hosts *hosts;
+
+void muster__hosts_register(const struct muster__hosts *registered)
+{
+    hosts = registered;
+}
+
+muster_err hosts_start(const struct muster__world *world)
+{
+    return hosts ? hosts->start(world) : MUSTER_OK;
+}
+
 int muster__runtime_stop(void)
 {
     if (!muster__me.running)
@@ -40,12 +58,17 @@ int muster__runtime_stop(void)
     if (muster__me.spmd)
         meet(0); /* nobody uses objects any more */
     if (local == 0) {
-        muster__end_all_objects();
-        release_ranks();
+        if (muster__me.spmd && hosts)
+            hosts->meet();
+        muster__host_stop();
+        if (muster__me.world.rank == 0 && !muster__me.spmd && hosts)
+            hosts->stop_others();
     }
     int code = signals_exit_code();
     nursery_stop(local);
     meet(1);
+    if (local == 0 && hosts)
+        hosts->leave(!signals_launcher_ends_job());
     muster__sleep_look = NULL;
     signals_restore();
     crash_restore();

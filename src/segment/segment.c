@@ -76,7 +76,7 @@ static void raise_high(_Atomic uint32_t *high, uint32_t above)
         ;
 }
 
-muster_err muster__caller_enter(uint32_t member, bool heeds_signal)
+muster_err muster__caller_make(uint32_t member, uint32_t *number_made)
 {
     uint32_t start = atomic_load(&muster__segment->caller_hint);
     for (uint32_t i = 0; i < MUSTER__CALLERS_MAX - 1; i++) {
@@ -89,15 +89,53 @@ muster_err muster__caller_enter(uint32_t member, bool heeds_signal)
         if (!atomic_compare_exchange_strong(&caller->live, &nobody, member + 1))
             continue;
         caller->arena = 0;
-        caller->heeds_signal = heeds_signal;
+        caller->incarnation++;
+        caller->heeds_signal = caller->asks = false;
+        atomic_store(&caller->canceled, 0);
+        atomic_store(&caller->asleep, 1);
         atomic_store(&muster__segment->caller_hint, number);
-        atomic_fetch_add(&muster__segment->awake, 1);
-        muster__self_state = (struct muster__self){.caller = caller, .number = number};
-        pthread_once(&thread_end_once, thread_end_make);
-        pthread_setspecific(thread_end, caller);
+        *number_made = number;
         return MUSTER_OK;
     }
     return muster__fail(MUSTER_ERR_NOMEM, "more than %d threads use muster on this host", MUSTER__CALLERS_MAX - 1);
+}
+
+struct muster__self muster__caller_act(uint32_t number)
+{
+    struct muster__self before = muster__self_state;
+    muster__self_state = (struct muster__self){.caller = muster__caller(number), .number = number};
+    atomic_store(&muster__self_state.caller->asleep, 0);
+    atomic_fetch_add(&muster__segment->awake, 1);
+    return before;
+}
+
+void muster__caller_rest(struct muster__self before)
+{
+    atomic_store(&muster__self_state.caller->asleep, 1);
+    atomic_fetch_sub(&muster__segment->awake, 1);
+    muster__self_state = before;
+}
+
+muster_err muster__caller_enter(uint32_t member, bool heeds_signal)
+{
+    uint32_t number;
+    muster_err err = muster__caller_make(member, &number);
+    if (err)
+        return err;
+    muster__caller_act(number);
+    muster__self_state.caller->heeds_signal = heeds_signal;
+    pthread_once(&thread_end_once, thread_end_make);
+    pthread_setspecific(thread_end, muster__self_state.caller);
+    return MUSTER_OK;
+}
+
+void muster__caller_cancel(uint32_t number)
+{
+    struct muster__caller *caller = muster__caller(number);
+    atomic_store(&caller->canceled, 1);
+    uint64_t word = atomic_load(&caller->sleeps_on);
+    if (word)
+        muster__futex_wake((_Atomic uint32_t *)muster__at(word), -1);
 }
 
 void muster__caller_moves(uint32_t member)
@@ -110,8 +148,13 @@ void muster__caller_near(uint32_t node)
     muster__self_state.caller->arena = node % muster__segment->arenas;
 }
 
+void (*muster__caller_gone)(uint32_t number, uint32_t incarnation, bool died);
+
 static void caller_free(struct muster__caller *caller)
 {
+    if (caller->asks && muster__caller_gone)
+        muster__caller_gone((uint32_t)(caller - muster__caller(0)), caller->incarnation,
+                            caller != muster__self_state.caller);
     if (!atomic_exchange(&caller->asleep, 0))
         atomic_fetch_sub(&muster__segment->awake, 1);
     atomic_store(&caller->using, 0);

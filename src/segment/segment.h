@@ -37,7 +37,7 @@ enum {
 };
 
 /* who keeps a table in the segment: its root */
-enum muster__root { MUSTER__ROOT_RUNTIME, MUSTER__ROOT_MODULES, MUSTER__ROOT_SEATS };
+enum muster__root { MUSTER__ROOT_RUNTIME, MUSTER__ROOT_MODULES, MUSTER__ROOT_SEATS, MUSTER__ROOT_REMOTE };
 
 struct muster__segment {
     uint64_t magic; /* written last by format, so that a half-made segment is never attached */
@@ -85,10 +85,14 @@ static inline uint64_t muster__offset(const void *pointer)
 struct muster__caller {
     _Alignas(MUSTER__LINE) _Atomic uint32_t live; /* 0 free, else the owner's member number + 1 */
     _Atomic uint32_t asleep;
-    _Atomic uint32_t bell;  /* rung for this thread; see muster__ring */
-    _Atomic uint32_t using; /* slot + 1 of the object this thread is inside of; see muster__object_pin */
+    _Atomic uint32_t bell;      /* rung for this thread; see muster__ring */
+    _Atomic uint32_t using;     /* slot + 1 of the object this thread is inside of; see muster__object_pin */
+    _Atomic uint32_t canceled;  /* its waits end with err INTERRUPTED; see muster__caller_cancel */
+    _Atomic uint64_t sleeps_on; /* offset of the word it sleeps on; 0: none */
+    uint32_t incarnation;       /* how often this number was given out */
     uint32_t arena;
-    bool heeds_signal; /* its waits end with err INTERRUPTED */
+    bool heeds_signal; /* its waits end with err INTERRUPTED when a signal asks the job to stop */
+    bool asks;         /* it has asked other hosts for something; see muster__caller_gone */
 };
 
 struct muster__self {
@@ -99,6 +103,16 @@ extern MUSTER__THREAD_LOCAL struct muster__self muster__self_state;
 
 /** Enters the calling thread under a member (process) number. Errors: NOMEM (too many threads). */
 muster_err muster__caller_enter(uint32_t member, bool heeds_signal);
+/** Makes a caller that no thread is, yet. It counts as asleep. Errors: NOMEM. */
+muster_err muster__caller_make(uint32_t member, uint32_t *number);
+/** The calling thread acts as that caller until muster__caller_rest is given the result. */
+struct muster__self muster__caller_act(uint32_t number);
+void muster__caller_rest(struct muster__self before);
+/** Ends the wait of a caller of this process, and its later ones, with err INTERRUPTED. To be repeated until it has
+ * come back: it may have been about to fall asleep. */
+void muster__caller_cancel(uint32_t number);
+/** Told when a caller that asks other hosts leaves or has died; set by the remote layer. */
+extern void (*muster__caller_gone)(uint32_t number, uint32_t incarnation, bool died);
 /** The calling thread now belongs to another member. */
 void muster__caller_moves(uint32_t member);
 /** The calling thread runs near this NUMA node: its blocks come from the node's arena first, whose pages those who run
@@ -272,8 +286,8 @@ static inline muster_handle muster__handle_make(enum muster__kind kind, uint32_t
 }
 static inline bool muster__handle_fits(muster_handle handle, enum muster__kind kind)
 {
-    return handle.kind_home >> 24 == (uint32_t)kind && handle.slot < MUSTER__OBJECTS_MAX && muster__segment &&
-           handle.job == muster__segment->job;
+    return muster__segment && handle.kind_home == ((uint32_t)kind << 24 | muster__segment->host) &&
+           handle.slot < MUSTER__OBJECTS_MAX && handle.job == muster__segment->job;
 }
 struct muster__object *muster__object_find(muster_handle handle, enum muster__kind kind);
 /** Fails with STALE, naming kind and operation. */

@@ -33,6 +33,8 @@ muster_err muster__sleep(_Atomic uint32_t *word, uint32_t expected, int64_t dead
     struct muster__caller *caller = muster__self_state.caller;
     if (woken)
         *woken = false;
+    if (caller && atomic_load_explicit(&caller->canceled, memory_order_relaxed))
+        return muster__fail(MUSTER_ERR_INTERRUPTED, "the caller on another host was interrupted or has gone");
     if (caller && caller->heeds_signal && atomic_load(&muster__segment->signal))
         return muster__fail(MUSTER_ERR_INTERRUPTED, "signal %u asked the job to stop",
                             atomic_load(&muster__segment->signal));
@@ -42,6 +44,7 @@ muster_err muster__sleep(_Atomic uint32_t *word, uint32_t expected, int64_t dead
     int64_t until = deadline_ns - now > SLICE_NS ? now + SLICE_NS : deadline_ns;
 
     if (caller) {
+        atomic_store_explicit(&caller->sleeps_on, muster__offset((void *)word), memory_order_relaxed);
         atomic_store(&caller->asleep, 1);
         atomic_fetch_sub(&muster__segment->awake, 1);
     }
@@ -49,6 +52,7 @@ muster_err muster__sleep(_Atomic uint32_t *word, uint32_t expected, int64_t dead
     if (caller) {
         atomic_fetch_add(&muster__segment->awake, 1);
         atomic_store(&caller->asleep, 0);
+        atomic_store_explicit(&caller->sleeps_on, 0, memory_order_relaxed);
     }
     if (woken)
         *woken = why == MUSTER__WOKEN;

@@ -1,6 +1,5 @@
-#include "transport/transport.h"
+#include "transport/internal.h"
 
-#include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -10,7 +9,7 @@
 static struct {
     MPI_Comm job, host;
     MPI_Win window;
-    int *local_ranks;
+    int *local_ranks, *rank_hosts;
     void *mapped; /* instead of a window, with one rank on the host */
     size_t mapped_bytes;
     bool ours; /* MPI was initialized here */
@@ -21,7 +20,12 @@ bool muster__transport_launched(void)
     return getenv("OMPI_COMM_WORLD_SIZE") || getenv("PMIX_RANK") || getenv("PMI_RANK");
 }
 
-static muster_err failed(const char *what, int code)
+MPI_Comm transport_job(void)
+{
+    return state.job;
+}
+
+muster_err transport_failed(const char *what, int code)
 {
     char text[MPI_MAX_ERROR_STRING] = "";
     int length;
@@ -38,7 +42,7 @@ static muster_err initialize(int *argc, char ***argv)
     } else {
         int code = MPI_Init_thread(argc, argv, MPI_THREAD_MULTIPLE, &provided);
         if (code != MPI_SUCCESS)
-            return failed("MPI_Init_thread", code);
+            return transport_failed("MPI_Init_thread", code);
         state.ours = true;
     }
     return MUSTER_OK;
@@ -55,6 +59,32 @@ static void count_hosts(struct muster__world *world)
     MPI_Allreduce(&first, &world->hosts, 1, MPI_INT, MPI_SUM, state.job);
 }
 
+/* MUSTER_HOST_RANKS=k makes each k ranks a host of their own: what goes between hosts can be tested on one. */
+static int split_hosts(const struct muster__world *world)
+{
+    const char *text = getenv("MUSTER_HOST_RANKS");
+    int each = text ? atoi(text) : 0;
+    if (each > 0)
+        return MPI_Comm_split(state.job, world->rank / each, world->rank, &state.host);
+    return MPI_Comm_split_type(state.job, MPI_COMM_TYPE_SHARED, world->rank, MPI_INFO_NULL, &state.host);
+}
+
+static muster_err list_hosts(struct muster__world *world)
+{
+    int *hosts = world->hosts > 1 ? malloc((size_t)world->ranks * sizeof *hosts) : NULL;
+    if (world->hosts > 1) {
+        if (!hosts)
+            return muster__fail_logged(MUSTER_ERR_NOMEM, "out of memory at start");
+        MPI_Allgather(&world->host, 1, MPI_INT, hosts, 1, MPI_INT, state.job);
+        if (world->local) {
+            free(hosts);
+            hosts = NULL;
+        }
+    }
+    world->rank_hosts = state.rank_hosts = hosts;
+    return MUSTER_OK;
+}
+
 muster_err muster__transport_start(int *argc, char ***argv, struct muster__world *world)
 {
     muster_err err = initialize(argc, argv);
@@ -62,13 +92,13 @@ muster_err muster__transport_start(int *argc, char ***argv, struct muster__world
         return err;
     int code = MPI_Comm_dup(MPI_COMM_WORLD, &state.job);
     if (code != MPI_SUCCESS)
-        return failed("MPI_Comm_dup", code);
+        return transport_failed("MPI_Comm_dup", code);
     MPI_Comm_set_errhandler(state.job, MPI_ERRORS_RETURN);
     MPI_Comm_rank(state.job, &world->rank);
     MPI_Comm_size(state.job, &world->ranks);
-    code = MPI_Comm_split_type(state.job, MPI_COMM_TYPE_SHARED, world->rank, MPI_INFO_NULL, &state.host);
+    code = split_hosts(world);
     if (code != MPI_SUCCESS)
-        return failed("MPI_Comm_split_type", code);
+        return transport_failed("MPI_Comm_split", code);
     MPI_Comm_rank(state.host, &world->local);
     MPI_Comm_size(state.host, &world->locals);
     state.local_ranks = calloc((size_t)world->locals, sizeof *state.local_ranks);
@@ -77,7 +107,7 @@ muster_err muster__transport_start(int *argc, char ***argv, struct muster__world
     MPI_Allgather(&world->rank, 1, MPI_INT, state.local_ranks, 1, MPI_INT, state.host);
     world->local_ranks = state.local_ranks;
     count_hosts(world);
-    return MUSTER_OK;
+    return list_hosts(world);
 }
 
 static void *page_up(void *memory)
@@ -181,7 +211,8 @@ void muster__transport_stop(bool politely)
     if (state.job != MPI_COMM_NULL)
         MPI_Comm_free(&state.job);
     free(state.local_ranks);
-    state.local_ranks = NULL;
+    free(state.rank_hosts);
+    state.local_ranks = state.rank_hosts = NULL;
     if (state.ours)
         MPI_Finalize();
     state.ours = false;

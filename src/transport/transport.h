@@ -1,8 +1,8 @@
 /*
  * Transport: the only layer that sees MPI. Starts it, says who is where, gives a host its shared window.
  *
- * Collective calls are made by the main threads of all ranks of the job or the host; nothing here is called by
- * children.
+ * Collective calls are made by the main threads of all ranks of the job or the host, mail by one thread; nothing here
+ * is called by children.
  */
 #ifndef MUSTER_TRANSPORT_TRANSPORT_H
 #define MUSTER_TRANSPORT_TRANSPORT_H
@@ -14,6 +14,7 @@ struct muster__world {
     int local, locals;      /* this rank within its host, ranks on its host */
     int host, hosts;        /* this host's index, by its lowest rank; number of hosts */
     const int *local_ranks; /* ranks of this host in order; borrowed until transport_stop */
+    const int *rank_hosts;  /* each rank's host, likewise; on local rank 0 of several hosts, else NULL */
 };
 
 /** True when some launcher has started this process as a rank. */
@@ -39,5 +40,29 @@ void muster__transport_gather(const void *line, size_t size, void *lines);
  * MPI is left as it is. */
 void muster__transport_stop(bool politely);
 _Noreturn void muster__transport_abort(int code);
+
+/* ---- mail: messages between hosts ---- */
+
+/*
+ * One thread of each host's local rank 0, its agent, sends and receives all mail. Nothing here blocks. Letters of one
+ * sender arrive in the order in which they were sent.
+ */
+enum { MUSTER__LETTER_MAX = 64 << 10 };
+
+/** Collective over the job. Does nothing with a single host. Errors: MPI, NOMEM. */
+muster_err muster__mail_start(const struct muster__world *world);
+/** Before any mail: each host's size bytes to all hosts, as all[hosts][size]. Collective over their local ranks 0. */
+void muster__mail_introduce(const void *mine, size_t size, void *all);
+/**
+ * Sends size bytes (1 .. LETTER_MAX), which are copied. False: enough is under way to that host; try again after
+ * muster__mail_poll.
+ */
+bool muster__mail_send(int host, const void *bytes, size_t size);
+/** Gives what has arrived to receive, one letter a call; the bytes are borrowed. Returns how many. */
+int muster__mail_poll(void (*receive)(int host, const void *bytes, size_t size));
+/** Begins to wait for all hosts' agents (begin = true), or tells whether all of them have begun. Mail goes on. */
+bool muster__mail_all_met(bool begin);
+/** Collective over the agents, after all met: what nobody will receive any more is dropped. */
+void muster__mail_stop(void);
 
 #endif

@@ -1,0 +1,420 @@
+#include "remote/internal.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+/*
+ * The agent's thread: takes what callers have posted, packs frames into letters, gives what arrives to call.c and
+ * home.c. After traffic it looks again and again for a while, since an answer is often on its way; then it sleeps on
+ * its bell, which callers ring, and looks for mail each time it wakes: MPI has no bell.
+ */
+
+#define AWAKE_NS    100000            /* after the last traffic, and without it this long: */
+#define NAP_NS      INT64_C(50000)    /* naps so long, */
+#define LATE_NS     INT64_C(20000000) /* and after that time */
+#define LONG_NAP_NS INT64_C(500000)   /* so long */
+
+enum { STREAMS_A_TURN = 4 };
+
+struct parcel {
+    struct parcel *next;
+    size_t size;
+    _Alignas(8) unsigned char bytes[];
+};
+
+struct stream {
+    struct stream *next;
+    enum frame_type type;
+    uint64_t id;
+    const char *bytes;
+    size_t size, sent;
+    void (*done)(void *arg);
+    void *arg;
+};
+
+static struct {
+    const struct muster__world *world;
+    pthread_t thread;
+    bool runs;
+    struct peer {
+        struct parcel *first, **last; /* whole frames, in order */
+        struct stream *streams, **last_stream;
+    } * peers;
+    _Atomic uint32_t meet, met, leave; /* asked by the rank, and done */
+    _Alignas(8) unsigned char letter[MUSTER__LETTER_MAX];
+} agent;
+
+/* ---- sending ---- */
+
+static struct peer *peer_at(int host)
+{
+    struct peer *peer = &agent.peers[host];
+    if (!peer->last) {
+        peer->last = &peer->first;
+        peer->last_stream = &peer->streams;
+    }
+    return peer;
+}
+
+static size_t round_up(size_t size)
+{
+    return (size + 7) & ~(size_t)7;
+}
+
+void agent_send(int host, struct frame *frame, const void *payload, size_t size)
+{
+    struct peer *peer = peer_at(host);
+    size_t bytes = round_up(sizeof *frame + size);
+    struct parcel *parcel = malloc(sizeof *parcel + bytes);
+    MUSTER__CHECK_EQ(parcel != NULL, true);
+    frame->bytes = (uint32_t)bytes;
+    parcel->next = NULL;
+    parcel->size = bytes;
+    memcpy(parcel->bytes, frame, sizeof *frame);
+    if (size)
+        memcpy(parcel->bytes + sizeof *frame, payload, size);
+    *peer->last = parcel;
+    peer->last = &parcel->next;
+}
+
+void agent_stream(int host, enum frame_type type, uint64_t id, const void *bytes, size_t size, void (*done)(void *arg),
+                  void *arg)
+{
+    struct peer *peer = peer_at(host);
+    struct stream *stream = malloc(sizeof *stream);
+    MUSTER__CHECK_EQ(stream != NULL, true);
+    *stream = (struct stream){.type = type, .id = id, .bytes = bytes, .size = size, .done = done, .arg = arg};
+    *peer->last_stream = stream;
+    peer->last_stream = &stream->next;
+}
+
+static size_t pack_parcels(struct peer *peer)
+{
+    size_t filled = 0;
+    for (struct parcel *parcel = peer->first; parcel && filled + parcel->size <= sizeof agent.letter;
+         parcel = parcel->next) {
+        memcpy(agent.letter + filled, parcel->bytes, parcel->size);
+        filled += parcel->size;
+    }
+    return filled;
+}
+
+static void drop_parcels(struct peer *peer, size_t bytes)
+{
+    while (bytes) {
+        struct parcel *parcel = peer->first;
+        bytes -= parcel->size;
+        peer->first = parcel->next;
+        free(parcel);
+    }
+    if (!peer->first)
+        peer->last = &peer->first;
+}
+
+static size_t pack_piece(const struct stream *stream)
+{
+    struct frame frame = {.type = (uint32_t)stream->type, .id = stream->id};
+    size_t left = stream->size - stream->sent;
+    frame.piece.offset = stream->sent;
+    frame.piece.size = left < REMOTE_PIECE ? left : REMOTE_PIECE;
+    frame.bytes = (uint32_t)round_up(sizeof frame + frame.piece.size);
+    memcpy(agent.letter, &frame, sizeof frame);
+    memcpy(agent.letter + sizeof frame, stream->bytes + stream->sent, frame.piece.size);
+    return frame.bytes;
+}
+
+/* One piece has gone: the stream is over, or goes to the end of the line. */
+static void advance_stream(struct peer *peer)
+{
+    struct stream *stream = peer->streams;
+    size_t left = stream->size - stream->sent;
+    stream->sent += left < REMOTE_PIECE ? left : REMOTE_PIECE;
+    peer->streams = stream->next;
+    if (!peer->streams)
+        peer->last_stream = &peer->streams;
+    stream->next = NULL;
+    if (stream->sent < stream->size) {
+        *peer->last_stream = stream;
+        peer->last_stream = &stream->next;
+        return;
+    }
+    stream->done(stream->arg);
+    free(stream);
+}
+
+/* Frames before streams: a stream's own frame has gone before its first piece. */
+static bool send_some(int host)
+{
+    struct peer *peer = &agent.peers[host];
+    bool any = false;
+    while (peer->first) {
+        size_t filled = pack_parcels(peer);
+        if (!muster__mail_send(host, agent.letter, filled))
+            return any;
+        drop_parcels(peer, filled);
+        any = true;
+    }
+    for (int i = 0; peer->streams && i < STREAMS_A_TURN; i++) {
+        if (!muster__mail_send(host, agent.letter, pack_piece(peer->streams)))
+            return any;
+        advance_stream(peer);
+        any = true;
+    }
+    return any;
+}
+
+static bool send_all(void)
+{
+    bool any = false;
+    for (int host = 0; host < agent.world->hosts; host++)
+        any |= send_some(host);
+    return any;
+}
+
+static bool all_sent(void)
+{
+    for (int host = 0; host < agent.world->hosts; host++)
+        if (agent.peers[host].first || agent.peers[host].streams)
+            return false;
+    return true;
+}
+
+/* ---- what callers post ---- */
+
+static void nothing(void *unused)
+{
+    (void)unused;
+}
+
+static void send_call(struct asked *asked)
+{
+    int host = (int)(asked->object.kind_home & 0xffffff);
+    struct frame frame = {.type = FRAME_CALL, .id = asked->self};
+    frame.call.object = asked->object;
+    frame.call.timeout_ms = asked->timeout_ms;
+    frame.call.size = asked->size;
+    frame.call.capacity = asked->capacity;
+    frame.call.caller = asked->caller;
+    frame.call.incarnation = asked->incarnation;
+    frame.call.operation = asked->operation;
+    frame.call.anonymous = asked->anonymous;
+    if (host >= agent.world->hosts) {
+        asked->err = MUSTER_ERR_STALE;
+        call_finish(asked);
+        return;
+    }
+    const void *bytes = asked->bytes ? muster__heap_at(asked->bytes) : NULL;
+    bool streams = asked->size > REMOTE_INLINE;
+    agent_send(host, &frame, bytes, streams ? 0 : asked->size);
+    if (streams)
+        agent_stream(host, FRAME_CALL_PIECE, asked->self, bytes, asked->size, nothing, NULL);
+}
+
+static void send_to_others(struct frame *frame)
+{
+    for (int host = 0; host < agent.world->hosts; host++)
+        if (host != agent.world->host)
+            agent_send(host, frame, NULL, 0);
+}
+
+/* All but calls. */
+static void send_word(struct asked *asked)
+{
+    struct frame frame = {.type = FRAME_STOP, .id = asked->canceled};
+    if (asked->what == ASKED_CANCEL) {
+        frame.type = FRAME_CANCEL;
+        agent_send((int)(asked->object.kind_home & 0xffffff), &frame, NULL, 0);
+    } else {
+        if (asked->what == ASKED_GONE) {
+            frame.type = FRAME_GONE;
+            frame.gone.caller = asked->caller;
+            frame.gone.incarnation = asked->incarnation;
+            frame.gone.died = asked->died;
+        }
+        send_to_others(&frame);
+    }
+    muster__heap_free(asked->self, muster__self_state.number);
+}
+
+/* The outbox is a stack: turned around, so that who posted first goes first. */
+static bool take_outbox(void)
+{
+    muster__ref ref = atomic_exchange(&office()->outbox, 0), turned = 0;
+    bool any = ref != 0;
+    while (ref) {
+        struct asked *asked = muster__heap_at(ref);
+        muster__ref next = asked->next;
+        asked->next = turned;
+        turned = ref;
+        ref = next;
+    }
+    while (turned) {
+        struct asked *asked = muster__heap_at(turned);
+        turned = asked->next;
+        if (asked->what == ASKED_CALL)
+            send_call(asked);
+        else
+            send_word(asked);
+    }
+    return any;
+}
+
+/* ---- what arrives ---- */
+
+static void take_frame(int host, const struct frame *frame, const void *payload)
+{
+    switch ((enum frame_type)frame->type) {
+    case FRAME_CALL:
+        home_call(host, frame, payload);
+        break;
+    case FRAME_CALL_PIECE:
+        home_piece(host, frame, payload);
+        break;
+    case FRAME_ANSWER:
+        office_note_free(host, frame->answer.free);
+        call_answered(frame, payload);
+        break;
+    case FRAME_ANSWER_PIECE:
+        call_piece(frame, payload);
+        break;
+    case FRAME_CANCEL:
+        home_cancel(host, frame->id);
+        break;
+    case FRAME_GONE:
+        home_gone(host, frame->gone.caller, frame->gone.incarnation, frame->gone.died);
+        break;
+    case FRAME_STOP:
+        home_end_objects();
+        break;
+    }
+}
+
+static void take_letter(int host, const void *bytes, size_t size)
+{
+    const unsigned char *at = bytes;
+    while (size) {
+        const struct frame *frame = (const void *)at;
+        take_frame(host, frame, frame + 1);
+        at += frame->bytes;
+        size -= frame->bytes;
+    }
+}
+
+/* ---- the thread ---- */
+
+static bool look(void)
+{
+    bool any = take_outbox();
+    any |= muster__mail_poll(take_letter) > 0;
+    any |= home_answer_finished() > 0;
+    return any | send_all();
+}
+
+static void nap(uint32_t seen, int64_t idle_ns)
+{
+    if (idle_ns < AWAKE_NS)
+        sched_yield();
+    else
+        muster__sleep(&muster__self_state.caller->bell, seen,
+                      muster__now_ns() + (idle_ns < LATE_NS ? NAP_NS : LONG_NAP_NS), NULL);
+}
+
+/* Goes on with the mail until all agents have come to the same point. */
+static void meet_agents(void)
+{
+    bool met = muster__mail_all_met(true);
+    while (!met || !all_sent()) {
+        if (!look())
+            nap(atomic_load(&muster__self_state.caller->bell), AWAKE_NS);
+        met = met || muster__mail_all_met(false);
+    }
+}
+
+static void *agent_main(void *unused)
+{
+    (void)unused;
+    prctl(PR_SET_TIMERSLACK, 1);
+    muster__thread_roams();
+    if (muster__caller_enter(muster__member_self(), false) != MUSTER_OK)
+        muster__transport_abort(1);
+    atomic_store(&office()->agent, muster__self_state.number);
+    int64_t traffic_ns = muster__now_ns();
+    while (!atomic_load(&agent.leave)) {
+        uint32_t seen = atomic_load(&muster__self_state.caller->bell);
+        if (atomic_load(&agent.meet) != atomic_load(&agent.met)) {
+            meet_agents();
+            atomic_fetch_add(&agent.met, 1);
+            muster__futex_wake(&agent.met, -1);
+        }
+        if (look())
+            traffic_ns = muster__now_ns();
+        else
+            nap(seen, muster__now_ns() - traffic_ns);
+    }
+    home_stop();
+    while (home_answer_finished() | send_all())
+        ;
+    meet_agents();
+    muster__caller_leave();
+    return NULL;
+}
+
+/* ---- what the rank asks for ---- */
+
+static muster_err hosts_start(const struct muster__world *world)
+{
+    if (world->hosts == 1)
+        return MUSTER_OK;
+    muster_err err = muster__mail_start(world);
+    if (err || world->local)
+        return err;
+    agent.world = world;
+    err = office_make(world);
+    if (err)
+        return err;
+    agent.peers = calloc((size_t)world->hosts, sizeof *agent.peers);
+    if (!agent.peers)
+        return muster__fail_logged(MUSTER_ERR_NOMEM, "out of memory at start");
+    if (pthread_create(&agent.thread, NULL, agent_main, NULL) != 0)
+        return muster__fail_logged(MUSTER_ERR_SYSTEM, "the agent's thread cannot be made");
+    agent.runs = true;
+    return MUSTER_OK;
+}
+
+static void hosts_meet(void)
+{
+    if (!agent.runs)
+        return;
+    uint32_t met = atomic_load(&agent.met);
+    atomic_fetch_add(&agent.meet, 1);
+    muster__ring(atomic_load(&office()->agent));
+    while (atomic_load(&agent.met) == met)
+        muster__sleep(&agent.met, met, MUSTER__NEVER, NULL);
+}
+
+static void hosts_stop_others(void)
+{
+    uint32_t self = muster__self_number();
+    struct asked *asked = agent.runs ? asked_make(ASKED_STOP, self) : NULL;
+    if (asked)
+        asked_post(asked, self);
+}
+
+static void hosts_leave(bool politely)
+{
+    if (!agent.runs)
+        return;
+    agent.runs = false;
+    if (!politely) /* the process is about to end, and the thread with it */
+        return;
+    atomic_store(&agent.leave, 1);
+    muster__ring(atomic_load(&office()->agent));
+    pthread_join(agent.thread, NULL);
+    muster__mail_stop();
+    free(agent.peers);
+}
+
+const struct muster__hosts agent_hosts = {hosts_start, hosts_meet, hosts_stop_others, hosts_leave};

@@ -1,0 +1,210 @@
+#include "remote/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- the caller's side ---- */
+
+void asked_post(struct asked *asked, uint32_t self)
+{
+    struct office *box = office();
+    muster__heap_hand_over(asked->self, self, REMOTE_OWNER);
+    uint64_t head = atomic_load(&box->outbox);
+    do
+        asked->next = head;
+    while (!atomic_compare_exchange_weak(&box->outbox, &head, asked->self));
+    muster__ring(atomic_load(&box->agent));
+}
+
+struct asked *asked_make(enum asked_what what, uint32_t self)
+{
+    muster__ref ref = muster__heap_alloc(sizeof(struct asked), self);
+    if (!ref)
+        return NULL;
+    struct asked *asked = muster__heap_at(ref);
+    memset(asked, 0, sizeof *asked);
+    asked->self = ref;
+    asked->what = what;
+    asked->caller = self;
+    asked->incarnation = muster__caller(self)->incarnation;
+    return asked;
+}
+
+static muster_err no_room(const char *operation, size_t size)
+{
+    return muster__fail(MUSTER_ERR_NOMEM, "%s: no %zu bytes left in the host segment for what goes to another host",
+                        operation, size);
+}
+
+void muster__remote_cancel(const struct muster__call *call)
+{
+    uint32_t self = muster__self_number();
+    struct asked *asked = muster__heap_at(call->asked), *word = asked_make(ASKED_CANCEL, self);
+    if (!word)
+        return; /* it ends when it ends */
+    word->object = asked->object;
+    word->canceled = asked->self;
+    asked_post(word, self);
+}
+
+/* Interrupted waits go on until the home has answered: it may have done the operation just now. */
+static void wait_answer(const struct muster__call *call, struct asked *asked)
+{
+    struct muster__caller *caller = muster__self_state.caller;
+    bool heeds = caller->heeds_signal;
+    struct muster__spin spin = {0};
+    while (atomic_load_explicit(&asked->state, memory_order_acquire) != ANSWERED) {
+        if (muster__spin(&spin) || muster__sleep(&asked->state, ASKED, MUSTER__NEVER, NULL) != MUSTER_ERR_INTERRUPTED)
+            continue;
+        caller->heeds_signal = false;
+        muster__remote_cancel(call);
+    }
+    caller->heeds_signal = heeds;
+}
+
+static muster_err take_answer(struct asked *asked, struct muster__call *call, uint32_t self)
+{
+    muster_err err = asked->err;
+    call->number = asked->number;
+    call->reply_size = asked->reply_size;
+    if (asked->reply)
+        memcpy(call->reply, muster__heap_at(asked->reply), asked->reply_size);
+    if (err)
+        muster__fail(err, "%s", asked->text);
+    muster__heap_free(asked->reply, self);
+    muster__heap_free(asked->bytes, self);
+    muster__heap_free(asked->self, self);
+    return err;
+}
+
+static muster_err begin(struct muster__call *call, const char *operation, bool rings)
+{
+    uint32_t self = muster__self_number();
+    if (!self || !office())
+        return muster__object_stale((enum muster__kind)(call->object.kind_home >> 24), operation);
+    struct asked *asked = asked_make(ASKED_CALL, self);
+    if (!asked)
+        return no_room(operation, sizeof *asked);
+    asked->object = call->object;
+    asked->operation = call->operation;
+    asked->timeout_ms = call->timeout_ms;
+    asked->size = call->size;
+    asked->capacity = call->capacity;
+    asked->rings = rings;
+    asked->anonymous = call->anonymous;
+    if (call->size) {
+        asked->bytes = muster__heap_alloc(call->size, self);
+        if (!asked->bytes) {
+            muster__heap_free(asked->self, self);
+            return no_room(operation, call->size);
+        }
+        memcpy(muster__heap_at(asked->bytes), call->bytes, call->size);
+        muster__heap_hand_over(asked->bytes, self, REMOTE_OWNER);
+    }
+    muster__self_state.caller->asks |= !call->anonymous;
+    call->asked = asked->self;
+    asked_post(asked, self);
+    return MUSTER_OK;
+}
+
+muster_err muster__remote_begin(struct muster__call *call, const char *operation)
+{
+    return begin(call, operation, true);
+}
+
+bool muster__remote_ready(const struct muster__call *call)
+{
+    struct asked *asked = muster__heap_at(call->asked);
+    return atomic_load_explicit(&asked->state, memory_order_acquire) == ANSWERED;
+}
+
+muster_err muster__remote_end(struct muster__call *call)
+{
+    struct asked *asked = muster__heap_at(call->asked);
+    wait_answer(call, asked);
+    return take_answer(asked, call, muster__self_state.number);
+}
+
+muster_err muster__remote_call(struct muster__call *call, const char *operation)
+{
+    muster_err err = begin(call, operation, false);
+    return err ? err : muster__remote_end(call);
+}
+
+/* A caller that has asked other hosts for something has gone: what stands in for it there goes, too. */
+static void caller_gone(uint32_t number, uint32_t incarnation, bool died)
+{
+    uint32_t self = muster__self_state.number;
+    struct asked *asked = office() ? asked_make(ASKED_GONE, self) : NULL;
+    if (!asked)
+        return;
+    asked->caller = number;
+    asked->incarnation = incarnation;
+    asked->died = died;
+    asked_post(asked, self);
+}
+
+__attribute__((constructor)) static void set_hooks(void)
+{
+    muster__caller_gone = caller_gone;
+    muster__hosts_register(&agent_hosts);
+}
+
+/* ---- the agent's side ---- */
+
+/* The call that an answer is for; NULL: its caller's death has taken it. */
+static struct asked *asked_of(uint64_t id)
+{
+    struct asked *asked = muster__heap_at(id);
+    return asked && asked->self == id ? asked : NULL;
+}
+
+/* Once it is final its caller may free it. */
+void call_finish(struct asked *asked)
+{
+    bool rings = asked->rings;
+    uint32_t caller = asked->caller;
+    atomic_store_explicit(&asked->state, ANSWERED, memory_order_release);
+    muster__futex_wake(&asked->state, 1);
+    if (rings)
+        muster__ring(caller);
+}
+
+void call_answered(const struct frame *frame, const void *payload)
+{
+    struct asked *asked = asked_of(frame->id);
+    if (!asked)
+        return;
+    asked->err = frame->answer.err;
+    asked->number = frame->answer.number;
+    asked->reply_size = frame->answer.reply_size;
+    memcpy(asked->text, frame->answer.text, sizeof asked->text);
+    size_t size = frame->answer.size;
+    if (size) {
+        asked->reply = muster__heap_alloc(size, muster__self_state.number);
+        if (asked->reply)
+            muster__heap_hand_over(asked->reply, muster__self_state.number, REMOTE_OWNER);
+    }
+    if (size && !asked->reply) {
+        asked->err = MUSTER_ERR_NOMEM;
+        snprintf(asked->text, sizeof asked->text, "no %zu bytes left in the host segment for an answer: it is lost",
+                 size);
+    }
+    if (size <= REMOTE_INLINE) {
+        if (asked->reply)
+            memcpy(muster__heap_at(asked->reply), payload, size);
+        call_finish(asked);
+    }
+}
+
+void call_piece(const struct frame *frame, const void *payload)
+{
+    struct asked *asked = asked_of(frame->id);
+    if (!asked)
+        return;
+    if (asked->reply)
+        memcpy((char *)muster__heap_at(asked->reply) + frame->piece.offset, payload, frame->piece.size);
+    asked->arrived += frame->piece.size;
+    if (asked->arrived == asked->reply_size)
+        call_finish(asked);
+}

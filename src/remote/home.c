@@ -1,0 +1,413 @@
+#include "remote/internal.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { STACK_BYTES = 256 << 10 };
+
+static muster__worker workers[MUSTER__KINDS];
+
+void muster__remote_register(enum muster__kind kind, muster__worker worker)
+{
+    workers[kind] = worker;
+}
+
+/* ---- stand-ins ---- */
+
+struct standin {
+    uint32_t number; /* its caller number here; 0: none */
+    uint32_t incarnation;
+    bool works, gone, died; /* gone, and perhaps dead, while it worked */
+};
+
+static struct {
+    struct standin *of[1 << 15]; /* [host][caller] */
+    uint32_t room[1 << 15];
+} standins;
+
+static uint32_t standin_member(int host, uint32_t caller)
+{
+    return MUSTER__STANDINS + (uint32_t)host * MUSTER__CALLERS_MAX + caller;
+}
+
+static struct standin *standin_at(int host, uint32_t caller)
+{
+    if (caller >= standins.room[host]) {
+        uint32_t room = standins.room[host] ? standins.room[host] : 16;
+        while (room <= caller)
+            room *= 2;
+        struct standin *wider = realloc(standins.of[host], room * sizeof *wider);
+        if (!wider)
+            return NULL;
+        memset(wider + standins.room[host], 0, (room - standins.room[host]) * sizeof *wider);
+        standins.of[host] = wider;
+        standins.room[host] = room;
+    }
+    return &standins.of[host][caller];
+}
+
+static void (*on_death)(uint32_t standin);
+
+void muster__remote_on_death(void (*told)(uint32_t standin))
+{
+    on_death = told;
+}
+
+/* What it holds is treated as the holdings of one who died. */
+static void standin_end(int host, uint32_t caller, struct standin *standin, bool died)
+{
+    if (died && on_death)
+        on_death(standin->number);
+    muster__sweep_member(standin_member(host, caller), muster__self_state.number);
+    *standin = (struct standin){0};
+}
+
+static struct standin *standin_get(int host, uint32_t caller, uint32_t incarnation)
+{
+    struct standin *standin = standin_at(host, caller);
+    if (!standin)
+        return NULL;
+    if (standin->number && standin->incarnation != incarnation)
+        standin_end(host, caller, standin, false);
+    if (!standin->number) {
+        if (muster__caller_make(standin_member(host, caller), &standin->number))
+            return NULL;
+        standin->incarnation = incarnation;
+    }
+    return standin;
+}
+
+/* ---- work ---- */
+
+struct job {
+    struct job *next; /* in the crew's hands */
+    struct job *kept; /* in the agent's list of those that are not answered yet */
+    int host;
+    uint64_t id;
+    uint32_t caller, incarnation;
+    bool anonymous;
+    bool canceled;
+    uint32_t actor; /* as whom a thread of the crew does it now; 0: none does. Under crew.mutex */
+    char *bytes; /* that came along, in full when arrived == work.size */
+    size_t arrived;
+    struct muster__work work;
+    muster_err err;
+    char text[REMOTE_TEXT];
+};
+
+static struct job *unanswered;
+
+static struct job **job_link(int host, uint64_t id)
+{
+    struct job **link = &unanswered;
+    while (*link && ((*link)->host != host || (*link)->id != id))
+        link = &(*link)->kept;
+    return link;
+}
+
+static void job_free(struct job *job)
+{
+    free(job->bytes);
+    free(job->work.reply);
+    free(job);
+}
+
+static void job_freed(void *job)
+{
+    job_free(job);
+}
+
+static void answer(struct job *job)
+{
+    struct job **link = job_link(job->host, job->id);
+    *link = job->kept;
+    struct frame frame = {.type = FRAME_ANSWER, .id = job->id};
+    size_t size = job->err ? 0 : job->work.reply_size;
+    frame.answer.err = job->err;
+    frame.answer.free = muster__seats_free();
+    frame.answer.number = job->work.number;
+    frame.answer.reply_size = job->work.reply_size;
+    frame.answer.size = size;
+    memcpy(frame.answer.text, job->text, sizeof frame.answer.text);
+    bool streams = size > REMOTE_INLINE;
+    agent_send(job->host, &frame, job->work.reply, streams ? 0 : size);
+    if (streams)
+        agent_stream(job->host, FRAME_ANSWER_PIECE, job->id, job->work.reply, size, job_freed, job);
+    else
+        job_free(job);
+}
+
+static void refuse(struct job *job, muster_err err, const char *why)
+{
+    job->err = err;
+    snprintf(job->text, sizeof job->text, "%s: %s", muster__host_name(), why);
+    answer(job);
+}
+
+static bool would_wait(muster_err err)
+{
+    return err == MUSTER_ERR_BUSY || err == MUSTER_ERR_FULL || err == MUSTER_ERR_EMPTY || err == MUSTER_ERR_TIMEOUT;
+}
+
+static void call_worker(struct job *job)
+{
+    job->err = workers[job->work.object.kind_home >> 24](&job->work);
+}
+
+/* As its stand-in, or as the calling thread itself; the detail line is taken along. */
+static void perform(struct job *job, int64_t timeout_ms)
+{
+    int64_t asked_ms = job->work.timeout_ms;
+    job->work.timeout_ms = timeout_ms;
+    if (job->anonymous) {
+        job->work.self = muster__self_state.number;
+        call_worker(job);
+    } else {
+        struct muster__self before = muster__caller_act(job->work.self);
+        call_worker(job);
+        muster__caller_rest(before);
+    }
+    job->work.timeout_ms = asked_ms;
+    if (job->err)
+        snprintf(job->text, sizeof job->text, "%s", muster_err_detail());
+}
+
+/* ---- threads for work that waits ---- */
+
+static struct {
+    pthread_mutex_t mutex;
+    pthread_cond_t come;
+    struct job *todo, *finished;
+    int idle, threads;
+    bool stop;
+} crew = {.mutex = PTHREAD_MUTEX_INITIALIZER, .come = PTHREAD_COND_INITIALIZER};
+
+static void *crew_main(void *unused)
+{
+    (void)unused;
+    uint32_t self = muster__self_number();
+    pthread_mutex_lock(&crew.mutex);
+    for (;;) {
+        crew.idle++;
+        while (!crew.todo && !crew.stop)
+            pthread_cond_wait(&crew.come, &crew.mutex);
+        crew.idle--;
+        struct job *job = crew.todo;
+        if (!job)
+            break;
+        crew.todo = job->next;
+        uint32_t actor = job->actor = job->anonymous ? self : job->work.self;
+        pthread_mutex_unlock(&crew.mutex);
+        perform(job, job->work.timeout_ms);
+        pthread_mutex_lock(&crew.mutex);
+        job->actor = 0;
+        atomic_store(&muster__caller(actor)->canceled, 0);
+        job->next = crew.finished;
+        crew.finished = job;
+        muster__ring(atomic_load(&office()->agent));
+    }
+    crew.threads--;
+    pthread_cond_broadcast(&crew.come);
+    pthread_mutex_unlock(&crew.mutex);
+    return NULL;
+}
+
+static bool crew_grow(void)
+{
+    pthread_t thread;
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    bool made = pthread_create(&thread, &attributes, crew_main, NULL) == 0;
+    pthread_attr_destroy(&attributes);
+    crew.threads += made;
+    return made;
+}
+
+static bool crew_take(struct job *job)
+{
+    pthread_mutex_lock(&crew.mutex);
+    int queued = 0;
+    for (struct job *other = crew.todo; other; other = other->next)
+        queued++;
+    bool taken = crew.idle > queued || crew_grow();
+    if (taken) {
+        struct job **end = &crew.todo;
+        while (*end)
+            end = &(*end)->next;
+        job->next = NULL;
+        *end = job;
+        pthread_cond_signal(&crew.come);
+    }
+    pthread_mutex_unlock(&crew.mutex);
+    return taken;
+}
+
+/* ---- what the agent is told ---- */
+
+static void conclude(struct job *job)
+{
+    struct standin *standin = job->anonymous ? NULL : standin_at(job->host, job->caller);
+    if (standin && standin->number == job->work.self) {
+        standin->works = false;
+        if (standin->gone)
+            standin_end(job->host, job->caller, standin, standin->died);
+    }
+    answer(job);
+}
+
+/* Whose operation it is; false: no memory. */
+static bool take_identity(struct job *job, struct standin **standin)
+{
+    *standin = job->anonymous ? NULL : standin_get(job->host, job->caller, job->incarnation);
+    if (*standin)
+        job->work.self = (*standin)->number;
+    return job->anonymous || *standin;
+}
+
+static void begin(struct job *job)
+{
+    struct standin *standin;
+    job->work.bytes = job->bytes;
+    job->work.reply = job->work.capacity ? malloc(job->work.capacity) : NULL;
+    if (!take_identity(job, &standin) || (job->work.capacity && !job->work.reply)) {
+        refuse(job, MUSTER_ERR_NOMEM, "no memory for an operation that another host asks for");
+        return;
+    }
+    perform(job, MUSTER_NOWAIT);
+    if (job->work.timeout_ms == MUSTER_NOWAIT || !would_wait(job->err)) {
+        answer(job);
+        return;
+    }
+    if (standin)
+        standin->works = true;
+    if (crew_take(job))
+        return;
+    if (standin)
+        standin->works = false;
+    refuse(job, MUSTER_ERR_NOMEM, "no thread for an operation that another host waits for");
+}
+
+void home_call(int host, const struct frame *frame, const void *payload)
+{
+    struct job *job = calloc(1, sizeof *job);
+    MUSTER__CHECK_EQ(job != NULL, true);
+    *job = (struct job){.kept = unanswered,
+                        .host = host,
+                        .id = frame->id,
+                        .caller = frame->call.caller,
+                        .incarnation = frame->call.incarnation,
+                        .anonymous = frame->call.anonymous,
+                        .work = {.object = frame->call.object,
+                                 .operation = frame->call.operation,
+                                 .timeout_ms = frame->call.timeout_ms,
+                                 .size = frame->call.size,
+                                 .capacity = frame->call.capacity}};
+    unanswered = job;
+    uint32_t kind = job->work.object.kind_home >> 24;
+    if (kind >= MUSTER__KINDS || !workers[kind]) {
+        refuse(job, MUSTER_ERR_UNSUPPORTED, "this operation does not go between hosts");
+        return;
+    }
+    if (job->work.size) {
+        job->bytes = malloc(job->work.size);
+        if (job->bytes && job->work.size <= REMOTE_INLINE)
+            memcpy(job->bytes, payload, job->work.size);
+    }
+    if (job->work.size <= REMOTE_INLINE)
+        begin(job);
+}
+
+void home_piece(int host, const struct frame *frame, const void *payload)
+{
+    struct job *job = *job_link(host, frame->id);
+    if (!job)
+        return;
+    if (job->bytes)
+        memcpy(job->bytes + frame->piece.offset, payload, frame->piece.size);
+    job->arrived += frame->piece.size;
+    if (job->arrived < job->work.size)
+        return;
+    if (job->bytes)
+        begin(job);
+    else
+        refuse(job, MUSTER_ERR_NOMEM, "no memory for what another host sends");
+}
+
+/* Again at each look until it has come back. */
+static void cancel_canceled(void)
+{
+    pthread_mutex_lock(&crew.mutex);
+    for (struct job *job = unanswered; job; job = job->kept)
+        if (job->canceled && job->actor)
+            muster__caller_cancel(job->actor);
+    pthread_mutex_unlock(&crew.mutex);
+}
+
+void home_cancel(int host, uint64_t id)
+{
+    struct job *job = *job_link(host, id);
+    if (job)
+        job->canceled = true;
+    cancel_canceled();
+}
+
+void home_gone(int host, uint32_t caller, uint32_t incarnation, bool died)
+{
+    struct standin *standin = standin_at(host, caller);
+    if (!standin || !standin->number || standin->incarnation != incarnation)
+        return;
+    if (standin->works) {
+        standin->gone = true;
+        standin->died = died;
+        for (struct job *job = unanswered; job; job = job->kept)
+            job->canceled |= !job->anonymous && job->work.self == standin->number;
+        cancel_canceled();
+    } else {
+        standin_end(host, caller, standin, died);
+    }
+}
+
+int home_answer_finished(void)
+{
+    pthread_mutex_lock(&crew.mutex);
+    struct job *job = crew.finished;
+    crew.finished = NULL;
+    pthread_mutex_unlock(&crew.mutex);
+    int count = 0;
+    for (struct job *next; job; job = next, count++) {
+        next = job->next;
+        conclude(job);
+    }
+    cancel_canceled();
+    return count;
+}
+
+static void *end_objects(void *unused)
+{
+    (void)unused;
+    muster__host_stop();
+    return NULL;
+}
+
+void home_end_objects(void)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, end_objects, NULL) == 0)
+        pthread_detach(thread);
+    else
+        muster__transport_abort(1); /* nobody would ever end */
+}
+
+void home_stop(void)
+{
+    pthread_mutex_lock(&crew.mutex);
+    crew.stop = true;
+    pthread_cond_broadcast(&crew.come);
+    while (crew.threads)
+        pthread_cond_wait(&crew.come, &crew.mutex);
+    pthread_mutex_unlock(&crew.mutex);
+}

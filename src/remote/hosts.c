@@ -1,0 +1,112 @@
+#include "remote/internal.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The hosts of the job, in the segment of each of them. */
+
+static const int32_t *rank_hosts(const struct office *box)
+{
+    return muster__at(box->rank_hosts_offset);
+}
+
+static muster__ref make(size_t bytes)
+{
+    muster__ref ref = muster__heap_alloc(bytes, muster__self_number());
+    if (!ref)
+        return 0;
+    memset(muster__heap_at(ref), 0, bytes);
+    muster__heap_hand_over(ref, muster__self_number(), 0);
+    return ref;
+}
+
+/* what hosts tell each other at start */
+struct introduction {
+    char name[64];
+    int32_t ranks, free;
+};
+
+static bool introduce(struct office *box)
+{
+    struct introduction mine = {.ranks = muster__host_ranks(), .free = muster__seats_free()};
+    struct introduction *all = calloc((size_t)box->hosts, sizeof *all);
+    if (!all)
+        return false;
+    strncpy(mine.name, muster__host_name(), sizeof mine.name - 1);
+    muster__mail_introduce(&mine, sizeof mine, all);
+    for (int i = 0; i < box->hosts; i++) {
+        memcpy(box->host[i].name, all[i].name, sizeof all[i].name);
+        box->host[i].ranks = all[i].ranks;
+        atomic_store(&box->host[i].free, all[i].free);
+    }
+    free(all);
+    return true;
+}
+
+muster_err office_make(const struct muster__world *world)
+{
+    size_t hosts = (size_t)world->hosts, ranks = (size_t)world->ranks;
+    muster__ref whole = make(sizeof(struct office) + hosts * sizeof(struct host));
+    muster__ref list = make(ranks * sizeof(int32_t));
+    if (!whole || !list)
+        return muster__fail_logged(MUSTER_ERR_NOMEM, "the host segment is too small for a job of %d hosts",
+                                   world->hosts);
+    struct office *box = muster__heap_at(whole);
+    box->hosts = world->hosts;
+    box->ranks = world->ranks;
+    box->rank_hosts_offset = muster__offset(muster__heap_at(list));
+    memcpy(muster__heap_at(list), world->rank_hosts, ranks * sizeof(int32_t));
+    if (!introduce(box))
+        return muster__fail_logged(MUSTER_ERR_NOMEM, "out of memory at start");
+    muster__segment->roots[MUSTER__ROOT_REMOTE] = muster__offset(box);
+    return MUSTER_OK;
+}
+
+struct office *office(void)
+{
+    uint64_t offset = muster__segment ? muster__segment->roots[MUSTER__ROOT_REMOTE] : 0;
+    return offset ? muster__at(offset) : NULL;
+}
+
+void office_note_free(int host, int32_t free)
+{
+    atomic_store_explicit(&office()->host[host].free, free, memory_order_relaxed);
+}
+
+const char *muster__host_name_of(int host)
+{
+    const struct office *box = office();
+    return box && host >= 0 && host < box->hosts ? box->host[host].name : muster__host_name();
+}
+
+int muster__host_ranks_of(int host)
+{
+    const struct office *box = office();
+    return box ? box->host[host].ranks : muster__host_ranks();
+}
+
+int muster__host_of_rank(int rank)
+{
+    const struct office *box = office();
+    return box ? rank_hosts(box)[rank] : 0;
+}
+
+int muster__host_choose(void)
+{
+    struct office *box = office();
+    int chosen = (int)muster__segment->host;
+    int32_t most = muster__seats_free();
+    if (!box || most > 0)
+        return chosen;
+    for (int host = 0; host < box->hosts; host++) {
+        int32_t free = atomic_load_explicit(&box->host[host].free, memory_order_relaxed);
+        if (host != (int)muster__segment->host && free > most) {
+            most = free;
+            chosen = host;
+        }
+    }
+    if (chosen != (int)muster__segment->host)
+        atomic_fetch_sub(&box->host[chosen].free, 1);
+    return chosen;
+}

@@ -1,0 +1,138 @@
+/* Inside of the remote layer: what callers and the agent share in the segment, what travels, who does what. */
+#ifndef MUSTER_REMOTE_INTERNAL_H
+#define MUSTER_REMOTE_INTERNAL_H
+
+#include "remote/remote.h"
+#include "transport/transport.h"
+
+enum {
+    REMOTE_TEXT = 200,     /* bytes of a detail line that travel */
+    REMOTE_INLINE = 16384, /* payloads up to this travel with what they belong to, others in pieces after it */
+    REMOTE_PIECE = 60000,
+    /* owner of blocks that callers have handed to the agent: beyond those of pools */
+    REMOTE_OWNER = 1 << 19 | 1 << 17,
+};
+
+/* ---- in the segment ---- */
+
+/* behind ROOT_REMOTE; made by the agent's rank, with several hosts alone */
+struct office {
+    _Atomic uint64_t outbox; /* muster__ref of the asked posted last; the agent takes all */
+    _Atomic uint32_t agent;  /* the agent's caller number; 0: there is none */
+    int32_t hosts, ranks;
+    uint64_t rank_hosts_offset; /* int32_t[ranks] */
+    struct host {
+        char name[64];
+        int32_t ranks;
+        _Atomic int32_t free; /* cores that nobody uses, as far as is known here; negative: more users than cores */
+    } host[];
+};
+
+/* hosts.c */
+/** Makes the office. Collective over the agents' ranks. */
+muster_err office_make(const struct muster__world *world);
+/** What an answer of another host told about its cores. */
+void office_note_free(int host, int32_t free);
+
+enum asked_state { ASKED, ANSWERED };
+/* a call; its caller gives it up if it still waits; its caller has gone; the job is to end */
+enum asked_what { ASKED_CALL, ASKED_CANCEL, ASKED_GONE, ASKED_STOP };
+
+/* What a caller posts to its host's agent. Its block and those that it names are the agent's, who frees all but calls:
+ * these are their caller's again once they are answered. */
+struct asked {
+    muster__ref self, next;
+    _Atomic uint32_t state; /* enum asked_state; a futex */
+    enum asked_what what;
+    muster__ref canceled; /* which call */
+    uint32_t caller, incarnation, operation;
+    bool rings; /* its caller's bell when it is answered */
+    bool died, anonymous;
+    muster_handle object;
+    int64_t timeout_ms;
+    size_t size, capacity;
+    muster__ref bytes;
+    /* the answer */
+    muster_err err;
+    int64_t number;
+    size_t reply_size, arrived;
+    muster__ref reply;
+    char text[REMOTE_TEXT];
+};
+
+/** NULL: the job has one host. */
+struct office *office(void);
+/** A zeroed one from this caller; NULL: no memory. */
+struct asked *asked_make(enum asked_what what, uint32_t self);
+void asked_post(struct asked *asked, uint32_t self);
+
+/* ---- frames: what letters are made of ---- */
+
+enum frame_type {
+    FRAME_CALL,
+    FRAME_CALL_PIECE,
+    FRAME_ANSWER,
+    FRAME_ANSWER_PIECE,
+    FRAME_CANCEL,
+    FRAME_GONE,
+    FRAME_STOP
+};
+
+/* Each begins at a multiple of 8; the payload follows the head. */
+struct frame {
+    uint32_t bytes; /* of all of it, rounded up to 8 */
+    uint32_t type;
+    uint64_t id; /* of the call: its ref at the asking host */
+    union {
+        struct {
+            muster_handle object;
+            int64_t timeout_ms;
+            uint64_t size, capacity;
+            uint32_t caller, incarnation, operation, anonymous;
+        } call;
+        struct {
+            int64_t number;
+            uint64_t size, reply_size;
+            int32_t err, free; /* the answering host's free cores now */
+            char text[REMOTE_TEXT];
+        } answer;
+        struct {
+            uint64_t offset, size;
+        } piece;
+        struct {
+            uint32_t caller, incarnation, died;
+        } gone;
+    };
+};
+
+/* ---- agent.c ---- */
+
+extern const struct muster__hosts agent_hosts;
+
+/** Queues a frame, with a payload that is copied (at most REMOTE_PIECE bytes; NULL: none). */
+void agent_send(int host, struct frame *frame, const void *payload, size_t size);
+/** After its frame: sends bytes in pieces of the type, when and as mail moves; then calls done(arg). */
+void agent_stream(int host, enum frame_type type, uint64_t id, const void *bytes, size_t size, void (*done)(void *arg),
+                  void *arg);
+
+/* ---- home.c: work that other hosts ask for; all but the working threads' own part runs in the agent ---- */
+
+void home_call(int host, const struct frame *frame, const void *payload);
+void home_piece(int host, const struct frame *frame, const void *payload);
+void home_cancel(int host, uint64_t id);
+void home_gone(int host, uint32_t caller, uint32_t incarnation, bool died);
+/** Answers what working threads have finished, and goes on canceling; returns how many answers. */
+int home_answer_finished(void);
+/** Ends this host's objects, in a thread of its own. */
+void home_end_objects(void);
+/** Ends the working threads; their work was ended with the objects. */
+void home_stop(void);
+
+/* ---- call.c ---- */
+
+void call_answered(const struct frame *frame, const void *payload);
+void call_piece(const struct frame *frame, const void *payload);
+/** Makes the call final. */
+void call_finish(struct asked *asked);
+
+#endif

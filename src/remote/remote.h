@@ -1,0 +1,102 @@
+/*
+ * Remote: operations on objects whose home is another host.
+ *
+ *   caller  puts a call into its host's segment and sleeps until the answer stands there
+ *   agent   a thread in each host's lowest rank; it alone sends and receives mail: calls of its host's callers, and
+ *           work that other hosts' callers ask of objects at home here
+ *   work    is the same function that a local caller runs. The agent tries it without waiting; what would wait goes to
+ *           a thread of its own, so that it stands in the same line as local waiters. It runs in the name of the
+ *           remote caller: a stand-in, who is a caller of this host as far as objects can tell
+ *
+ * Why no cycle of waits can form: an agent never waits for anything but its bell. It sends without blocking, and its
+ * receives are posted before anybody sends, so that mail always moves; what a peer does not take yet stays in a queue
+ * here, which is bounded by what this host's callers have asked for and by the answers to what that peer asked. Work
+ * that waits does so in its own thread, which holds nothing that the agent needs. So a wait ends when the local
+ * condition that it waits for comes true, just as it would for a local caller.
+ *
+ * With a single host none of this exists: no thread, no tables.
+ */
+#ifndef MUSTER_REMOTE_REMOTE_H
+#define MUSTER_REMOTE_REMOTE_H
+
+#include "runtime/runtime.h"
+
+/** Whether the handle names an object of this kind and job whose home is another host. */
+static inline bool muster__is_remote(muster_handle handle, enum muster__kind kind)
+{
+    return handle.kind_home >> 24 == (uint32_t)kind && muster__segment && handle.job == muster__segment->job &&
+           (handle.kind_home & 0xffffff) != muster__segment->host;
+}
+
+/* ---- the hosts ---- */
+
+/** Name of a host of the job. Borrowed for ever. */
+const char *muster__host_name_of(int host);
+int muster__host_ranks_of(int host);
+int muster__host_of_rank(int rank);
+/** Where a process would find a free core: this host if it has one, else the one that has most of them as far as is
+ * known here. It counts as used from here on, until that host tells. */
+int muster__host_choose(void);
+/** A handle for operations of a kind that name no object, at home on that host. */
+static inline muster_handle muster__host_handle(int host, enum muster__kind kind)
+{
+    return (muster_handle){.kind_home = (uint32_t)kind << 24 | (uint32_t)host, .job = muster__segment->job};
+}
+
+/* ---- asking ---- */
+
+struct muster__call {
+    muster_handle object;
+    uint32_t operation; /* of the object's kind */
+    bool anonymous;     /* it does not matter there who asks: no stand-in acts, and several such calls may run at once */
+    int64_t timeout_ms;
+    const void *bytes; /* sent along; copied */
+    size_t size;
+    void *reply; /* for the bytes of the answer */
+    size_t capacity;
+    /* answer */
+    int64_t number;
+    size_t reply_size; /* also with err TOOBIG: what was needed */
+    /* between begin and end */
+    muster__ref asked;
+};
+/** Has the operation done at the object's home and waits for it. Errors: the operation's, with its detail line; PEER
+ * (the host is gone), NOMEM, INTERRUPTED. */
+muster_err muster__remote_call(struct muster__call *call, const char *operation);
+/**
+ * The same in steps: several at once. begin asks, and may ask this host itself; when the answer is there the calling
+ * thread's bell rings and `ready` is true; end waits for the answer, as muster__remote_call does. Whoever began must
+ * end, with the same thread; cancel has the operation end soon, if it still waits, with err INTERRUPTED.
+ */
+muster_err muster__remote_begin(struct muster__call *call, const char *operation);
+bool muster__remote_ready(const struct muster__call *call);
+void muster__remote_cancel(const struct muster__call *call);
+muster_err muster__remote_end(struct muster__call *call);
+
+/* ---- answering ---- */
+
+struct muster__work {
+    muster_handle object;
+    uint32_t operation;
+    int64_t timeout_ms;
+    uint32_t self; /* the stand-in's caller number; of an anonymous call: that of who does the work */
+    const void *bytes;
+    size_t size;
+    void *reply; /* room for capacity bytes */
+    size_t capacity;
+    /* answer */
+    int64_t number;
+    size_t reply_size;
+};
+/**
+ * Does the work; each kind of object registers how. err BUSY, FULL, EMPTY and TIMEOUT mean that it would have to wait
+ * longer than timeout_ms: tried first with MUSTER_NOWAIT, then in a thread that may wait. So an operation that may take
+ * long says BUSY at first, and its callers give it time. Sets the detail line with any error.
+ */
+typedef muster_err (*muster__worker)(struct muster__work *work);
+void muster__remote_register(enum muster__kind kind, muster__worker worker);
+/** Told when a process of another host has died, once for each of its threads that had asked this host for something,
+ * by that thread's stand-in, before what that holds is swept. */
+void muster__remote_on_death(void (*told)(uint32_t standin));
+
+#endif

@@ -1,0 +1,14 @@
+/* Inside of the transport layer: the communicators. */
+#ifndef MUSTER_TRANSPORT_INTERNAL_H
+#define MUSTER_TRANSPORT_INTERNAL_H
+
+#include "transport/transport.h"
+
+#include <mpi.h>
+
+/* the job's own copy of the world, errors return */
+MPI_Comm transport_job(void);
+/** Notes why in the log and in the detail line; returns err MPI. */
+muster_err transport_failed(const char *what, int code);
+
+#endif
