@@ -6,7 +6,6 @@
 /* what a chunk's task gets, followed by its items */
 struct chunk_arg {
     muster__function function;
-    muster__ref user;
     size_t item_bytes, result_bytes;
     int64_t first, count;
 };
@@ -25,7 +24,7 @@ struct chunk {
 struct muster_imap {
     muster_pool pool;
     muster__function function;
-    muster__ref user;
+    struct context context; /* block 0: the pool's */
     muster_generate_fn generate;
     void *generate_arg;
     size_t item_bytes, result_bytes;
@@ -64,9 +63,8 @@ static int *codes_of(struct chunk_result *result)
     return (int *)((char *)result + codes_offset());
 }
 
-static int run_chunk(const void *bytes, void *result, void *unused)
+static int run_chunk(const void *bytes, void *result, void *user)
 {
-    (void)unused;
     const struct chunk_arg *arg = bytes;
     struct chunk_result *out = result;
     void *pointer;
@@ -80,8 +78,7 @@ static int run_chunk(const void *bytes, void *result, void *unused)
     for (int64_t i = 0; i < arg->count; i++) {
         running.index = arg->first + i;
         int code = ((muster_task_fn)pointer)(items + (size_t)i * arg->item_bytes,
-                                             arg->result_bytes ? results + (size_t)i * arg->result_bytes : NULL,
-                                             arg->user ? muster__heap_at(arg->user) : NULL);
+                                             arg->result_bytes ? results + (size_t)i * arg->result_bytes : NULL, user);
         codes_of(out)[i] = code;
         if (code && !out->error.err)
             run_error_fill(&out->error, outer->worker, MUSTER_ERR_TASK, code, arg->first + i, arg->function);
@@ -94,7 +91,6 @@ static int run_chunk(const void *bytes, void *result, void *unused)
 
 static muster_err keep_user(struct muster_imap *imap, const struct seat *seat, const muster_imap_options *options)
 {
-    imap->user = seat->pool->user;
     if (!options->user || !options->user_bytes)
         return MUSTER_OK;
     muster__ref user = muster__heap_alloc(options->user_bytes, seat->self);
@@ -102,14 +98,14 @@ static muster_err keep_user(struct muster_imap *imap, const struct seat *seat, c
         return muster__fail(MUSTER_ERR_NOMEM, "muster_pool_imap: no room for the context in the host segment");
     memcpy(muster__heap_at(user), options->user, options->user_bytes);
     muster__heap_hand_over(user, seat->self, pool_owner(seat->pool));
-    imap->user = user;
+    imap->context = (struct context){user, options->user_bytes};
     return MUSTER_OK;
 }
 
 static muster_err make(struct muster_imap *imap, const struct seat *seat, const muster_imap_options *options)
 {
     imap->chunk_items = options->chunk_items ? options->chunk_items : 1;
-    imap->window = options->window_chunks ? options->window_chunks : 2 * (int64_t)seat->pool->workers;
+    imap->window = options->window_chunks ? options->window_chunks : 2 * (int64_t)seat->pool->share.all_workers;
     imap->unordered = options->unordered;
     size_t chunk = (size_t)imap->chunk_items;
     imap->flying = calloc((size_t)imap->window, sizeof *imap->flying);
@@ -171,11 +167,28 @@ void muster_imap_end(muster_imap *imap)
 
 /* ---- drawing ---- */
 
+static muster_err submit_chunk(struct muster_imap *imap, const struct chunk_arg *arg, muster_task *task)
+{
+    struct seat seat;
+    muster__function function;
+    muster_err err = seat_enter(imap->pool.handle, "muster_imap_next", &seat);
+    if (err)
+        return err;
+    err = task_refusal(seat.pool, "muster_imap_next");
+    if (!err)
+        err = muster__function_name((const void *)run_chunk, &function);
+    if (!err)
+        err = task_submit(&seat, task, function, arg, sizeof *arg + (size_t)arg->count * imap->item_bytes,
+                          results_offset(arg->count) + (size_t)arg->count * imap->result_bytes, NULL,
+                          imap->context.block ? &imap->context : NULL);
+    seat_leave(&seat);
+    return err;
+}
+
 static muster_err draw_chunk(struct muster_imap *imap)
 {
     struct chunk_arg *arg = imap->draw_buffer;
     *arg = (struct chunk_arg){.function = imap->function,
-                              .user = imap->user,
                               .item_bytes = imap->item_bytes,
                               .result_bytes = imap->result_bytes,
                               .first = imap->drawn};
@@ -188,9 +201,7 @@ static muster_err draw_chunk(struct muster_imap *imap)
     if (!arg->count)
         return MUSTER_OK;
     struct chunk chunk = {.first = arg->first, .count = arg->count};
-    muster_err err =
-        muster_pool_submit(imap->pool, &chunk.task, run_chunk, arg, sizeof *arg + (size_t)arg->count * imap->item_bytes,
-                           results_offset(arg->count) + (size_t)arg->count * imap->result_bytes, NULL);
+    muster_err err = submit_chunk(imap, arg, &chunk.task);
     if (err)
         return err;
     imap->drawn += arg->count;

@@ -16,6 +16,11 @@
  * on coming, that one calls the next if more is queued than it can take. The same barrier between completion and
  * `waiters`.
  *
+ * Over several hosts a pool has parts: `home` on its creator's host, and a branch on every other host that has workers
+ * of it, each a pool as above. A branch's carrier, a thread there, takes work from home as another worker would, only
+ * more at a time, has its branch do it, and brings the results: see parts.c, lend.c, carrier.c. Tasks that are
+ * submitted by tasks stay in their branch.
+ *
  * Why nested waits cannot deadlock: a waiter runs queued tasks meanwhile, its own first. Suppose a cycle of waits;
  * along it every waiter started before the child it waits for, and every task buried in a stack started before what
  * lies on top of it, so some task started before itself.
@@ -24,7 +29,7 @@
 #define MUSTER_POOL_INTERNAL_H
 
 #include "pool/deque.h"
-#include "runtime/runtime.h"
+#include "remote/remote.h"
 
 #include <muster/pool.h>
 
@@ -92,6 +97,8 @@ struct record {
 struct extra {
     int64_t time_limit_ms;
     muster__ref user;
+    uint64_t user_bytes;
+    bool user_shared; /* it is not this task's alone */
     struct muster_task_error error;
 };
 
@@ -148,10 +155,26 @@ struct worker_slot {
     int32_t failed_tries;    /* how often in a row it died in its initializer */
 };
 
+/* what home knows of a branch */
+struct branch {
+    muster_pool pool;
+    int32_t host, workers;
+    _Atomic int32_t alive, busy; /* workers, when it was last heard of */
+};
+
+/* A part's share of the whole pool. Its lanes: workers, branches' carriers, submitters. */
+struct share {
+    int32_t workers, branches;
+    int32_t first_worker, all_workers; /* number of its first worker in the whole pool, and how many that has */
+    muster_handle home;                /* all zero: this is home */
+};
+
 struct pool {
     uint32_t slot, generation; /* of its object */
     muster__ref self;          /* this block */
     int32_t workers, lanes;
+    struct share share;
+    uint64_t branches_offset; /* struct branch[share.branches], behind the workers */
     bool isolated, caller_idle;
     int32_t retries;
     muster__function initializer, finalizer;
@@ -182,6 +205,26 @@ static inline struct worker_slot *pool_worker(struct pool *pool, int i)
 static inline enum pool_state pool_state(struct pool *pool)
 {
     return (enum pool_state)atomic_load_explicit(&pool->state, memory_order_acquire);
+}
+
+static inline struct branch *pool_branch(struct pool *pool, int i)
+{
+    return (struct branch *)((char *)pool + pool->branches_offset) + i;
+}
+static inline bool pool_is_home(const struct pool *pool)
+{
+    return pool->share.home.generation == 0;
+}
+/** Number of a lane's worker in the whole pool, or of a helping caller: those come after all workers. */
+static inline int pool_worker_number(const struct pool *pool, uint32_t lane)
+{
+    return (int)lane +
+           (lane < (uint32_t)pool->workers ? pool->share.first_worker : pool->share.all_workers - pool->workers);
+}
+/** Whether it is the lane of a branch's carrier. */
+static inline bool pool_is_carrier(const struct pool *pool, uint32_t lane)
+{
+    return lane >= (uint32_t)pool->workers && lane < (uint32_t)(pool->workers + pool->share.branches);
 }
 
 /* the object's body */
@@ -217,6 +260,8 @@ struct seat {
  */
 muster_err seat_enter(muster_handle handle, const char *operation, struct seat *seat);
 void seat_leave(const struct seat *seat);
+/** A carrier's seat at home, for its stand-in. */
+struct seat seat_of_carrier(struct pool *pool, int branch);
 /** Takes a worker's lane; the thread then is that worker. */
 struct seat seat_take_worker(struct pool *pool, int worker);
 /** Gives a worker's lane up. */
@@ -243,10 +288,29 @@ void *record_result(struct record *record);
 bool record_reserve(struct pool *pool, struct record *record, size_t arg_bytes, size_t result_bytes, uint32_t self);
 struct extra *record_extra(struct pool *pool, struct record *record, uint32_t self);
 
+/** Whoever makes it final rings all lanes in waiters. */
+void record_mark_waited(struct record *record);
+
+/* ---- tasks (task.c) ---- */
+
+/* a context that tasks share: a block of the pool's, which outlives them */
+struct context {
+    muster__ref block;
+    uint64_t bytes;
+};
+/** OK while the pool takes tasks. Errors: CLOSED, BROKEN. */
+muster_err task_refusal(struct pool *pool, const char *operation);
+/** What muster_pool_submit does, from a seat. shared, unless NULL, comes instead of the options' context. */
+muster_err task_submit(const struct seat *seat, muster_task *task, muster__function function, const void *arg,
+                       size_t arg_bytes, size_t result_bytes, const muster_submit_options *options,
+                       const struct context *shared);
+
 /* ---- scheduling (sched.c) ---- */
 
 /** FILLING -> QUEUED at the bottom of the seat's lane; wakes a sleeper. False: no memory. */
 bool sched_queue(const struct seat *seat, struct record *record, uint32_t index);
+/** Takes any queued record, the lane's own first: it is RUNNING then, by the seat's lane. */
+bool sched_take(const struct seat *seat, struct record **record, uint32_t *index);
 /** Runs one record, if any is found within `steal`: own lane only, or all. */
 bool sched_run_one(const struct seat *seat, bool steal);
 /** Whether any lane seems to have something queued. */
@@ -266,6 +330,8 @@ void sched_idle_begin(const struct seat *seat);
 void sched_idle_end(const struct seat *seat, bool will_look);
 /** For a lane without owner: it neither sleeps nor waits. */
 void sched_forget_lane(struct pool *pool, uint32_t lane);
+/** The lane's owner wants to be rung when tasks that are waited for end; until sched_forget_lane. */
+void sched_listen(struct pool *pool, uint32_t lane);
 
 /**
  * Waits until over(arg) says so, running tasks meanwhile where the seat is a worker's. Returns OK, TIMEOUT,
@@ -297,6 +363,7 @@ muster_err run_report(const struct muster_task_error *error, const char *operati
 struct map {
     muster__function function;
     muster__ref user;
+    size_t user_bytes; /* of a context of its own; 0: the pool's */
     size_t item_bytes, result_bytes, chunk_items;
     int64_t n, first; /* items in this window; index of the first in the whole map */
     muster__ref items, results;
@@ -329,6 +396,21 @@ void map_tell(void);
 /** By the lane's owner. */
 void map_note_error(struct map *map, const struct lane *lane, const struct muster_task_error *error);
 bool map_over(struct pool *pool, struct map *map);
+int64_t map_items_done(struct pool *pool, struct map *map);
+/** The error of lowest index; NULL: none. */
+const struct muster_task_error *map_first_error(const struct pool *pool, struct map *map);
+/** A map of which nothing is queued yet; NULL: no memory. Its function, user and time limit are the caller's to set. */
+struct map *map_make(const struct seat *seat, muster__function function, size_t item_bytes, size_t result_bytes,
+                     const muster_map_options *options);
+/** Copies bytes into a block of the pool's; 0: no memory. */
+muster__ref map_stage(const struct seat *seat, const void *bytes, size_t size);
+/** Stages n items, the first of which is number `first`, and queues them. False: no memory. */
+bool map_queue_window(const struct seat *seat, struct map *map, const void *items, int64_t first, int64_t n,
+                      int retries);
+/** Queues what lies from middle on as a record of its own. False: no memory. */
+bool map_split(const struct seat *seat, struct record *record, int64_t middle);
+/** By whoever ended items of a piece that was lane's: counts them and tells the map's caller, who may then free it. */
+void map_count_for(struct pool *pool, struct map *map, uint32_t lane, int64_t items);
 
 /* ---- workers (worker.c) ---- */
 
@@ -347,6 +429,93 @@ void worker_leave(const struct seat *seat);
 void worker_wait_left(struct pool *pool, bool kill);
 /** The handle of a pool, rebuilt from itself. */
 muster_handle pool_handle(const struct pool *pool);
+
+/* ---- other hosts ---- */
+
+/* parts.c */
+/** The share of home, from the options; the branches' shares by host. Free *shares. Errors: INVAL, NOMEM. */
+muster_err parts_plan(const muster_pool_options *options, struct share *home, struct share **shares);
+/** Home: makes the branches. Errors: those of their hosts. */
+muster_err parts_make(struct pool *pool, const muster_pool_options *options, const struct share *shares);
+/** Home: has all branches do it, and waits for them. */
+enum parts_word { PARTS_CLOSE, PARTS_JOIN, PARTS_TERMINATE, PARTS_END };
+muster_err parts_tell(struct pool *pool, enum parts_word word, int64_t timeout_ms);
+/** Asks the pool's home, which is another host. */
+muster_err parts_ask_home(muster_pool pool, enum parts_word word, int64_t timeout_ms, const char *operation);
+/** Home: has a branch kill a task that it was lent. */
+void parts_kill(struct pool *pool, int branch, record_ref task);
+/** This host's part of the pool named: the handle itself where it is at home here. False: there is none. */
+bool parts_here(muster_handle named, muster_handle *here);
+
+/* pool.c */
+muster_err pool_make(const muster_pool_options *options, const struct share *share, muster__function initializer,
+                     muster__function finalizer, muster_pool *made);
+void pool_terminate(struct pool *pool);
+/** Starts this part's workers. */
+muster_err pool_start(struct pool *pool);
+
+/* lend.c: at home, in the name of a carrier */
+/** Waits for work and packs some. */
+muster_err lend_fetch(struct muster__work *work);
+/** Takes results. */
+muster_err lend_take_back(struct muster__work *work);
+/** The context of a map, part of which was lent. */
+muster_err lend_context(struct muster__work *work);
+
+/* carrier.c: in a branch */
+muster_err carrier_start(muster_pool branch, int number);
+/** Has the carrier of that branch cancel a task that it was lent, and kill the worker that runs it. */
+void carrier_kill(muster_pool branch, record_ref task);
+
+/* what a carrier asks of home, and home of a branch */
+enum parts_operation {
+    POOL_MAKE,
+    POOL_CLOSE,
+    POOL_JOIN,
+    POOL_TERMINATE,
+    POOL_END,
+    POOL_KILL,
+    POOL_FETCH,
+    POOL_TAKE_BACK,
+    POOL_CONTEXT,
+    POOL_MODULES,
+    POOL_BREAK,
+};
+
+struct fetch {
+    uint32_t branch;
+    int32_t alive, busy;
+    int64_t items, items_a_load; /* wanted in all, and at most so many of a map in one piece */
+};
+
+/* What is lent: then the items, or the argument and the context. At multiples of 16. */
+struct load {
+    uint64_t bytes; /* of all of it */
+    record_ref record;
+    muster__function function;
+    uint64_t user; /* home's ref of a context that is shared; 0: the task's own, or the pool's */
+    uint64_t user_bytes, item_bytes, result_bytes;
+    int64_t first, count; /* items; or the task's number, and 1 */
+    int64_t chunk_items, time_limit_ms;
+    int32_t retries;
+    int32_t modules; /* that home knows now */
+    uint8_t kind, stop_at_failure;
+};
+
+/* What comes back: then the results. */
+struct yield {
+    uint64_t bytes;
+    record_ref record;
+    uint32_t kind, phase;
+    int64_t count, failed;
+    uint64_t result_bytes;
+    struct muster_task_error error; /* err OK: none */
+};
+
+static inline uint64_t round_16(uint64_t bytes)
+{
+    return (bytes + 15) & ~UINT64_C(15);
+}
 
 /* ---- deaths (recover.c) ---- */
 

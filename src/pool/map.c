@@ -67,7 +67,7 @@ void map_note_error(struct map *map, const struct lane *lane, const struct muste
 static void item_failed(const struct seat *seat, struct map *map, muster_err err, int code, int64_t index)
 {
     struct muster_task_error error;
-    run_error_fill(&error, (int)seat->lane->index, err, code, index, map->function);
+    run_error_fill(&error, pool_worker_number(seat->pool, seat->lane->index), err, code, index, map->function);
     map_note_error(map, seat->lane, &error);
     atomic_fetch_add(&map->failed, 1);
     if (map->stop_at_failure)
@@ -86,10 +86,11 @@ static void run_items(const struct seat *seat, struct map *map, struct piece *pi
     if (results)
         memset(results + (size_t)begin * result_bytes, 0, (size_t)(end - begin) * result_bytes);
 
-    struct muster__running *outer = muster__running, running = {.what = "item",
-                                                                .function = map->function,
-                                                                .worker = (int)seat->lane->index,
-                                                                .object = muster__object_slot(seat->pool->slot)->name};
+    struct muster__running *outer = muster__running,
+                           running = {.what = "item",
+                                      .function = map->function,
+                                      .worker = pool_worker_number(seat->pool, seat->lane->index),
+                                      .object = muster__object_slot(seat->pool->slot)->name};
     muster__running = &running;
     for (int64_t i = begin; i < end; i++) {
         atomic_store_explicit(&piece->current, i, memory_order_relaxed);
@@ -129,18 +130,18 @@ static void run_leaf(const struct seat *seat, struct map *map, struct record *re
     int64_t began = map->chunk_items ? 0 : muster__now_ns();
     run_items(seat, map, piece, piece->begin, piece->end);
     if (!map->chunk_items)
-        learn(map, items, muster__now_ns() - began, seat->pool->workers);
+        learn(map, items, muster__now_ns() - began,
+              pool_is_home(seat->pool) ? seat->pool->share.all_workers : seat->pool->workers);
 }
 
 /*
- * Queues the upper half of a piece as a record of its own. `split` names it before it is queued: a sweeper that finds
+ * Queues the upper part of a piece as a record of its own. `split` names it before it is queued: a sweeper that finds
  * the name and the record queued (or done with: its generation has passed) knows that the half is not this piece's any
  * more.
  */
-static bool split(const struct seat *seat, struct record *record, int64_t leaf)
+bool map_split(const struct seat *seat, struct record *record, int64_t middle)
 {
     struct piece *piece = &record->piece;
-    int64_t chunks = (piece->end - piece->begin + leaf - 1) / leaf, middle = piece->begin + chunks / 2 * leaf;
     uint32_t index;
     struct record *half = record_new(seat, &index);
     if (!half)
@@ -163,6 +164,13 @@ static bool split(const struct seat *seat, struct record *record, int64_t leaf)
     piece->end = middle;
     atomic_store_explicit(&piece->split, 0, memory_order_release);
     return true;
+}
+
+static bool split(const struct seat *seat, struct record *record, int64_t leaf)
+{
+    const struct piece *piece = &record->piece;
+    int64_t chunks = (piece->end - piece->begin + leaf - 1) / leaf;
+    return map_split(seat, record, piece->begin + chunks / 2 * leaf);
 }
 
 MUSTER__THREAD_LOCAL struct map_untold map_untold;
@@ -205,7 +213,7 @@ void map_run_piece(const struct seat *seat, struct record *record, uint32_t inde
 
 /* ---- in the caller ---- */
 
-static int64_t items_done(struct pool *pool, struct map *map)
+int64_t map_items_done(struct pool *pool, struct map *map)
 {
     int64_t done = 0;
     for (int i = 0; i < pool->lanes; i++)
@@ -215,7 +223,7 @@ static int64_t items_done(struct pool *pool, struct map *map)
 
 bool map_over(struct pool *pool, struct map *map)
 {
-    return items_done(pool, map) >= map->n;
+    return map_items_done(pool, map) >= map->n;
 }
 
 struct call {
@@ -250,11 +258,15 @@ static void report_progress(struct call *call)
 {
     struct pool *pool = call->seat.pool;
     muster_map_progress progress = {.items_total = call->n_whole,
-                                    .items_done = call->map->first + items_done(pool, call->map),
+                                    .items_done = call->map->first + map_items_done(pool, call->map),
                                     .elapsed_s = (double)(muster__now_ns() - call->began_ns) * 1e-9};
     for (int i = 0; i < pool->workers; i++) {
         progress.workers += atomic_load(&pool->lane[i].owner) != 0;
         progress.workers_busy += atomic_load(&pool->lane[i].depth) > 0;
+    }
+    for (int i = 0; i < pool->share.branches; i++) {
+        progress.workers += atomic_load(&pool_branch(pool, i)->alive);
+        progress.workers_busy += atomic_load(&pool_branch(pool, i)->busy);
     }
     call->options->progress(&progress, call->options->progress_arg);
 }
@@ -274,8 +286,8 @@ static muster_err wait_call(struct call *call)
     }
 }
 
-static struct map *map_make(const struct seat *seat, muster__function function, size_t item_bytes, size_t result_bytes,
-                            const muster_map_options *options)
+struct map *map_make(const struct seat *seat, muster__function function, size_t item_bytes, size_t result_bytes,
+                     const muster_map_options *options)
 {
     size_t bytes = sizeof(struct map) + (size_t)seat->pool->lanes * sizeof(struct map_cell);
     muster__ref ref = muster__heap_alloc(bytes, seat->self);
@@ -296,7 +308,7 @@ static struct map *map_make(const struct seat *seat, muster__function function, 
     return map;
 }
 
-static muster__ref stage(const struct seat *seat, const void *bytes, size_t size)
+muster__ref map_stage(const struct seat *seat, const void *bytes, size_t size)
 {
     muster__ref ref = muster__heap_alloc(size ? size : 1, seat->self);
     if (ref && bytes && size)
@@ -305,26 +317,31 @@ static muster__ref stage(const struct seat *seat, const void *bytes, size_t size
     return ref;
 }
 
-/* Begins the window: its items staged, one piece with all of them queued. False: no memory. */
-static bool window_begin(struct call *call, const char *items, int64_t first, int64_t n)
+bool map_queue_window(const struct seat *seat, struct map *map, const void *items, int64_t first, int64_t n,
+                      int retries)
 {
-    struct map *map = call->map;
     map->first = first;
     map->n = n;
-    for (int i = 0; i < call->seat.pool->lanes; i++)
+    for (int i = 0; i < seat->pool->lanes; i++)
         atomic_store(&map->cell[i].done, 0);
-    map->items =
-        stage(&call->seat, items ? items + (size_t)first * map->item_bytes : NULL, (size_t)n * map->item_bytes);
+    map->items = map_stage(seat, items, (size_t)n * map->item_bytes);
     if (map->result_bytes)
-        map->results = stage(&call->seat, NULL, (size_t)n * map->result_bytes);
+        map->results = map_stage(seat, NULL, (size_t)n * map->result_bytes);
     uint32_t index;
-    struct record *record = record_new(&call->seat, &index);
+    struct record *record = record_new(seat, &index);
     if (!map->items || (map->result_bytes && !map->results) || !record)
         return false;
     record->kind = RECORD_PIECE;
-    record->piece = (struct piece){
-        .map = map->self, .begin = 0, .end = n, .current = -1, .total = -1, .retries = call->seat.pool->retries};
-    return sched_queue(&call->seat, record, index);
+    record->piece =
+        (struct piece){.map = map->self, .begin = 0, .end = n, .current = -1, .total = -1, .retries = retries};
+    return sched_queue(seat, record, index);
+}
+
+void map_count_for(struct pool *pool, struct map *map, uint32_t lane, int64_t items)
+{
+    uint32_t caller_lane = map->caller_lane;
+    atomic_fetch_add(&map->cell[lane].done, items);
+    sched_ring_waiter(pool, caller_lane);
 }
 
 static void window_end(struct call *call, char *results)
@@ -348,7 +365,8 @@ static muster_err run_windows(struct call *call, const char *items, char *result
         window -= window % (int64_t)map->chunk_items;
     for (int64_t first = 0; first < call->n_whole; first += window) {
         int64_t n = call->n_whole - first < window ? call->n_whole - first : window;
-        if (!window_begin(call, items, first, n))
+        if (!map_queue_window(&call->seat, map, items ? items + (size_t)first * map->item_bytes : NULL, first, n,
+                              call->seat.pool->retries))
             return muster__fail(
                 MUSTER_ERR_NOMEM,
                 "muster_pool_map: no room for %lld items of %zu bytes and their results in the host segment",
@@ -369,7 +387,7 @@ static muster_err run_windows(struct call *call, const char *items, char *result
     return MUSTER_OK;
 }
 
-static muster_err conclude(const struct pool *pool, struct map *map)
+const struct muster_task_error *map_first_error(const struct pool *pool, struct map *map)
 {
     const struct muster_task_error *first = NULL;
     for (int i = 0; i < pool->lanes; i++) {
@@ -378,6 +396,12 @@ static muster_err conclude(const struct pool *pool, struct map *map)
         if (error && (!first || error->index < first->index))
             first = error;
     }
+    return first;
+}
+
+static muster_err conclude(const struct pool *pool, struct map *map)
+{
+    const struct muster_task_error *first = map_first_error(pool, map);
     if (!first)
         return MUSTER_OK;
     struct muster_task_error error = *first;
@@ -409,8 +433,10 @@ static muster_err map_in(struct call *call, muster_task_fn fn, const void *items
     struct map *map = call->map = map_make(&call->seat, function, item_bytes, result_bytes, call->options);
     if (!map)
         return muster__fail(MUSTER_ERR_NOMEM, "muster_pool_map: the host segment is full; see segment_bytes");
-    if (call->options->user && call->options->user_bytes)
-        map->user = stage(&call->seat, call->options->user, call->options->user_bytes);
+    if (call->options->user && call->options->user_bytes) {
+        map->user = map_stage(&call->seat, call->options->user, call->options->user_bytes);
+        map->user_bytes = call->options->user_bytes;
+    }
     err = map->user || !call->options->user
               ? run_windows(call, items, results)
               : muster__fail(MUSTER_ERR_NOMEM, "muster_pool_map: no room for the context in the host segment");

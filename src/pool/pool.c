@@ -1,6 +1,7 @@
 #include "pool/internal.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define OPERATION(name) "muster_pool_" name
@@ -37,20 +38,13 @@ static muster_err check_options(const muster_pool_options *options)
     return MUSTER_OK;
 }
 
-static int count_workers(const muster_pool_options *options)
+static struct pool *block_make(const muster_pool_options *options, const struct share *share,
+                               struct muster__object *object, uint32_t generation, uint32_t self)
 {
-    int ranks = muster__host_ranks();
-    if (options->workers == 0 || (!options->isolated && options->workers > ranks))
-        return ranks;
-    return options->workers;
-}
-
-static struct pool *block_make(const muster_pool_options *options, struct muster__object *object, uint32_t generation,
-                               uint32_t self)
-{
-    int workers = count_workers(options), lanes = workers + POOL_SUBMITTERS;
+    int workers = share->workers, lanes = workers + share->branches + POOL_SUBMITTERS;
     size_t workers_offset = sizeof(struct pool) + (size_t)lanes * sizeof(struct lane);
-    size_t bytes = workers_offset + (size_t)workers * sizeof(struct worker_slot);
+    size_t branches_offset = workers_offset + (size_t)workers * sizeof(struct worker_slot);
+    size_t bytes = branches_offset + (size_t)share->branches * sizeof(struct branch);
     muster__ref ref = muster__heap_alloc(bytes, self);
     if (!ref)
         return NULL;
@@ -58,6 +52,8 @@ static struct pool *block_make(const muster_pool_options *options, struct muster
     /* the directory of slabs is large and read only where it was written: leave it untouched */
     memset(pool, 0, offsetof(struct pool, slab_ref));
     memset(&pool->workers_offset, 0, bytes - offsetof(struct pool, workers_offset));
+    pool->share = *share;
+    pool->branches_offset = branches_offset;
     pool->slot = (uint32_t)(object - muster__object_slot(0));
     pool->generation = generation;
     pool->self = ref;
@@ -82,13 +78,7 @@ static struct pool *block_make(const muster_pool_options *options, struct muster
 
 static muster_err fill(struct pool *pool, const muster_pool_options *options, uint32_t self)
 {
-    muster_err err = MUSTER_OK;
-    if (options->initializer)
-        err = muster__function_name((const void *)options->initializer, &pool->initializer);
-    if (!err && options->finalizer)
-        err = muster__function_name((const void *)options->finalizer, &pool->finalizer);
-    if (!err)
-        err = copy_block(options->init_arg, options->init_arg_bytes, pool_owner(pool), self, &pool->init_arg);
+    muster_err err = copy_block(options->init_arg, options->init_arg_bytes, pool_owner(pool), self, &pool->init_arg);
     if (!err)
         err = copy_block(options->user, options->user_bytes, pool_owner(pool), self, &pool->user);
     return err;
@@ -109,9 +99,10 @@ static void creator_takes_lane(struct pool *pool)
         seat_take_worker(pool, (int)me);
 }
 
-static muster_err start_workers(struct pool *pool)
+muster_err pool_start(struct pool *pool)
 {
     muster_err err = MUSTER_OK;
+    creator_takes_lane(pool);
     for (int i = 0; pool->isolated && i < pool->workers && !err; i++)
         err = worker_start(pool, i);
     for (int i = 0; !pool->isolated && i < pool->workers; i++)
@@ -120,21 +111,15 @@ static muster_err start_workers(struct pool *pool)
     return err;
 }
 
-muster_err muster_pool_create(muster_pool *handle, const muster_pool_options *options)
+muster_err pool_make(const muster_pool_options *options, const struct share *share, muster__function initializer,
+                     muster__function finalizer, muster_pool *made)
 {
-    static const muster_pool_options defaults;
-    options = options ? options : &defaults;
-    muster_err err = muster__runtime_require(OPERATION("create"));
-    if (!err)
-        err = check_options(options);
-    if (err)
-        return err;
     uint32_t self = muster__self_number(), generation;
     struct muster__object *object;
-    err = muster__object_claim(MUSTER__POOL, options->name, self, &object, &generation);
+    muster_err err = muster__object_claim(MUSTER__POOL, options->name, self, &object, &generation);
     if (err)
         return err;
-    struct pool *pool = block_make(options, object, generation, self);
+    struct pool *pool = block_make(options, share, object, generation, self);
     if (!pool) {
         muster__object_retire(object, generation);
         return muster__fail(MUSTER_ERR_NOMEM, OPERATION("create") ": the host segment is full; see segment_bytes");
@@ -145,20 +130,61 @@ muster_err muster_pool_create(muster_pool *handle, const muster_pool_options *op
         muster__object_retire(object, generation);
         return err;
     }
+    pool->initializer = initializer;
+    pool->finalizer = finalizer;
     struct pool_body *body = (struct pool_body *)object->body;
     muster__latch_init(&body->generation, generation);
     body->block = pool->self;
     muster__heap_hand_over(pool->self, self, 0);
-    muster_pool made;
-    muster__object_publish(object, generation, &made.handle);
-    creator_takes_lane(pool);
-    err = start_workers(pool);
-    if (err) {
-        muster_pool_destroy(made);
-        return err;
-    }
-    *handle = made;
+    muster__object_publish(object, generation, &made->handle);
     return MUSTER_OK;
+}
+
+static muster_err name_hooks(const muster_pool_options *options, muster__function hooks[2])
+{
+    muster_err err = MUSTER_OK;
+    if (options->initializer)
+        err = muster__function_name((const void *)options->initializer, &hooks[0]);
+    if (!err && options->finalizer)
+        err = muster__function_name((const void *)options->finalizer, &hooks[1]);
+    return err;
+}
+
+static muster_err make_whole(muster_pool *made, const muster_pool_options *options)
+{
+    muster__function hooks[2] = {0};
+    struct share home, *shares;
+    muster_err err = name_hooks(options, hooks);
+    if (!err)
+        err = parts_plan(options, &home, &shares);
+    if (err)
+        return err;
+    err = pool_make(options, &home, hooks[0], hooks[1], made);
+    if (!err) {
+        struct pool *pool = pool_of(muster__object_slot(made->handle.slot));
+        err = pool_start(pool);
+        if (!err)
+            err = parts_make(pool, options, shares);
+        if (err)
+            muster_pool_destroy(*made);
+    }
+    free(shares);
+    return err;
+}
+
+muster_err muster_pool_create(muster_pool *handle, const muster_pool_options *options)
+{
+    static const muster_pool_options defaults;
+    options = options ? options : &defaults;
+    muster_pool made;
+    muster_err err = muster__runtime_require(OPERATION("create"));
+    if (!err)
+        err = check_options(options);
+    if (!err)
+        err = make_whole(&made, options);
+    if (!err)
+        *handle = made;
+    return err;
 }
 
 /* ---- ending one ---- */
@@ -172,15 +198,23 @@ static bool raise_state(struct pool *pool, enum pool_state to)
     return false;
 }
 
+static bool is_elsewhere(muster_pool handle)
+{
+    return muster__is_remote(handle.handle, MUSTER__POOL);
+}
+
 muster_err muster_pool_close(muster_pool handle)
 {
     struct seat seat;
+    if (is_elsewhere(handle))
+        return parts_ask_home(handle, PARTS_CLOSE, MUSTER_FOREVER, OPERATION("close"));
     muster_err err = seat_enter(handle.handle, OPERATION("close"), &seat);
     if (err)
         return err;
     raise_state(seat.pool, POOL_CLOSED);
+    err = parts_tell(seat.pool, PARTS_CLOSE, MUSTER_FOREVER);
     seat_leave(&seat);
-    return MUSTER_OK;
+    return err;
 }
 
 /* finished is read first: it never runs ahead of what was submitted before */
@@ -195,25 +229,36 @@ static bool all_ended(void *arg)
     return open == 0 || pool_state(pool) > POOL_CLOSED;
 }
 
+static int64_t left_ms(int64_t deadline_ns)
+{
+    if (deadline_ns == MUSTER__NEVER)
+        return MUSTER_FOREVER;
+    int64_t left = (deadline_ns - muster__now_ns() + 999999) / 1000000;
+    return left > 0 ? left : MUSTER_NOWAIT;
+}
+
 muster_err muster_pool_join(muster_pool handle, int64_t timeout_ms)
 {
     struct seat seat;
+    if (is_elsewhere(handle))
+        return parts_ask_home(handle, PARTS_JOIN, timeout_ms, OPERATION("join"));
+    int64_t deadline = muster__deadline_ns(timeout_ms);
     muster_err err = seat_enter(handle.handle, OPERATION("join"), &seat);
     if (err)
         return err;
     if (pool_state(seat.pool) == POOL_OPEN)
         err = muster__fail(MUSTER_ERR_STATE, OPERATION("join") ": call muster_pool_close first");
     else
-        err = sched_wait(
-            &seat,
-            &(struct wait_for){.over = all_ended, .arg = seat.pool, .deadline_ns = muster__deadline_ns(timeout_ms)});
+        err = sched_wait(&seat, &(struct wait_for){.over = all_ended, .arg = seat.pool, .deadline_ns = deadline});
+    if (!err)
+        err = parts_tell(seat.pool, PARTS_JOIN, left_ms(deadline));
     if (!err && pool_state(seat.pool) == POOL_BROKEN)
         err = muster__fail(MUSTER_ERR_BROKEN, OPERATION("join") ": %s", seat.pool->broken_why);
     seat_leave(&seat);
     return err;
 }
 
-static void terminate(struct pool *pool)
+void pool_terminate(struct pool *pool)
 {
     raise_state(pool, POOL_TERMINATED);
     for (int i = 0; pool->isolated && i < pool->workers; i++) {
@@ -227,12 +272,15 @@ static void terminate(struct pool *pool)
 muster_err muster_pool_terminate(muster_pool handle)
 {
     struct seat seat;
+    if (is_elsewhere(handle))
+        return parts_ask_home(handle, PARTS_TERMINATE, MUSTER_FOREVER, OPERATION("terminate"));
     muster_err err = seat_enter(handle.handle, OPERATION("terminate"), &seat);
     if (err)
         return err;
-    terminate(seat.pool);
+    pool_terminate(seat.pool);
+    err = parts_tell(seat.pool, PARTS_TERMINATE, MUSTER_FOREVER);
     seat_leave(&seat);
-    return MUSTER_OK;
+    return err;
 }
 
 /* Retiring the object makes newcomers fail; the drain waits for those inside. After that only workers know the pool. */
@@ -243,6 +291,7 @@ static void destroy(struct muster__object *object, struct pool *pool)
     atomic_fetch_add(muster__kind_epoch(MUSTER__POOL), 1);
     sched_ring_all(pool);
     worker_ring_ranks(pool);
+    parts_tell(pool, PARTS_END, MUSTER_FOREVER);
     muster__object_drain(object);
     worker_wait_left(pool, kill);
     for (int i = 0; !pool->isolated && i < pool->workers; i++)
@@ -252,6 +301,8 @@ static void destroy(struct muster__object *object, struct pool *pool)
 
 muster_err muster_pool_destroy(muster_pool handle)
 {
+    if (is_elsewhere(handle))
+        return parts_ask_home(handle, PARTS_END, MUSTER_FOREVER, OPERATION("destroy"));
     struct muster__object *object = muster__object_find(handle.handle, MUSTER__POOL);
     struct pool *pool = object ? pool_of(object) : NULL;
     if (!pool || !muster__self_number() || !muster__object_retire(object, handle.handle.generation))
@@ -271,11 +322,14 @@ static void end(struct muster__object *object, uint32_t generation)
 
 muster_err muster_pool_workers(muster_pool handle, int *workers)
 {
-    struct muster__object *object = muster__object_find(handle.handle, MUSTER__POOL);
+    muster_handle here;
+    if (!parts_here(handle.handle, &here))
+        return muster__object_stale(MUSTER__POOL, OPERATION("workers"));
+    struct muster__object *object = muster__object_find(here, MUSTER__POOL);
     struct pool *pool = object ? pool_of(object) : NULL;
     if (!pool)
         return muster__object_stale(MUSTER__POOL, OPERATION("workers"));
-    *workers = pool->workers;
+    *workers = pool->share.all_workers;
     return MUSTER_OK;
 }
 

@@ -56,7 +56,7 @@ void record_free(struct pool *pool, struct record *record, uint32_t index, struc
     uint32_t self = muster__self_state.number;
     if (record->kind == RECORD_TASK && record->extra) {
         struct extra *extra = muster__heap_at(record->extra);
-        if (extra)
+        if (extra && !extra->user_shared)
             muster__heap_free(extra->user, self);
         muster__heap_free(record->extra, self);
         record->extra = 0;

@@ -11,6 +11,7 @@ struct death {
     struct seat seat; /* the sweeper in the dead one's lane */
     struct muster__member_info info;
     bool overran;
+    bool host; /* of a whole host, which was lent work: nothing says that a task was at fault */
 };
 
 static void error_fill(const struct death *death, struct muster_task_error *error, int64_t index,
@@ -19,7 +20,7 @@ static void error_fill(const struct death *death, struct muster_task_error *erro
     *error = (struct muster_task_error){.err = death->overran ? MUSTER_ERR_TIMEOUT : MUSTER_ERR_CRASHED,
                                         .code = death->info.signal,
                                         .index = index,
-                                        .worker = (int)death->seat.lane->index,
+                                        .worker = pool_worker_number(death->seat.pool, death->seat.lane->index),
                                         .rank = death->info.rank,
                                         .failed = 1};
     snprintf(error->host, sizeof error->host, "%s", muster__host_name());
@@ -43,8 +44,8 @@ static void task_died(const struct death *death, struct record *record, uint32_t
         sched_finish(pool, record, index, RECORD_CANCELED, death->seat.lane);
         return;
     }
-    if (record->retries > 0 && !death->overran) {
-        record->retries--;
+    if (death->host || (record->retries > 0 && !death->overran)) {
+        record->retries -= !death->host;
         queue_again(death, record, index);
         return;
     }
@@ -65,9 +66,7 @@ static bool split_committed(struct pool *pool, uint64_t split)
 
 static void count_items(const struct death *death, struct map *map, int64_t items)
 {
-    uint32_t caller_lane = map->caller_lane;
-    atomic_fetch_add(&map->cell[death->seat.lane->index].done, items);
-    sched_ring_waiter(death->seat.pool, caller_lane);
+    map_count_for(death->seat.pool, map, death->seat.lane->index, items);
 }
 
 static void item_died(const struct death *death, struct map *map, int64_t item)
@@ -167,9 +166,12 @@ void recover_lane(struct pool *pool, struct lane *lane, uint32_t self)
 {
     uint32_t dead = atomic_load(&lane->owner), member = atomic_load(&lane->member);
     struct death death = {.seat = {.pool = pool, .lane = lane, .self = self, .before = UINT32_MAX},
-                          .overran = muster__child_overran(member)};
+                          .host = pool_is_carrier(pool, lane->index)};
     uint32_t generation;
-    muster__child_info(member, &death.info);
+    if (member < MUSTER__MEMBERS_MAX) {
+        death.overran = muster__child_overran(member);
+        muster__child_info(member, &death.info);
+    }
     if (muster__latch_seize(&pool->lanes_latch, dead, self, &generation))
         muster__latch_release(&pool->lanes_latch, generation, self);
     deque_repair(&lane->deque, dead);

@@ -9,13 +9,13 @@
 #define TREE_IN_ONE 64
 
 /* what the tasks of a reduction share, followed by the caller's own context */
-struct context {
+struct recipe {
     muster__function function, combine;
     size_t item_bytes, result_bytes, user_bytes;
     int64_t count; /* items in a chunk, or results in a tree */
 };
 
-static void *own_user(struct context *context)
+static void *own_user(struct recipe *context)
 {
     return context->user_bytes ? context + 1 : NULL;
 }
@@ -31,7 +31,7 @@ static int find(muster__function function, void **pointer)
 /* Folds a chunk's items left to right. */
 static int fold_chunk(const void *items, void *result, void *user)
 {
-    struct context *context = user;
+    struct recipe *context = user;
     void *function, *combine;
     int code = find(context->function, &function);
     if (!code)
@@ -58,7 +58,7 @@ static int fold_chunk(const void *items, void *result, void *user)
 /* One level of the tree: neighbours are combined, an odd last one goes up as it is. */
 static int combine_pair(const void *pair, void *result, void *user)
 {
-    struct context *context = user;
+    struct recipe *context = user;
     void *combine;
     int code = find(context->combine, &combine);
     if (code)
@@ -70,7 +70,7 @@ static int combine_pair(const void *pair, void *result, void *user)
 /* All levels of a small tree, in the same order. */
 static int combine_tree(const void *values, void *result, void *user)
 {
-    struct context *context = user;
+    struct recipe *context = user;
     size_t bytes = context->result_bytes;
     char *level = malloc((size_t)context->count * bytes + 1);
     if (!level)
@@ -98,7 +98,7 @@ static int combine_tree(const void *values, void *result, void *user)
 
 struct reduction {
     muster_pool pool;
-    struct context *context;
+    struct recipe *context;
     size_t context_bytes;
     char *partial;
     int64_t partials;
@@ -181,11 +181,11 @@ muster_err muster_pool_reduce(muster_pool pool, muster_task_fn fn, muster_combin
         return MUSTER_OK;
     if (!chunk)
         chunk = (n + CHUNKS - 1) / CHUNKS;
-    struct reduction r = {.pool = pool, .context_bytes = sizeof(struct context) + user_bytes};
+    struct reduction r = {.pool = pool, .context_bytes = sizeof(struct recipe) + user_bytes};
     r.context = calloc(1, r.context_bytes);
     if (!r.context)
         return muster__fail(MUSTER_ERR_NOMEM, "muster_pool_reduce: out of memory");
-    *r.context = (struct context){.item_bytes = item_bytes, .result_bytes = result_bytes, .user_bytes = user_bytes};
+    *r.context = (struct recipe){.item_bytes = item_bytes, .result_bytes = result_bytes, .user_bytes = user_bytes};
     if (user_bytes)
         memcpy(r.context + 1, options->user, user_bytes);
     muster_err err = muster__function_name((const void *)combine, &r.context->combine);

@@ -36,11 +36,12 @@ const muster_task_error *muster_pool_last_error(void)
 int run_call(const struct seat *seat, muster_task_fn function, muster__function name, const char *what, int64_t index,
              const void *item, void *result, void *user)
 {
-    struct muster__running *outer = muster__running, running = {.what = what,
-                                                                .index = index,
-                                                                .function = name,
-                                                                .worker = (int)seat->lane->index,
-                                                                .object = muster__object_slot(seat->pool->slot)->name};
+    struct muster__running *outer = muster__running,
+                           running = {.what = what,
+                                      .index = index,
+                                      .function = name,
+                                      .worker = pool_worker_number(seat->pool, seat->lane->index),
+                                      .object = muster__object_slot(seat->pool->slot)->name};
     muster__running = &running;
     report.fail_text[0] = '\0';
     int code = function(item, result, user);
@@ -66,7 +67,8 @@ static void fail(const struct seat *seat, struct record *record, uint32_t index,
 {
     struct extra *extra = record_extra(seat->pool, record, seat->self);
     if (extra)
-        run_error_fill(&extra->error, (int)seat->lane->index, err, code, record->number, record->function);
+        run_error_fill(&extra->error, pool_worker_number(seat->pool, seat->lane->index), err, code, record->number,
+                       record->function);
     sched_finish(seat->pool, record, index, RECORD_FAILED, seat->lane);
 }
 

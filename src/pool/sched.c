@@ -131,6 +131,11 @@ void sched_idle_end(const struct seat *seat, bool will_look)
         sched_wake_one(seat);
 }
 
+void sched_listen(struct pool *pool, uint32_t lane)
+{
+    waiters_add(pool, lane);
+}
+
 void sched_forget_lane(struct pool *pool, uint32_t lane)
 {
     idle_exchange(pool, lane, IDLE_NOT);
@@ -206,6 +211,11 @@ static bool find_other(const struct seat *seat, struct record **record, uint32_t
     return false;
 }
 
+bool sched_take(const struct seat *seat, struct record **record, uint32_t *index)
+{
+    return pool_state(seat->pool) <= POOL_CLOSED && (find_own(seat, record, index) || find_other(seat, record, index));
+}
+
 static bool goes_on_with_map(const struct record *record)
 {
     return record->kind == RECORD_PIECE && record->piece.map == map_untold.map;
@@ -270,7 +280,7 @@ void sched_finish(struct pool *pool, struct record *record, uint32_t index, enum
 
 static bool helps(const struct seat *seat)
 {
-    return seat->worker && (!seat->pool->caller_idle || seat->pool->workers == 1 ||
+    return seat->worker && (!seat->pool->caller_idle || seat->pool->share.all_workers == 1 ||
                             atomic_load_explicit(&seat->lane->depth, memory_order_relaxed) > 0);
 }
 

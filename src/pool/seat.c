@@ -116,7 +116,7 @@ static struct lane *lane_claim(struct pool *pool, uint32_t self)
     struct lane *found = NULL;
     if (!muster__latch_acquire(&pool->lanes_latch, POOL_GENERATION, self))
         return NULL;
-    for (int i = pool->workers; i < pool->lanes && !found; i++)
+    for (int i = pool->workers + pool->share.branches; i < pool->lanes && !found; i++)
         if (!atomic_load(&pool->lane[i].owner))
             found = &pool->lane[i];
     if (found)
@@ -130,7 +130,7 @@ static muster_err join_in(struct pool *pool, uint32_t self, const char *operatio
     struct lane *lane = lane_claim(pool, self);
     if (!lane)
         return muster__fail(MUSTER_ERR_NOMEM, "%s: %d threads besides its workers use this pool already", operation,
-                            pool->lanes - pool->workers);
+                            POOL_SUBMITTERS);
     *membership = add(pool, lane, false);
     if (!*membership) {
         atomic_store(&lane->owner, 0);
@@ -139,10 +139,18 @@ static muster_err join_in(struct pool *pool, uint32_t self, const char *operatio
     return MUSTER_OK;
 }
 
+static muster_err __attribute__((cold)) no_part(muster_handle handle, const char *operation)
+{
+    if (!muster__is_remote(handle, MUSTER__POOL))
+        return muster__object_stale(MUSTER__POOL, operation);
+    return muster__fail(MUSTER_ERR_STALE, "%s: the pool on host %s was destroyed, or has no worker on this host (%s)",
+                        operation, muster__host_name_of((int)(handle.kind_home & 0xffffff)), muster__host_name());
+}
+
 muster_err seat_enter(muster_handle handle, const char *operation, struct seat *seat)
 {
-    if (MUSTER__UNLIKELY(!muster__handle_fits(handle, MUSTER__POOL)))
-        return muster__object_stale(MUSTER__POOL, operation);
+    if (MUSTER__UNLIKELY(!muster__handle_fits(handle, MUSTER__POOL)) && !parts_here(handle, &handle))
+        return no_part(handle, operation);
     struct membership *membership = find(handle.slot, handle.generation);
     if (MUSTER__LIKELY(membership && membership->worker)) {
         *seat = (struct seat){membership->pool, membership->lane, muster__self_state.number, UINT32_MAX, true};
@@ -166,6 +174,18 @@ void seat_leave(const struct seat *seat)
 {
     if (seat->before != UINT32_MAX)
         atomic_store_explicit(&muster__self_state.caller->using, seat->before, memory_order_release);
+}
+
+/* Far from everybody: others are called first. */
+struct seat seat_of_carrier(struct pool *pool, int branch)
+{
+    struct lane *lane = &pool->lane[pool->workers + branch];
+    uint32_t self = muster__self_number();
+    if (atomic_load(&lane->owner) != self) {
+        lane_own(pool, lane, self);
+        atomic_store(&lane->member, MUSTER__MEMBERS_MAX);
+    }
+    return (struct seat){pool, lane, self, UINT32_MAX, false};
 }
 
 struct seat seat_take_worker(struct pool *pool, int worker)
@@ -227,12 +247,21 @@ static bool refresh_victims(const struct seat *seat, struct membership *membersh
     return true;
 }
 
+/* For who is at a seat that is not its own: a sweeper, a carrier's stand-in. All lanes, in no order. */
+static struct victims anybody(uint32_t lanes)
+{
+    static MUSTER__THREAD_LOCAL uint16_t all[POOL_LANES];
+    for (uint32_t i = 0; i < lanes; i++)
+        all[i] = (uint16_t)i;
+    return (struct victims){all, (int)lanes, 0};
+}
+
 struct victims seat_victims(const struct seat *seat)
 {
     struct membership *membership = find(seat->pool->slot, seat->pool->generation);
-    if (!membership) /* a sweeper in a dead one's place: it rings everybody in the end */
-        return (struct victims){0};
     uint32_t lanes = atomic_load_explicit(&seat->pool->lanes_used, memory_order_acquire);
+    if (!membership || membership->lane != seat->lane)
+        return anybody(lanes);
     if (MUSTER__UNLIKELY(membership->victims_of != lanes) && !refresh_victims(seat, membership, lanes))
         return (struct victims){0};
     return (struct victims){membership->victims, (int)lanes - 1, membership->same_core};

@@ -50,39 +50,53 @@ static muster_err enter(muster_task task, const char *operation, struct entry *e
 
 /* ---- submit ---- */
 
-static muster_err refuse(struct pool *pool, const char *operation)
+muster_err task_refusal(struct pool *pool, const char *operation)
 {
+    if (MUSTER__LIKELY(pool_state(pool) == POOL_OPEN))
+        return MUSTER_OK;
     if (pool_state(pool) == POOL_BROKEN)
         return muster__fail(MUSTER_ERR_BROKEN, "%s: %s", operation, pool->broken_why);
     return muster__fail(MUSTER_ERR_CLOSED, "%s: the pool was closed", operation);
 }
 
-static muster_err apply_options(const struct seat *seat, struct record *record, const muster_submit_options *options)
+static muster_err copy_user(const struct seat *seat, struct extra *extra, const muster_submit_options *options)
 {
-    struct pool *pool = seat->pool;
-    record->retries = (uint8_t)(options && options->retries ? *options->retries : pool->retries);
-    if (!options || (!options->user && options->time_limit_ms <= 0))
-        return MUSTER_OK;
-    if (options->time_limit_ms > 0 && !pool->isolated)
-        return muster__fail(MUSTER_ERR_UNSUPPORTED,
-                            "a time limit needs isolated workers: a task inside a rank cannot be stopped");
-    struct extra *extra = record_extra(pool, record, seat->self);
-    if (!extra)
-        return muster__fail(MUSTER_ERR_NOMEM, "the host segment is full; see segment_bytes");
-    extra->time_limit_ms = options->time_limit_ms;
-    if (!options->user || !options->user_bytes)
-        return MUSTER_OK;
     muster__ref user = muster__heap_alloc(options->user_bytes, seat->self);
     if (!user)
         return muster__fail(MUSTER_ERR_NOMEM, "no %zu bytes left in the host segment", options->user_bytes);
     memcpy(muster__heap_at(user), options->user, options->user_bytes);
     extra->user = user;
-    muster__heap_hand_over(user, seat->self, pool_owner(pool));
+    extra->user_bytes = options->user_bytes;
+    muster__heap_hand_over(user, seat->self, pool_owner(seat->pool));
     return MUSTER_OK;
 }
 
+static muster_err apply_options(const struct seat *seat, struct record *record, const muster_submit_options *options,
+                                const struct context *shared)
+{
+    struct pool *pool = seat->pool;
+    record->retries = (uint8_t)(options && options->retries ? *options->retries : pool->retries);
+    if (!shared && (!options || (!options->user && options->time_limit_ms <= 0)))
+        return MUSTER_OK;
+    if (options && options->time_limit_ms > 0 && !pool->isolated)
+        return muster__fail(MUSTER_ERR_UNSUPPORTED,
+                            "a time limit needs isolated workers: a task inside a rank cannot be stopped");
+    struct extra *extra = record_extra(pool, record, seat->self);
+    if (!extra)
+        return muster__fail(MUSTER_ERR_NOMEM, "the host segment is full; see segment_bytes");
+    extra->time_limit_ms = options ? options->time_limit_ms : 0;
+    if (shared) {
+        extra->user_shared = true;
+        extra->user_bytes = shared->bytes;
+        extra->user = shared->block;
+        return MUSTER_OK;
+    }
+    return options->user && options->user_bytes ? copy_user(seat, extra, options) : MUSTER_OK;
+}
+
 static muster_err fill(const struct seat *seat, struct record *record, muster__function function, const void *arg,
-                       size_t arg_bytes, size_t result_bytes, const muster_submit_options *options)
+                       size_t arg_bytes, size_t result_bytes, const muster_submit_options *options,
+                       const struct context *shared)
 {
     record->kind = RECORD_TASK;
     record->function = function;
@@ -92,11 +106,12 @@ static muster_err fill(const struct seat *seat, struct record *record, muster__f
                             arg_bytes + result_bytes);
     if (arg_bytes)
         memcpy(record_arg(record), arg, arg_bytes);
-    return apply_options(seat, record, options);
+    return apply_options(seat, record, options, shared);
 }
 
-static muster_err submit(const struct seat *seat, muster_task *task, muster__function function, const void *arg,
-                         size_t arg_bytes, size_t result_bytes, const muster_submit_options *options)
+muster_err task_submit(const struct seat *seat, muster_task *task, muster__function function, const void *arg,
+                       size_t arg_bytes, size_t result_bytes, const muster_submit_options *options,
+                       const struct context *shared)
 {
     struct lane *lane = seat->lane;
     uint32_t index;
@@ -104,7 +119,7 @@ static muster_err submit(const struct seat *seat, muster_task *task, muster__fun
     if (MUSTER__UNLIKELY(!record))
         return muster__fail(MUSTER_ERR_NOMEM, "no room for another task in the host segment; get or forget some");
     uint32_t generation = (uint32_t)(atomic_load_explicit(&record->state, memory_order_relaxed) >> 32);
-    muster_err err = fill(seat, record, function, arg, arg_bytes, result_bytes, options);
+    muster_err err = fill(seat, record, function, arg, arg_bytes, result_bytes, options, shared);
     if (!err) {
         atomic_store_explicit(&lane->submitted, atomic_load_explicit(&lane->submitted, memory_order_relaxed) + 1,
                               memory_order_relaxed);
@@ -128,13 +143,13 @@ muster_err muster_pool_submit(muster_pool pool, muster_task *task, muster_task_f
     if (MUSTER__UNLIKELY(err))
         return err;
     if (MUSTER__UNLIKELY(pool_state(seat.pool) != POOL_OPEN))
-        err = refuse(seat.pool, "muster_pool_submit");
+        err = task_refusal(seat.pool, "muster_pool_submit");
     else if (MUSTER__UNLIKELY(arg_bytes && !arg))
         err = muster__fail(MUSTER_ERR_INVAL, "muster_pool_submit: arg is NULL but arg_bytes is %zu", arg_bytes);
     else
         err = muster__function_name((const void *)fn, &function);
     if (MUSTER__LIKELY(!err))
-        err = submit(&seat, task, function, arg, arg_bytes, result_bytes, options);
+        err = task_submit(&seat, task, function, arg, arg_bytes, result_bytes, options, NULL);
     seat_leave(&seat);
     return err;
 }
@@ -152,17 +167,17 @@ static bool entry_over(void *arg)
     return ended(entry->record) || pool_state(entry->seat.pool) > POOL_CLOSED;
 }
 
-static void mark(struct record *record, uint64_t flag)
+void record_mark_waited(struct record *record)
 {
     uint64_t state = atomic_load(&record->state);
-    while (!phase_final(state_phase(state)) && !(state & flag))
-        if (atomic_compare_exchange_weak(&record->state, &state, state | flag))
+    while (!phase_final(state_phase(state)) && !(state & STATE_WAITED))
+        if (atomic_compare_exchange_weak(&record->state, &state, state | STATE_WAITED))
             return;
 }
 
 static void entry_announce(void *arg)
 {
-    mark(((struct entry *)arg)->record, STATE_WAITED);
+    record_mark_waited(((struct entry *)arg)->record);
 }
 
 /* what a task that has not ended and never will is worth */
@@ -256,7 +271,11 @@ static muster_err cancel_running(struct entry *entry, uint64_t state, bool kill)
                             kill ? " inside a rank, which cannot be killed" : "");
     if (!atomic_compare_exchange_strong(&entry->record->state, &state, state | STATE_KILLED))
         return muster__fail(MUSTER_ERR_STATE, "muster_task_cancel: the task has ended meanwhile");
-    muster__child_signal(atomic_load(&pool_worker(pool, (int)state_lane(state))->member), 9);
+    uint32_t lane = state_lane(state);
+    if (pool_is_carrier(pool, lane))
+        parts_kill(pool, (int)lane - pool->workers, state >> 32 << 32 | entry->index);
+    else
+        muster__child_signal(atomic_load(&pool_worker(pool, (int)lane)->member), 9);
     return MUSTER_OK;
 }
 
@@ -363,7 +382,7 @@ static void set_announce(void *arg)
     for (int64_t i = 0; i < set->n; i++) {
         struct record *record = set->skip && set->skip[i] ? NULL : set_record(set, i);
         if (record)
-            mark(record, STATE_WAITED);
+            record_mark_waited(record);
     }
 }
 

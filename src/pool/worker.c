@@ -50,8 +50,9 @@ bool worker_ready(const struct seat *seat)
         atomic_store(&worker->trying, 0);
     }
     if (code) {
-        worker_break(seat->pool, "the initializer returned %d on worker %u, rank %d, host %s", code, seat->lane->index,
-                     muster__member_rank(muster__member_self()), muster__host_name());
+        worker_break(seat->pool, "the initializer returned %d on worker %d, rank %d, host %s", code,
+                     pool_worker_number(seat->pool, seat->lane->index), muster__member_rank(muster__member_self()),
+                     muster__host_name());
         return false;
     }
     worker->failed_tries = 0;

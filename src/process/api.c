@@ -14,11 +14,10 @@ enum operation { CREATE, START, JOIN, WAIT_ANY, WAIT_ALL, TERMINATE, KILL, CLOSE
 static muster_err create_for(struct muster__work *work)
 {
     const struct process_wanted *wanted = work->bytes;
-    muster__function function;
     muster_process process;
-    muster_err err = muster__function_unpack(&wanted->function, &function);
+    muster_err err = muster__module_note(&wanted->module);
     if (!err)
-        err = process_create(&process, function, wanted, wanted + 1, work->size - sizeof *wanted, work->self);
+        err = process_create(&process, wanted, wanted + 1, work->size - sizeof *wanted, work->self);
     if (err)
         return err;
     memcpy(work->reply, &process, sizeof process);
@@ -112,13 +111,13 @@ muster_err muster_process_create(muster_process *process, muster_process_fn fn, 
     err = muster__function_name((const void *)fn, &function);
     if (err)
         return err;
-    struct process_wanted wanted = {.rank = rank ? *rank : -1};
+    struct process_wanted wanted = {.function = function, .rank = rank ? *rank : -1};
     if (options && options->name)
         snprintf(wanted.name, sizeof wanted.name, "%s", options->name);
     int host = rank ? muster__host_of_rank(*rank) : muster__host_choose();
     if (host == (int)muster__segment->host)
-        return process_create(process, function, &wanted, arg, size_bytes, 0);
-    muster__function_pack(function, &wanted.function);
+        return process_create(process, &wanted, arg, size_bytes, 0);
+    wanted.module = muster__module_of(function);
     return create_elsewhere(process, host, &wanted, arg, size_bytes);
 }
 

@@ -102,8 +102,8 @@ static int next_local(void)
     return (int)(atomic_fetch_add(&turn, 1) % (uint32_t)muster__host_ranks());
 }
 
-muster_err process_create(muster_process *process, muster__function function, const struct process_wanted *wanted,
-                          const void *arg, size_t size_bytes, uint32_t standin)
+muster_err process_create(muster_process *process, const struct process_wanted *wanted, const void *arg,
+                          size_t size_bytes, uint32_t standin)
 {
     struct muster__object *object;
     uint32_t generation, self = muster__self_number();
@@ -117,7 +117,7 @@ muster_err process_create(muster_process *process, muster__function function, co
         return muster__fail(MUSTER_ERR_NOMEM, "no %zu bytes left in the host segment for an argument", size_bytes);
     }
     struct start_arg *start = muster__heap_at(block);
-    *start = (struct start_arg){.function = function};
+    *start = (struct start_arg){.function = wanted->function};
     if (size_bytes)
         memcpy(start + 1, arg, size_bytes);
     muster__latch_init(&body->generation, generation);
@@ -125,7 +125,7 @@ muster_err process_create(muster_process *process, muster__function function, co
                           .member = MUSTER__MEMBERS_MAX,
                           .rank_local = wanted->rank >= 0 || !standin ? local_of_rank(wanted->rank) : next_local(),
                           .standin = standin,
-                          .function = function,
+                          .function = wanted->function,
                           .arg = block,
                           .arg_bytes = sizeof *start + size_bytes};
     if (!object->name[0])

@@ -11,14 +11,15 @@
 
 /* what is asked for, also of another host; the argument follows it there */
 struct process_wanted {
-    struct muster__function_abroad function;
+    muster__function function;
+    struct muster__module module; /* for other hosts */
     char name[32];
     int32_t rank; /* -1: any of the host */
 };
 
 /** standin: the calling stand-in, whose death kills the process; 0: the creator is of this host. */
-muster_err process_create(muster_process *process, muster__function function, const struct process_wanted *wanted,
-                          const void *arg, size_t size_bytes, uint32_t standin);
+muster_err process_create(muster_process *process, const struct process_wanted *wanted, const void *arg,
+                          size_t size_bytes, uint32_t standin);
 muster_err process_start(muster_process process);
 muster_err process_join(muster_process process, muster_process_status *status, int64_t timeout_ms);
 /** *found: lowest index among those that have ended; -1 with n = 0. */

@@ -12,8 +12,9 @@
 #include <unistd.h>
 
 /*
- * A function travels as (module, offset). Modules are named by the hash of their build id, in a table that only grows:
- * entry i of ROOT_MODULES is claimed by one compare-exchange and never changes. The path is for processes that have not
+ * A function travels as (tag, offset): its module's tag, which is 32 bits of the hash of its build id, and its offset
+ * there. So it names the same function in every process on every host. Modules are listed in ROOT_MODULES, a table that
+ * only grows: entry i is claimed by one compare-exchange and never changes. The path is for processes that have not
  * loaded the module: whoever claims the path writes it; if it dies over that, the module is found by who has it alone.
  */
 enum { CACHE = 64 };
@@ -21,7 +22,7 @@ enum { CACHE = 64 };
 struct entry {
     _Atomic uint64_t id;
     _Atomic uint32_t path_state;
-    char path[MUSTER__MODULE_PATH];
+    char path[sizeof(((struct muster__module *)0)->path)];
 };
 enum { PATH_NONE, PATH_CLAIMED, PATH_KNOWN };
 
@@ -40,8 +41,8 @@ struct module {
 };
 
 struct search {
-    uintptr_t address; /* the module around it, or, when 0, that of this id */
-    uint64_t id;
+    uintptr_t address; /* the module around it, or, when 0, that of this tag */
+    uint32_t tag;
     struct module found;
     bool executable, done; /* executable: the address is in code */
 };
@@ -87,6 +88,12 @@ static void extent(const struct dl_phdr_info *info, struct module *module)
     }
 }
 
+/* Not 0 unless the id is. */
+static uint32_t tag_of(uint64_t id)
+{
+    return id ? (uint32_t)(id >> 32) | 1 : 0;
+}
+
 static int visit(struct dl_phdr_info *info, size_t size, void *arg)
 {
     (void)size;
@@ -97,7 +104,7 @@ static int visit(struct dl_phdr_info *info, size_t size, void *arg)
     if (search->address && !around)
         return 0;
     module.id = build_id(info);
-    if (!search->address && module.id != search->id)
+    if (!search->address && tag_of(module.id) != search->tag)
         return 0;
     snprintf(module.name, sizeof module.name, "%s", info->dlpi_name[0] ? info->dlpi_name : "/proc/self/exe");
     search->found = module;
@@ -125,35 +132,35 @@ static void register_path(struct entry *entry, const char *name)
     atomic_store(&entry->path_state, PATH_KNOWN);
 }
 
-static int register_module(uint64_t id, const char *name)
+/* The module's entry, made if need be; NULL: the table is full, or its tag is another one's. */
+static struct entry *register_module(uint64_t id, const char *path)
 {
     for (int i = 0; i < MODULES_MAX; i++) {
         struct entry *entry = entry_at(i);
         uint64_t there = atomic_load(&entry->id);
         if (!there && atomic_compare_exchange_strong(&entry->id, &there, id))
             there = id;
-        if (there != id)
+        if (there != id && tag_of(there) != tag_of(id))
             continue;
-        if (atomic_load(&entry->path_state) == PATH_NONE && name[0])
-            register_path(entry, name);
-        return i;
+        if (there != id)
+            return NULL;
+        if (atomic_load(&entry->path_state) == PATH_NONE && path[0])
+            register_path(entry, path);
+        return entry;
     }
-    return -1;
+    return NULL;
 }
 
-static uint64_t function_make(int module, uint64_t offset)
+static muster_err no_entry(const char *name)
 {
-    return ((uint64_t)module + 1) << 48 | offset;
+    return muster__fail(MUSTER_ERR_NOFUNC,
+                        "%s cannot be told apart: more than %d modules are used, or two build ids are too alike", name,
+                        MODULES_MAX);
 }
 
-static uint32_t function_module(muster__function function)
+static uint64_t offset_of(muster__function function)
 {
-    return (uint32_t)(function >> 48) - 1;
-}
-
-static uint64_t function_offset(muster__function function)
-{
-    return function & ((UINT64_C(1) << 48) - 1);
+    return function & UINT32_MAX;
 }
 
 static muster_err name_slowly(const void *pointer, muster__function *function)
@@ -163,10 +170,10 @@ static muster_err name_slowly(const void *pointer, muster__function *function)
         return muster__fail(MUSTER_ERR_NOFUNC, "%p is not the address of a function of a loaded module", pointer);
     if (!search.found.id)
         return muster__fail(MUSTER_ERR_NOFUNC, "%s has no build id; link it with -Wl,--build-id", search.found.name);
-    int index = register_module(search.found.id, search.found.name);
-    if (index < 0)
-        return muster__fail(MUSTER_ERR_NOFUNC, "functions of more than %d modules are used", MODULES_MAX);
-    *function = function_make(index, (uintptr_t)pointer - search.found.base);
+    uint64_t offset = (uintptr_t)pointer - search.found.base;
+    if (offset > UINT32_MAX || !register_module(search.found.id, search.found.name))
+        return no_entry(search.found.name);
+    *function = (uint64_t)tag_of(search.found.id) << 32 | offset;
     return MUSTER_OK;
 }
 
@@ -191,71 +198,87 @@ muster_err muster__function_name(const void *pointer, muster__function *function
 
 /* ---- finding ---- */
 
-static _Atomic uintptr_t bases[MODULES_MAX]; /* base + 1 of modules found here; 0: not looked for yet */
+/* Bases of modules found here, by tag. A slot is one module's for ever: its base is there before its tag. */
+static struct {
+    _Atomic uint32_t claimed, tag;
+    _Atomic uintptr_t base;
+} found[CACHE];
+
+static struct entry *entry_of(uint32_t tag)
+{
+    for (int i = 0; i < MODULES_MAX && atomic_load(&entry_at(i)->id); i++)
+        if (tag_of(atomic_load(&entry_at(i)->id)) == tag)
+            return entry_at(i);
+    return NULL;
+}
 
 /* The program that named the function may have loaded its module later than this process was forked. */
 static bool load_module(struct search *search, const struct entry *entry)
 {
-    return atomic_load(&entry->path_state) == PATH_KNOWN && dlopen(entry->path, RTLD_NOW | RTLD_LOCAL) &&
+    return entry && atomic_load(&entry->path_state) == PATH_KNOWN && dlopen(entry->path, RTLD_NOW | RTLD_LOCAL) &&
            find_module(search);
 }
 
-static muster_err find_base(uint32_t index, uintptr_t *base)
+static muster_err find_slowly(muster__function function, void **pointer)
 {
-    const struct entry *entry = entry_at(index < MODULES_MAX ? (int)index : 0);
-    struct search search = {.id = index < MODULES_MAX ? atomic_load(&entry->id) : 0};
-    if (!search.id || (!find_module(&search) && !load_module(&search, entry))) {
-        const char *path = search.id && atomic_load(&entry->path_state) == PATH_KNOWN ? entry->path : "a module";
-        return muster__fail(
-            MUSTER_ERR_NOFUNC,
-            "%s (build id hash %016llx) is not loaded in this process (rank %d, host %s), and cannot be", path,
-            (unsigned long long)search.id, muster_rank(), muster__host_name());
+    uint32_t tag = (uint32_t)(function >> 32);
+    struct entry *entry = entry_of(tag);
+    struct search search = {.tag = tag};
+    if (!tag || (!find_module(&search) && !load_module(&search, entry))) {
+        bool named = entry && atomic_load(&entry->path_state) == PATH_KNOWN;
+        return muster__fail(MUSTER_ERR_NOFUNC,
+                            "%s (tag %08x) is not loaded in this process (rank %d, host %s), and cannot be",
+                            named ? entry->path : "a module", tag, muster_rank(), muster__host_name());
     }
-    *base = search.found.base;
-    atomic_store(&bases[index], search.found.base + 1);
+    if (!atomic_exchange(&found[tag % CACHE].claimed, 1)) {
+        atomic_store(&found[tag % CACHE].base, search.found.base);
+        atomic_store(&found[tag % CACHE].tag, tag);
+    }
+    *pointer = (void *)(search.found.base + offset_of(function));
     return MUSTER_OK;
 }
 
 muster_err muster__function_find(muster__function function, void **pointer)
 {
-    uint32_t index = function_module(function);
-    uintptr_t base = index < MODULES_MAX ? atomic_load_explicit(&bases[index], memory_order_relaxed) : 0;
-    if (MUSTER__LIKELY(base)) {
-        base--;
-    } else {
-        muster_err err = find_base(index, &base);
-        if (err)
-            return err;
-    }
-    *pointer = (void *)(base + function_offset(function));
+    uint32_t tag = (uint32_t)(function >> 32), slot = tag % CACHE;
+    if (MUSTER__UNLIKELY(!tag || atomic_load_explicit(&found[slot].tag, memory_order_acquire) != tag))
+        return find_slowly(function, pointer);
+    *pointer = (void *)(atomic_load_explicit(&found[slot].base, memory_order_relaxed) + (uintptr_t)offset_of(function));
     return MUSTER_OK;
 }
 
-/* ---- between hosts ---- */
+/* ---- modules, for other hosts ---- */
 
-void muster__function_pack(muster__function function, struct muster__function_abroad *abroad)
+int muster__modules_count(void)
 {
-    *abroad = (struct muster__function_abroad){0};
-    uint32_t index = function_module(function);
-    if (!function || index >= MODULES_MAX)
-        return;
-    const struct entry *entry = entry_at((int)index);
-    abroad->id = atomic_load(&entry->id);
-    abroad->offset = function_offset(function);
-    if (abroad->id != functions_build_id() && atomic_load(&entry->path_state) == PATH_KNOWN)
-        memcpy(abroad->path, entry->path, sizeof abroad->path);
+    int n = 0;
+    while (n < MODULES_MAX && atomic_load(&entry_at(n)->id))
+        n++;
+    return n;
 }
 
-muster_err muster__function_unpack(const struct muster__function_abroad *abroad, muster__function *function)
+static struct muster__module describe_entry(const struct entry *entry)
 {
-    *function = 0;
-    if (!abroad->id)
-        return MUSTER_OK;
-    int index = register_module(abroad->id, abroad->path);
-    if (index < 0)
-        return muster__fail(MUSTER_ERR_NOFUNC, "functions of more than %d modules are used", MODULES_MAX);
-    *function = function_make(index, abroad->offset);
-    return MUSTER_OK;
+    struct muster__module module = {.id = atomic_load(&entry->id)};
+    if (atomic_load(&entry->path_state) == PATH_KNOWN)
+        memcpy(module.path, entry->path, sizeof module.path);
+    return module;
+}
+
+struct muster__module muster__module_at(int index)
+{
+    return describe_entry(entry_at(index));
+}
+
+struct muster__module muster__module_of(muster__function function)
+{
+    const struct entry *entry = function ? entry_of((uint32_t)(function >> 32)) : NULL;
+    return entry ? describe_entry(entry) : (struct muster__module){0};
+}
+
+muster_err muster__module_note(const struct muster__module *module)
+{
+    return !module->id || register_module(module->id, module->path) ? MUSTER_OK : no_entry(module->path);
 }
 
 /* ---- describing: static functions are only in the file's symbol table ---- */
@@ -306,8 +329,8 @@ static bool look_up(const char *path, uint64_t offset, char *text, size_t size)
 void muster__function_describe(muster__function function, char *text, size_t size)
 {
     void *pointer;
-    uint64_t offset = function_offset(function);
-    snprintf(text, size, "module %u+0x%llx", (unsigned)function_module(function), (unsigned long long)offset);
+    uint64_t offset = offset_of(function);
+    snprintf(text, size, "module %08x+0x%llx", (unsigned)(function >> 32), (unsigned long long)offset);
     if (!function || muster__function_find(function, &pointer))
         return;
     struct search search = {.address = (uintptr_t)pointer};

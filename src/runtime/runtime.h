@@ -55,7 +55,7 @@ int muster__seats_free(void);
 /** An in-rank worker begins (+1) or ends (-1) to use this rank's seat; children are counted by the runtime itself. */
 void muster__rank_occupies(int local, int change);
 
-/* ---- function handles: (module, offset), the module named by its build id in ROOT_MODULES ---- */
+/* ---- function handles: (module, offset); a module is known by its build id, and so on every host ---- */
 
 typedef uint64_t muster__function; /* 0 names none */
 
@@ -64,16 +64,17 @@ typedef uint64_t muster__function; /* 0 names none */
 muster_err muster__function_name(const void *pointer, muster__function *function);
 /** The function in this process. Errors: NOFUNC (its module is not loaded here; which is said). */
 muster_err muster__function_find(muster__function function, void **pointer);
-/* how a function goes to another host: its module's build id, and the path for who has not loaded it */
-enum { MUSTER__MODULE_PATH = 240 };
-struct muster__function_abroad {
-    uint64_t id; /* 0: no function */
-    uint64_t offset;
-    char path[MUSTER__MODULE_PATH]; /* "" for the program itself */
+/* Modules whose functions were named on this host, in the order of their first naming: for processes and hosts that
+ * have not loaded them. */
+struct muster__module {
+    uint64_t id; /* hash of the build id */
+    char path[240];
 };
-void muster__function_pack(muster__function function, struct muster__function_abroad *abroad);
-/** Its name on this host. Errors: NOFUNC (the table of modules is full). */
-muster_err muster__function_unpack(const struct muster__function_abroad *abroad, muster__function *function);
+int muster__modules_count(void);
+struct muster__module muster__module_at(int index);
+struct muster__module muster__module_of(muster__function function);
+/** Makes a module of another host known here, too. Errors: NOFUNC (the table is full). */
+muster_err muster__module_note(const struct muster__module *module);
 /** "square" or "simulate+0x1234", for messages. */
 void muster__function_describe(muster__function function, char *text, size_t size);
 

@@ -154,7 +154,7 @@ void member_died(uint32_t member, int status);
 void nursery_check(void);
 
 /* functions.c */
-enum { MODULES_MAX = 1024, FUNCTIONS_TABLE_BYTES = MODULES_MAX * (MUSTER__MODULE_PATH + 16) };
+enum { MODULES_MAX = 1024, FUNCTIONS_TABLE_BYTES = MODULES_MAX * (sizeof(struct muster__module) + 8) };
 /** Hash of the executable's build id; 0: it has none. */
 uint64_t functions_build_id(void);
 

@@ -7,7 +7,7 @@
 
 #include "shared_case.h"
 
-#include "runtime/runtime.h"
+#include "remote/remote.h"
 
 enum { FAKE_MEMBERS = 64 };
 
@@ -89,6 +89,96 @@ void muster__function_describe(muster__function function, char *text, size_t siz
     snprintf(text, size, "%llx", (unsigned long long)function);
 }
 
+/* ---- other hosts: there are none ---- */
+
+int muster_hosts(void)
+{
+    return (int)muster__segment->host + 1;
+}
+
+int muster_ranks(void)
+{
+    return 1;
+}
+
+int muster__rank_of_local(int local)
+{
+    return local;
+}
+
+int muster__host_of_rank(int rank)
+{
+    (void)rank;
+    return (int)muster__segment->host;
+}
+
+const char *muster__host_name_of(int host)
+{
+    (void)host;
+    return "here";
+}
+
+int muster__modules_count(void)
+{
+    return 0;
+}
+
+struct muster__module muster__module_at(int index)
+{
+    fail_msg("module %d was asked for", index);
+    return (struct muster__module){0};
+}
+
+struct muster__module muster__module_of(muster__function function)
+{
+    (void)function;
+    return (struct muster__module){0};
+}
+
+muster_err muster__module_note(const struct muster__module *module)
+{
+    (void)module;
+    return MUSTER_OK;
+}
+
+void muster__thread_roams(void)
+{
+}
+
+void muster__remote_register(enum muster__kind kind, muster__worker worker)
+{
+    (void)kind;
+    (void)worker;
+}
+
+muster_err muster__remote_begin(struct muster__call *call, const char *operation)
+{
+    fail_msg("call %p to another host: %s", (void *)call, operation);
+    return MUSTER_ERR_UNSUPPORTED;
+}
+
+muster_err muster__remote_call(struct muster__call *call, const char *operation)
+{
+    return muster__remote_begin(call, operation);
+}
+
+bool muster__remote_ready(const struct muster__call *call)
+{
+    fail_msg("no call %p was begun", (const void *)call);
+    return false;
+}
+
+void muster__remote_cancel(const struct muster__call *call)
+{
+    fail_msg("no call %p was begun", (const void *)call);
+}
+
+muster_err muster__remote_end(struct muster__call *call)
+{
+    fail_msg("no call %p was begun", (void *)call);
+    return MUSTER_ERR_UNSUPPORTED;
+}
+
 /* ---- children ---- */
 
 muster_err muster__child_claim(const struct muster__child *child, uint32_t *number)
@@ -124,7 +214,7 @@ static void *fake_child(void *arg)
 muster_err muster__child_start(uint32_t member)
 {
     return pthread_create(&fake_members[member].thread, NULL, fake_child, &fake_members[member]) ? MUSTER_ERR_SYSTEM
-                                                                                                : MUSTER_OK;
+                                                                                                 : MUSTER_OK;
 }
 
 void muster__child_info(uint32_t member, struct muster__member_info *info)

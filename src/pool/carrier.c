@@ -1,0 +1,547 @@
+#include "pool/internal.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * A branch's carrier: a thread of the host's lowest rank that takes work from home, queues it in the branch as a
+ * submitter would, and brings what came out of it. It keeps two calls to home under way: one that waits for work, as
+ * soon as the branch will soon have none, and one with results. It runs no tasks itself.
+ *
+ * How much it asks for: work for AHEAD_NS, by what items took so far; asked for when less than half of that is left, or
+ * a worker is idle. So long items are taken one by one when somebody can run them, and short ones in large pieces.
+ */
+
+#define AHEAD_NS 10e6
+enum {
+    ROOM = 256 << 10, /* for what comes, at first */
+    CONTEXTS = 8,
+    MODULES = 16,
+};
+
+/* what was taken together: a piece of a map, which is a map of its own here, or a task */
+struct haul {
+    struct haul *next;
+    record_ref record; /* at home */
+    struct map *map;   /* NULL: a task */
+    muster_task task;
+    muster__ref context;   /* that it shares; 0: none */
+    uint64_t result_bytes; /* of all items, or of the task */
+    int64_t count, began_ns;
+};
+
+struct carrier {
+    struct carrier *next;
+    muster_pool branch;
+    muster_handle home;
+    uint32_t number;
+    struct pool *pool;
+    struct seat seat;
+    struct haul *hauls;
+    double item_ns; /* as taken by one worker; 0: not known yet */
+    int64_t asked;  /* items, the last time */
+    bool over;
+
+    struct muster__call fetch, back;
+    bool fetching, bringing;
+    struct fetch want;
+    char *inbox;
+    size_t room;
+    char *out, *sent; /* results: being collected, under way */
+    size_t out_bytes, out_room;
+
+    struct {
+        uint64_t home;
+        muster__ref here;
+    } contexts[CONTEXTS];
+    int next_context;
+    int32_t modules; /* that home has told of */
+
+    record_ref *kills; /* under carriers.mutex */
+    int kill_count;
+};
+
+static struct {
+    pthread_mutex_t mutex;
+    struct carrier *first;
+} carriers = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+/* ---- modules and contexts of home's ---- */
+
+static muster_err ask(struct carrier *c, enum parts_operation operation, const void *bytes, size_t size, void *reply,
+                      size_t capacity)
+{
+    struct muster__call call = {.object = c->home,
+                                .operation = operation,
+                                .anonymous = true,
+                                .bytes = bytes,
+                                .size = size,
+                                .reply = reply,
+                                .capacity = capacity};
+    return muster__remote_call(&call, "a pool's branch");
+}
+
+/* Home names functions of modules that this host may not have heard of. */
+static void note_modules(struct carrier *c, int32_t count)
+{
+    struct muster__module modules[MODULES];
+    while (c->modules < count && !ask(c, POOL_MODULES, &c->modules, sizeof c->modules, modules, sizeof modules))
+        for (int i = 0; i < MODULES && c->modules < count; i++, c->modules++)
+            if (muster__module_note(&modules[i]))
+                muster__log(MUSTER__WARN, "%s", muster_err_detail());
+}
+
+static bool context_used(const struct carrier *c, muster__ref here)
+{
+    for (const struct haul *haul = c->hauls; haul; haul = haul->next)
+        if (haul->context == here)
+            return true;
+    return false;
+}
+
+/* A shared context: fetched once, kept until others have taken its place. */
+static muster_err context_here(struct carrier *c, const struct load *load, muster__ref *here)
+{
+    for (int i = 0; i < CONTEXTS; i++)
+        if (c->contexts[i].home == load->user) {
+            *here = c->contexts[i].here;
+            return MUSTER_OK;
+        }
+    void *bytes = malloc(load->user_bytes);
+    muster_err err = bytes ? ask(c, POOL_CONTEXT, &load->record, sizeof load->record, bytes, load->user_bytes)
+                           : muster__fail(MUSTER_ERR_NOMEM, "no memory for a shared context");
+    *here = err ? 0 : map_stage(&c->seat, bytes, load->user_bytes);
+    free(bytes);
+    if (err || !*here)
+        return err ? err : muster__fail(MUSTER_ERR_NOMEM, "no room for a shared context in the host segment");
+    int at = c->next_context++ % CONTEXTS;
+    if (c->contexts[at].here && !context_used(c, c->contexts[at].here)) /* else it is kept until the branch's end */
+        muster__heap_free(c->contexts[at].here, c->seat.self);
+    c->contexts[at].home = load->user;
+    c->contexts[at].here = *here;
+    return MUSTER_OK;
+}
+
+/* ---- results ---- */
+
+static struct yield *yield_begin(struct carrier *c, record_ref record, uint32_t kind, uint64_t result_bytes)
+{
+    size_t head = c->out_bytes ? c->out_bytes : round_16(sizeof(struct fetch));
+    size_t bytes = round_16(sizeof(struct yield) + result_bytes);
+    if (head + bytes > c->out_room) {
+        size_t room = 2 * (head + bytes);
+        char *wider = realloc(c->out, room);
+        MUSTER__CHECK_EQ(wider != NULL, true);
+        c->out = wider;
+        c->out_room = room;
+    }
+    struct yield *yield = (struct yield *)(c->out + head);
+    memset(yield, 0, sizeof *yield);
+    yield->bytes = bytes;
+    yield->record = record;
+    yield->kind = kind;
+    yield->result_bytes = result_bytes;
+    c->out_bytes = head + bytes;
+    return yield;
+}
+
+/* What could not even begin. */
+static void yield_failure(struct carrier *c, const struct load *load, muster_err err)
+{
+    struct yield *yield = yield_begin(c, load->record, load->kind, load->kind == RECORD_PIECE ? 0 : load->result_bytes);
+    yield->phase = RECORD_FAILED;
+    yield->count = yield->failed = load->count;
+    yield->error = (struct muster_task_error){
+        .err = err, .index = load->first, .worker = c->pool->share.first_worker, .failed = load->count};
+    yield->error.rank = muster__rank_of_local(0);
+    snprintf(yield->error.host, sizeof yield->error.host, "%s", muster__host_name());
+    snprintf(yield->error.text, sizeof yield->error.text, "%.150s", muster_err_detail());
+}
+
+/* ---- hauls ---- */
+
+static muster_err begin_piece(struct carrier *c, const struct load *load, struct haul *haul)
+{
+    muster_map_options options = {.chunk_items = load->chunk_items,
+                                  .stop_at_failure = load->stop_at_failure,
+                                  .time_limit_ms = load->time_limit_ms};
+    struct map *map = map_make(&c->seat, load->function, load->item_bytes, load->result_bytes, &options);
+    if (!map)
+        return muster__fail(MUSTER_ERR_NOMEM, "the host segment is full; see segment_bytes");
+    if (haul->context)
+        map->user = haul->context;
+    haul->map = map;
+    haul->result_bytes = (uint64_t)load->count * load->result_bytes;
+    if (!map_queue_window(&c->seat, map, load + 1, load->first, load->count, load->retries))
+        return muster__fail(MUSTER_ERR_NOMEM, "no room for %lld items in the host segment", (long long)load->count);
+    return MUSTER_OK;
+}
+
+static muster_err begin_task(struct carrier *c, const struct load *load, struct haul *haul)
+{
+    uint32_t index;
+    const char *arg = (const char *)(load + 1);
+    muster_submit_options options = {.user = arg + round_16(load->item_bytes),
+                                     .user_bytes = load->user_bytes,
+                                     .time_limit_ms = load->time_limit_ms,
+                                     .retries = &load->retries};
+    struct context context = {haul->context, load->user_bytes};
+    if (!load->user_bytes || load->user)
+        options.user = NULL;
+    c->seat.lane->numbers = load->first; /* tasks are known by their numbers at home */
+    muster_err err = task_submit(&c->seat, &haul->task, load->function, arg, load->item_bytes, load->result_bytes,
+                                 &options, haul->context ? &context : NULL);
+    if (err)
+        return err;
+    haul->result_bytes = load->result_bytes;
+    record_mark_waited(record_of_task(c->pool, haul->task, &index));
+    return MUSTER_OK;
+}
+
+static void begin_haul(struct carrier *c, const struct load *load)
+{
+    struct haul *haul = calloc(1, sizeof *haul);
+    MUSTER__CHECK_EQ(haul != NULL, true);
+    haul->record = load->record;
+    haul->count = load->count;
+    haul->began_ns = muster__now_ns();
+    muster_err err = load->user ? context_here(c, load, &haul->context) : MUSTER_OK;
+    if (!err)
+        err = load->kind == RECORD_PIECE ? begin_piece(c, load, haul) : begin_task(c, load, haul);
+    if (err) {
+        yield_failure(c, load, err);
+        free(haul);
+        return;
+    }
+    haul->next = c->hauls;
+    c->hauls = haul;
+}
+
+static void begin_hauls(struct carrier *c, size_t bytes)
+{
+    for (const char *at = c->inbox, *end = at + bytes; at < end; at += ((const struct load *)at)->bytes) {
+        const struct load *load = (const struct load *)at;
+        note_modules(c, load->modules);
+        begin_haul(c, load);
+    }
+}
+
+static void learn(struct carrier *c, const struct haul *haul)
+{
+    int64_t hands = haul->count < c->pool->workers ? haul->count : c->pool->workers;
+    double item_ns = (double)(muster__now_ns() - haul->began_ns) * (double)hands / (double)haul->count;
+    c->item_ns = c->item_ns > 0 ? 0.5 * (c->item_ns + item_ns) : item_ns;
+}
+
+static bool end_piece(struct carrier *c, struct haul *haul)
+{
+    struct map *map = haul->map;
+    if (!map_over(c->pool, map))
+        return false;
+    struct yield *yield = yield_begin(c, haul->record, RECORD_PIECE, haul->result_bytes);
+    yield->count = haul->count;
+    yield->failed = atomic_load(&map->failed);
+    const struct muster_task_error *error = map_first_error(c->pool, map);
+    if (error)
+        yield->error = *error;
+    if (haul->result_bytes)
+        memcpy(yield + 1, muster__heap_at(map->results), haul->result_bytes);
+    muster__heap_free(map->items, c->seat.self);
+    muster__heap_free(map->results, c->seat.self);
+    muster__heap_free(map->self, c->seat.self);
+    return true;
+}
+
+static bool end_task(struct carrier *c, struct haul *haul)
+{
+    uint32_t index;
+    struct record *record = record_of_task(c->pool, haul->task, &index);
+    uint64_t state = record ? atomic_load_explicit(&record->state, memory_order_acquire) : 0;
+    if (!record || !phase_final(state_phase(state)))
+        return !record;
+    struct yield *yield = yield_begin(c, haul->record, RECORD_TASK, haul->result_bytes);
+    yield->phase = state_phase(state);
+    yield->count = 1;
+    if (record->extra)
+        yield->error = ((struct extra *)muster__heap_at(record->extra))->error;
+    if (yield->phase == RECORD_DONE && haul->result_bytes)
+        memcpy(yield + 1, record_result(record), haul->result_bytes);
+    record_free(c->pool, record, index, c->seat.lane);
+    return true;
+}
+
+/* Returns whether any has ended. */
+static bool end_hauls(struct carrier *c)
+{
+    bool any = false;
+    for (struct haul **link = &c->hauls; *link;) {
+        struct haul *haul = *link;
+        if (!(haul->map ? end_piece(c, haul) : end_task(c, haul))) {
+            link = &haul->next;
+            continue;
+        }
+        learn(c, haul);
+        *link = haul->next;
+        free(haul);
+        any = true;
+    }
+    return any;
+}
+
+/* Items that have not ended. */
+static int64_t open_items(const struct carrier *c)
+{
+    int64_t open = 0;
+    for (const struct haul *haul = c->hauls; haul; haul = haul->next)
+        open += haul->count - (haul->map ? map_items_done(c->pool, haul->map) : 0);
+    return open;
+}
+
+/* ---- calls to home ---- */
+
+static void count_workers(struct carrier *c, struct fetch *news)
+{
+    for (int i = 0; i < c->pool->workers; i++) {
+        news->alive += atomic_load_explicit(&c->pool->lane[i].owner, memory_order_relaxed) != 0;
+        news->busy += atomic_load_explicit(&c->pool->lane[i].depth, memory_order_relaxed) > 0;
+    }
+}
+
+static int64_t wanted(const struct carrier *c)
+{
+    int64_t open = open_items(c), workers = c->pool->workers, want = workers - open;
+    double ahead = c->item_ns > 0 ? AHEAD_NS * (double)workers / c->item_ns : 0;
+    if (want <= 0 && (double)open >= ahead / 2)
+        return 0;
+    if (ahead - (double)open > (double)want)
+        want = ahead - (double)open < 1e15 ? (int64_t)(ahead - (double)open) : (int64_t)1e15;
+    int64_t most = 8 * (c->asked > workers ? c->asked : workers); /* the next items may take longer */
+    return want < 1 ? 1 : want > most ? most : want;
+}
+
+static void begin_fetch(struct carrier *c)
+{
+    int64_t want = wanted(c), workers = c->pool->workers;
+    if (!want)
+        return;
+    c->want = (struct fetch){.branch = c->number, .items = want, .items_a_load = (want + workers - 1) / workers};
+    count_workers(c, &c->want);
+    c->asked = want;
+    c->fetch = (struct muster__call){.object = c->home,
+                                     .operation = POOL_FETCH,
+                                     .timeout_ms = MUSTER_FOREVER,
+                                     .bytes = &c->want,
+                                     .size = sizeof c->want,
+                                     .reply = c->inbox,
+                                     .capacity = c->room};
+    c->fetching = muster__remote_begin(&c->fetch, "a pool's branch") == MUSTER_OK;
+}
+
+static void widen(struct carrier *c, size_t needed)
+{
+    char *wider = realloc(c->inbox, needed);
+    if (!wider) {
+        c->over = true;
+        worker_break(c->pool, "no memory for a task of %zu bytes", needed);
+        return;
+    }
+    c->inbox = wider;
+    c->room = needed;
+}
+
+/* Home has ended, or is out of reach: nothing more will come. */
+static void home_ended(struct carrier *c, muster_err err)
+{
+    c->over = true;
+    if (err == MUSTER_ERR_BROKEN || err == MUSTER_ERR_PEER)
+        worker_break(c->pool, "%s", muster_err_detail());
+}
+
+static void end_fetch(struct carrier *c)
+{
+    c->fetching = false;
+    muster_err err = muster__remote_end(&c->fetch);
+    if (err == MUSTER_OK)
+        begin_hauls(c, c->fetch.reply_size);
+    else if (err == MUSTER_ERR_TOOBIG)
+        widen(c, c->fetch.reply_size);
+    else if (err == MUSTER_ERR_NOMEM && c->room > ROOM)
+        widen(c, ROOM);
+    else if (err != MUSTER_ERR_INTERRUPTED)
+        home_ended(c, err);
+}
+
+static void begin_back(struct carrier *c)
+{
+    struct fetch news = {.branch = c->number};
+    count_workers(c, &news);
+    memcpy(c->out, &news, sizeof news);
+    free(c->sent);
+    c->sent = c->out;
+    c->back = (struct muster__call){
+        .object = c->home, .operation = POOL_TAKE_BACK, .anonymous = true, .bytes = c->sent, .size = c->out_bytes};
+    c->out = NULL;
+    c->out_bytes = c->out_room = 0;
+    c->bringing = muster__remote_begin(&c->back, "a pool's branch") == MUSTER_OK;
+    if (!c->bringing) /* results would be lost for ever */
+        home_ended(c, MUSTER_ERR_BROKEN);
+}
+
+static void end_back(struct carrier *c)
+{
+    c->bringing = false;
+    muster_err err = muster__remote_end(&c->back);
+    if (err && err != MUSTER_ERR_INTERRUPTED)
+        home_ended(c, err);
+}
+
+/* ---- kills ---- */
+
+void carrier_kill(muster_pool branch, record_ref task)
+{
+    pthread_mutex_lock(&carriers.mutex);
+    for (struct carrier *c = carriers.first; c; c = c->next) {
+        if (memcmp(&c->branch, &branch, sizeof branch) != 0)
+            continue;
+        record_ref *wider = realloc(c->kills, (size_t)(c->kill_count + 1) * sizeof *wider);
+        if (!wider)
+            break;
+        c->kills = wider;
+        c->kills[c->kill_count++] = task;
+        muster__ring(c->seat.self);
+    }
+    pthread_mutex_unlock(&carriers.mutex);
+}
+
+static void kill_haul(struct carrier *c, record_ref record)
+{
+    for (struct haul *haul = c->hauls; haul; haul = haul->next)
+        if (!haul->map && haul->record == record)
+            muster_task_cancel(haul->task, true); /* or it has ended */
+}
+
+static void kill_some(struct carrier *c)
+{
+    pthread_mutex_lock(&carriers.mutex);
+    record_ref *kills = c->kills;
+    int n = c->kill_count;
+    c->kills = NULL;
+    c->kill_count = 0;
+    pthread_mutex_unlock(&carriers.mutex);
+    for (int i = 0; i < n; i++)
+        kill_haul(c, kills[i]);
+    free(kills);
+}
+
+/* ---- the thread ---- */
+
+static bool step(struct carrier *c)
+{
+    bool any = end_hauls(c);
+    kill_some(c);
+    if (c->fetching && muster__remote_ready(&c->fetch)) {
+        end_fetch(c);
+        any = true;
+    }
+    if (c->bringing && muster__remote_ready(&c->back)) {
+        end_back(c);
+        any = true;
+    }
+    if (!c->over && !c->bringing && c->out_bytes)
+        begin_back(c);
+    if (!c->over && !c->fetching)
+        begin_fetch(c);
+    return any;
+}
+
+static void tell_why(struct carrier *c)
+{
+    const char *why = c->pool->broken_why;
+    if (pool_state(c->pool) == POOL_BROKEN)
+        ask(c, POOL_BREAK, why, strlen(why), NULL, 0);
+}
+
+static void run(struct carrier *c)
+{
+    _Atomic uint32_t *bell = &muster__self_state.caller->bell;
+    sched_listen(c->pool, c->seat.lane->index);
+    while (!c->over && pool_state(c->pool) <= POOL_CLOSED) {
+        uint32_t seen = atomic_load(bell);
+        if (!step(c))
+            muster__sleep(bell, seen, MUSTER__NEVER, NULL);
+    }
+    if (!c->over)
+        tell_why(c);
+    if (c->fetching) {
+        muster__remote_cancel(&c->fetch);
+        muster__remote_end(&c->fetch);
+    }
+    if (c->bringing)
+        muster__remote_end(&c->back);
+    sched_forget_lane(c->pool, c->seat.lane->index);
+}
+
+static void enlist(struct carrier *c)
+{
+    pthread_mutex_lock(&carriers.mutex);
+    c->next = carriers.first;
+    carriers.first = c;
+    pthread_mutex_unlock(&carriers.mutex);
+}
+
+static void strike_off(struct carrier *c)
+{
+    pthread_mutex_lock(&carriers.mutex);
+    struct carrier **link = &carriers.first;
+    while (*link != c)
+        link = &(*link)->next;
+    *link = c->next;
+    pthread_mutex_unlock(&carriers.mutex);
+}
+
+static void free_carrier(struct carrier *c)
+{
+    for (struct haul *haul = c->hauls, *next; haul; haul = next) {
+        next = haul->next;
+        free(haul);
+    }
+    free(c->kills);
+    free(c->inbox);
+    free(c->out);
+    free(c->sent);
+    free(c);
+}
+
+/* Its seat keeps the branch from going before it has left. */
+static void *carrier_main(void *arg)
+{
+    struct carrier *c = arg;
+    muster__thread_roams();
+    if (seat_enter(c->branch.handle, "a pool's branch", &c->seat) == MUSTER_OK) {
+        c->pool = c->seat.pool;
+        c->home = c->pool->share.home;
+        enlist(c);
+        run(c);
+        strike_off(c);
+        seat_leave(&c->seat);
+    }
+    free_carrier(c);
+    return NULL;
+}
+
+muster_err carrier_start(muster_pool branch, int number)
+{
+    struct carrier *c = calloc(1, sizeof *c);
+    pthread_t thread;
+    if (c) {
+        *c = (struct carrier){.branch = branch, .number = (uint32_t)number, .inbox = malloc(ROOM), .room = ROOM};
+        if (c->inbox && pthread_create(&thread, NULL, carrier_main, c) == 0) {
+            pthread_detach(thread);
+            return MUSTER_OK;
+        }
+        free_carrier(c);
+    }
+    return muster__fail(MUSTER_ERR_NOMEM, "no memory for a pool's carrier");
+}

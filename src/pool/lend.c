@@ -1,0 +1,321 @@
+#include "pool/internal.h"
+
+#include <string.h>
+
+/*
+ * At home: what carriers take and bring. A carrier's stand-in has a lane; what it took is RUNNING by that lane until it
+ * comes back. If its host dies, the lane is recovered like any dead worker's.
+ */
+
+enum { LEND_BYTES = 4 << 20 }; /* items and results of a load, where one item has less */
+
+static struct pool *enter(muster_handle handle)
+{
+    struct muster__object *object = muster__object_pin(handle, MUSTER__POOL);
+    return object ? pool_of(object) : NULL;
+}
+
+/* ---- packing ---- */
+
+struct pack {
+    struct seat seat;
+    const struct fetch *want;
+    char *bytes;
+    size_t used, capacity;
+    int64_t left; /* items still wanted */
+    int modules;
+    size_t needed; /* what the first record needs if it did not fit; else 0 */
+};
+
+/* It did not fit. */
+static void put_back(struct pack *pack, struct record *record, uint32_t index, size_t needed)
+{
+    pack->needed = pack->used ? 0 : needed;
+    pack->left = 0;
+    if (!sched_queue(&pack->seat, record, index))
+        worker_break(pack->seat.pool, "no memory left to queue a task again");
+}
+
+static struct load *load_begin(struct pack *pack, size_t payload)
+{
+    struct load *load = (struct load *)(pack->bytes + pack->used);
+    *load = (struct load){.bytes = round_16(sizeof *load + payload), .modules = pack->modules};
+    pack->used += load->bytes;
+    return load;
+}
+
+static bool fits(const struct pack *pack, size_t payload)
+{
+    return pack->used + round_16(sizeof(struct load) + payload) <= pack->capacity;
+}
+
+static record_ref ref_of(const struct record *record, uint32_t index)
+{
+    return atomic_load(&record->state) >> 32 << 32 | index;
+}
+
+static int64_t piece_limit(const struct pack *pack, const struct map *map)
+{
+    int64_t limit = pack->left < pack->want->items_a_load ? pack->left : pack->want->items_a_load;
+    int64_t by_size = (int64_t)(LEND_BYTES / (map->item_bytes + map->result_bytes + 1));
+    int64_t chunk = map->chunk_items ? (int64_t)map->chunk_items : 1;
+    limit = limit < by_size ? limit : by_size;
+    return limit < chunk ? chunk : limit / chunk * chunk;
+}
+
+/* Of a map that was stopped nothing more is run. */
+static void drop_piece(struct pack *pack, struct map *map, struct record *record, uint32_t index)
+{
+    int64_t items = record->piece.end - record->piece.begin;
+    atomic_fetch_add(&map->failed, items);
+    record_free(pack->seat.pool, record, index, pack->seat.lane);
+    map_count_for(pack->seat.pool, map, pack->seat.lane->index, items);
+}
+
+static void pack_piece(struct pack *pack, struct record *record, uint32_t index)
+{
+    struct piece *piece = &record->piece;
+    struct map *map = muster__heap_at(piece->map);
+    if (atomic_load(&map->stopped)) {
+        drop_piece(pack, map, record, index);
+        return;
+    }
+    int64_t limit = piece_limit(pack, map);
+    if (piece->end - piece->begin > limit && !map_split(&pack->seat, record, piece->begin + limit))
+        limit = piece->end - piece->begin;
+    size_t count = (size_t)(piece->end - piece->begin), payload = count * map->item_bytes;
+    if (!fits(pack, payload)) {
+        put_back(pack, record, index, sizeof(struct load) + payload + 16);
+        return;
+    }
+    struct load *load = load_begin(pack, payload);
+    load->record = ref_of(record, index);
+    load->function = map->function;
+    load->user = map->user_bytes ? map->user : 0;
+    load->user_bytes = map->user_bytes;
+    load->item_bytes = map->item_bytes;
+    load->result_bytes = map->result_bytes;
+    load->first = map->first + piece->begin;
+    load->count = (int64_t)count;
+    load->chunk_items = (int64_t)map->chunk_items;
+    load->time_limit_ms = map->time_limit_ms;
+    load->retries = piece->retries;
+    load->kind = RECORD_PIECE;
+    load->stop_at_failure = map->stop_at_failure;
+    if (payload)
+        memcpy(load + 1, (const char *)muster__heap_at(map->items) + (size_t)piece->begin * map->item_bytes, payload);
+    pack->left -= load->count;
+}
+
+static void pack_task(struct pack *pack, struct record *record, uint32_t index)
+{
+    const struct extra *extra = record->extra ? muster__heap_at(record->extra) : NULL;
+    size_t user_bytes = extra && extra->user ? extra->user_bytes : 0, room = round_16(record->arg_bytes);
+    size_t along = user_bytes && !extra->user_shared ? user_bytes : 0;
+    if (!fits(pack, room + along)) {
+        put_back(pack, record, index, sizeof(struct load) + room + along + 16);
+        return;
+    }
+    struct load *load = load_begin(pack, room + along);
+    load->user = along || !user_bytes ? 0 : extra->user;
+    load->record = ref_of(record, index);
+    load->function = record->function;
+    load->user_bytes = user_bytes;
+    load->item_bytes = record->arg_bytes;
+    load->result_bytes = record->result_bytes;
+    load->first = record->number;
+    load->count = 1;
+    load->time_limit_ms = extra ? extra->time_limit_ms : 0;
+    load->retries = record->retries;
+    load->kind = RECORD_TASK;
+    if (record->arg_bytes)
+        memcpy(load + 1, record_arg(record), record->arg_bytes);
+    if (along)
+        memcpy((char *)(load + 1) + room, muster__heap_at(extra->user), user_bytes);
+    pack->left--;
+}
+
+static void pack_some(struct pack *pack)
+{
+    struct record *record;
+    uint32_t index;
+    pack->modules = muster__modules_count();
+    while (pack->left > 0 && sched_take(&pack->seat, &record, &index)) {
+        if (record->kind == RECORD_PIECE)
+            pack_piece(pack, record, index);
+        else
+            pack_task(pack, record, index);
+    }
+}
+
+/* ---- fetching ---- */
+
+static void note_workers(struct pool *pool, const struct fetch *want)
+{
+    struct branch *branch = pool_branch(pool, (int)want->branch);
+    atomic_store_explicit(&branch->alive, want->alive, memory_order_relaxed);
+    atomic_store_explicit(&branch->busy, want->busy, memory_order_relaxed);
+}
+
+static muster_err pool_ended(struct pool *pool)
+{
+    if (pool_state(pool) == POOL_BROKEN)
+        return muster__fail(MUSTER_ERR_BROKEN, "%s", pool->broken_why);
+    return muster__fail(MUSTER_ERR_CLOSED, "the pool has ended");
+}
+
+/* Like an idle worker. */
+static muster_err await_work(struct pack *pack)
+{
+    struct pool *pool = pack->seat.pool;
+    _Atomic uint32_t *bell = &muster__self_state.caller->bell;
+    uint32_t seen = atomic_load(bell);
+    muster_err err = MUSTER_OK;
+    sched_idle_begin(&pack->seat);
+    if (pool_state(pool) <= POOL_CLOSED && !sched_any_queued(pool))
+        err = muster__sleep(bell, seen, MUSTER__NEVER, NULL);
+    sched_idle_end(&pack->seat, err == MUSTER_OK);
+    return err;
+}
+
+static muster_err fetch(struct pack *pack, struct muster__work *work)
+{
+    for (;;) {
+        if (pool_state(pack->seat.pool) > POOL_CLOSED)
+            return pool_ended(pack->seat.pool);
+        pack_some(pack);
+        work->reply_size = pack->needed ? pack->needed : pack->used;
+        if (pack->needed)
+            return muster__fail(MUSTER_ERR_TOOBIG, "a task needs %zu bytes", pack->needed);
+        if (pack->used)
+            return MUSTER_OK;
+        if (work->timeout_ms == MUSTER_NOWAIT)
+            return MUSTER_ERR_EMPTY;
+        muster_err err = await_work(pack);
+        if (err)
+            return err;
+    }
+}
+
+muster_err lend_fetch(struct muster__work *work)
+{
+    const struct fetch *want = work->bytes;
+    struct pool *pool = enter(work->object);
+    if (!pool)
+        return muster__object_stale(MUSTER__POOL, "a branch");
+    note_workers(pool, want);
+    struct pack pack = {.seat = seat_of_carrier(pool, (int)want->branch),
+                        .want = want,
+                        .bytes = work->reply,
+                        .capacity = work->capacity,
+                        .left = want->items};
+    muster_err err = fetch(&pack, work);
+    muster__object_unpin();
+    return err;
+}
+
+/* ---- taking back ---- */
+
+/* The record it is of, if that is still lent; NULL: it was recovered meanwhile. */
+static struct record *lent(struct pool *pool, record_ref ref, uint32_t kind, uint32_t *index, uint32_t *lane)
+{
+    *index = (uint32_t)ref;
+    if (*index >> POOL_SLAB_BITS >= POOL_SLABS || !pool->slab_offset[*index >> POOL_SLAB_BITS])
+        return NULL;
+    struct record *record = pool_record(pool, *index);
+    uint64_t state = atomic_load(&record->state);
+    *lane = state_lane(state);
+    return state >> 32 == ref >> 32 && state_phase(state) == RECORD_RUNNING && record->kind == kind &&
+                   pool_is_carrier(pool, *lane)
+               ? record
+               : NULL;
+}
+
+static void piece_is_back(struct pool *pool, const struct yield *yield)
+{
+    uint32_t index, lane;
+    struct record *record = lent(pool, yield->record, RECORD_PIECE, &index, &lane);
+    if (!record)
+        return;
+    struct piece *piece = &record->piece;
+    struct map *map = muster__heap_at(piece->map);
+    if (map->results && yield->result_bytes)
+        memcpy((char *)muster__heap_at(map->results) + (size_t)piece->begin * map->result_bytes, yield + 1,
+               yield->result_bytes);
+    if (yield->error.err)
+        map_note_error(map, &pool->lane[lane], &yield->error);
+    if (yield->failed) {
+        atomic_fetch_add(&map->failed, yield->failed);
+        if (map->stop_at_failure)
+            atomic_store(&map->stopped, 1);
+    }
+    int64_t items = piece->end - piece->begin;
+    record_free(pool, record, index, NULL);
+    map_count_for(pool, map, lane, items);
+}
+
+static void task_is_back(struct pool *pool, const struct yield *yield)
+{
+    uint32_t index, lane;
+    struct record *record = lent(pool, yield->record, RECORD_TASK, &index, &lane);
+    if (!record)
+        return;
+    if (yield->phase == RECORD_DONE && record->result_bytes)
+        memcpy(record_result(record), yield + 1, record->result_bytes);
+    struct extra *extra = yield->error.err ? record_extra(pool, record, muster__self_state.number) : NULL;
+    if (extra)
+        extra->error = yield->error;
+    bool killed = atomic_load(&record->state) & STATE_KILLED; /* whoever did was told so, be it that it came too late */
+    sched_finish(pool, record, index, killed ? RECORD_CANCELED : (enum phase)yield->phase, NULL);
+}
+
+muster_err lend_take_back(struct muster__work *work)
+{
+    struct pool *pool = enter(work->object);
+    if (!pool)
+        return muster__object_stale(MUSTER__POOL, "a branch");
+    const char *at = work->bytes, *end = at + work->size;
+    const struct fetch *news = work->bytes;
+    note_workers(pool, news);
+    for (at += round_16(sizeof *news); at < end; at += ((const struct yield *)at)->bytes) {
+        const struct yield *yield = (const struct yield *)at;
+        if (yield->kind == RECORD_PIECE)
+            piece_is_back(pool, yield);
+        else
+            task_is_back(pool, yield);
+    }
+    muster__object_unpin();
+    return MUSTER_OK;
+}
+
+/* ---- contexts ---- */
+
+static struct context context_of(struct pool *pool, record_ref ref)
+{
+    uint32_t index, lane;
+    struct record *record = lent(pool, ref, RECORD_PIECE, &index, &lane);
+    if (record) {
+        const struct map *map = muster__heap_at(record->piece.map);
+        return (struct context){map->user, map->user_bytes};
+    }
+    record = lent(pool, ref, RECORD_TASK, &index, &lane);
+    const struct extra *extra = record ? muster__heap_at(record->extra) : NULL;
+    return extra ? (struct context){extra->user, extra->user_bytes} : (struct context){0};
+}
+
+muster_err lend_context(struct muster__work *work)
+{
+    record_ref ref;
+    memcpy(&ref, work->bytes, sizeof ref);
+    struct pool *pool = enter(work->object);
+    if (!pool)
+        return muster__object_stale(MUSTER__POOL, "a branch");
+    struct context context = context_of(pool, ref);
+    const void *bytes = context.bytes <= work->capacity ? muster__heap_at(context.block) : NULL;
+    if (bytes) {
+        work->reply_size = context.bytes;
+        memcpy(work->reply, bytes, context.bytes);
+    }
+    muster__object_unpin();
+    return bytes ? MUSTER_OK : muster__fail(MUSTER_ERR_STALE, "the task has ended");
+}
