@@ -28,9 +28,9 @@ typedef int (*muster_task_fn)(const void *item, void *result, void *user);
 
 typedef struct muster_pool_options {
     const char *name; /**< shown in messages; copied, cut at 31 bytes; NULL: none */
-    int workers; /**< 0: one per rank of this host. In-rank workers: at most one per rank, more are allowed but not made
-                  */
-    bool isolated;              /**< workers are children: own memory, may crash or be killed; no MPI in tasks */
+    int workers;   /**< 0: one per rank of the job. In-rank workers are ranks 0 .. workers-1: more than there are ranks
+                      are   allowed but not made. Isolated ones go to the ranks in turn */
+    bool isolated; /**< workers are children: own memory, may crash or be killed; no MPI in tasks */
     bool caller_idle;           /**< the thread that waits for results does not run tasks meanwhile */
     muster_task_fn initializer; /**< run once in each worker before its first task, with item = init_arg, result = NULL;
                                    NULL: none */
@@ -83,7 +83,8 @@ typedef struct muster_task_error {
     char text[160]; /**< what muster_task_fail said */
 } muster_task_error;
 
-/** Makes a pool and its workers. Errors: INVAL (negative count), NOFUNC, NOMEM, STATE, UNSUPPORTED. */
+/** Makes a pool and its workers, on all hosts. On other hosts it is used by those that have workers of it. Errors:
+ * INVAL (negative count), NOFUNC, NOMEM, STATE, UNSUPPORTED, PEER (a host is gone). */
 MUSTER_API muster_err muster_pool_create(muster_pool *pool, const muster_pool_options *options);
 
 /** No more submissions: err CLOSED from now on. What was submitted completes and stays retrievable. Errors: STALE. */

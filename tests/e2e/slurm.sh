@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# slurm.sh <build>: simulate on three hosts under Slurm: sbatch with mpirun, srun, and the notice before the time limit.
+set -euo pipefail
+# shellcheck source=../../scripts/lib/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib/common.sh"
+allow_root
+
+build=$1
+hosts=$root/scripts/hosts
+export HOSTS_SET=mslurm
+"$hosts" try
+for tool in slurmctld slurmd srun; do
+    command -v "$tool" >/dev/null || {
+        printf 'slurm: %s is not installed\n' "$tool"
+        exit 77
+    }
+done
+work=$(mktemp -d)
+trap '"$hosts" down; rm -rf "$work"' EXIT
+
+fail() {
+    printf '%s\n' "$*"
+    cat "$work/out" 2>/dev/null || true
+    exit 1
+}
+
+slurm() {
+    timeout -k 5 100 "$hosts" slurm "$@"
+}
+
+# The template with other numbers, as a user would change it. The hosts share this machine's cores: yielding.
+job() { # program and arguments
+    sed -e 's/--nodes=.*/--nodes=3/' -e 's/--ntasks-per-node=.*/--ntasks-per-node=2/' -e 's/USR1@60/USR1@40/' \
+        -e "s|^program=.*|program=($*); export OMPI_MCA_btl=vader,tcp,self OMPI_MCA_mpi_yield_when_idle=1|" \
+        "$root/scripts/batch/slurm.sh" >"$work/job.sh"
+}
+
+"$hosts" up 3
+"$hosts" slurm-up
+experiment=$root/tests/fixtures/experiments/good.ini
+timeout 60 mpirun --oversubscribe -np 2 "$build/bin/simulate" "$experiment" --out "$work/here" --quiet
+
+job "$build/bin/simulate" "$experiment" --out "$work/sbatch" --quiet
+slurm sbatch -W -o "$work/out" "$work/job.sh" >/dev/null || fail 'sbatch with mpirun'
+cmp "$work/here/results.csv" "$work/sbatch/results.csv" || fail 'sbatch: other bytes'
+grep -q '"hosts":[[:space:]]*3' "$work/sbatch/run.json" || fail 'sbatch: it did not run on 3 hosts'
+
+export OMPI_MCA_btl=vader,tcp,self OMPI_MCA_mpi_yield_when_idle=1
+slurm srun -N 3 -n 6 --mpi=pmix --cpu-bind=none "$build/bin/simulate" "$experiment" --out "$work/srun" --quiet \
+    >"$work/out" 2>&1 || fail 'srun'
+cmp "$work/here/results.csv" "$work/srun/results.csv" || fail 'srun: other bytes'
+grep -q '"hosts":[[:space:]]*3' "$work/srun/run.json" || fail 'srun: it did not run on 3 hosts'
+
+# The notice of the time limit: what is finished is kept, and the code says that it is to be run again. A minute is the
+# least limit there is; Slurm is not exact about the time of the notice.
+sed 's/^measurements.*/measurements = 64000000/' "$experiment" >"$work/long.ini"
+job "$build/bin/simulate" "$work/long.ini" --out "$work/cut" --quiet
+code=0
+slurm sbatch -W -t 1 -o "$work/out" "$work/job.sh" >/dev/null || code=$?
+[ "$code" -eq 75 ] || fail "after the notice: exit code $code, expected 75"
+[ -s "$work/cut/results.csv" ] || fail 'after the notice: no results'
+printf 'slurm: sbatch with mpirun, srun, the notice of the time limit\n'
