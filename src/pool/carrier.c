@@ -11,10 +11,13 @@
  * soon as the branch will soon have none, and one with results. It runs no tasks itself.
  *
  * How much it asks for: work for AHEAD_NS, by what items took so far; asked for when less than half of that is left, or
- * a worker is idle. So long items are taken one by one when somebody can run them, and short ones in large pieces.
+ * a worker is idle. So long items are taken one by one when somebody can run them, and short ones in large pieces. What
+ * nobody has begun after STALE_NS, because what came before it takes longer than was thought, goes back: others may be
+ * idle.
  */
 
 #define AHEAD_NS 10e6
+#define STALE_NS INT64_C(30000000)
 enum {
     ROOM = 256 << 10, /* for what comes, at first */
     CONTEXTS = 8,
@@ -235,6 +238,13 @@ static void learn(struct carrier *c, const struct haul *haul)
     c->item_ns = c->item_ns > 0 ? 0.5 * (c->item_ns + item_ns) : item_ns;
 }
 
+static void free_map(struct carrier *c, struct map *map)
+{
+    muster__heap_free(map->items, c->seat.self);
+    muster__heap_free(map->results, c->seat.self);
+    muster__heap_free(map->self, c->seat.self);
+}
+
 static bool end_piece(struct carrier *c, struct haul *haul)
 {
     struct map *map = haul->map;
@@ -248,9 +258,7 @@ static bool end_piece(struct carrier *c, struct haul *haul)
         yield->error = *error;
     if (haul->result_bytes)
         memcpy(yield + 1, muster__heap_at(map->results), haul->result_bytes);
-    muster__heap_free(map->items, c->seat.self);
-    muster__heap_free(map->results, c->seat.self);
-    muster__heap_free(map->self, c->seat.self);
+    free_map(c, map);
     return true;
 }
 
@@ -288,6 +296,101 @@ static bool end_hauls(struct carrier *c)
         any = true;
     }
     return any;
+}
+
+/* ---- what is not begun ---- */
+
+static struct haul **haul_of(struct carrier *c, const struct record *record, uint32_t index)
+{
+    struct haul **link = &c->hauls;
+    uint32_t generation = (uint32_t)(atomic_load(&record->state) >> 32);
+    for (; *link; link = &(*link)->next) {
+        const struct haul *haul = *link;
+        if (record->kind == RECORD_PIECE
+                ? haul->map && haul->map->self == record->piece.map
+                : !haul->map && haul->task.handle.slot == index && haul->task.handle.generation == generation)
+            break;
+    }
+    return link;
+}
+
+static void remove_haul(struct haul **link)
+{
+    struct haul *haul = *link;
+    *link = haul->next;
+    free(haul);
+}
+
+static void return_task(struct carrier *c, struct haul **link, struct record *record, uint32_t index)
+{
+    yield_begin(c, (*link)->record, RECORD_TASK, 0)->phase = RECORD_QUEUED;
+    sched_finish(c->pool, record, index, RECORD_CANCELED, NULL);
+    record_free(c->pool, record, index, c->seat.lane);
+    remove_haul(link);
+}
+
+/* The tail of what is left of its haul; all of it, when nothing is. */
+static void return_piece(struct carrier *c, struct haul **link, struct record *record, uint32_t index)
+{
+    struct haul *haul = *link;
+    struct map *map = haul->map;
+    haul->count = record->piece.begin;
+    haul->result_bytes = (uint64_t)haul->count * map->result_bytes;
+    map->n = haul->count;
+    record_free(c->pool, record, index, c->seat.lane);
+    struct yield *yield = yield_begin(c, haul->record, RECORD_PIECE, 0);
+    yield->phase = RECORD_QUEUED;
+    yield->count = haul->count;
+    if (haul->count)
+        return;
+    free_map(c, map);
+    remove_haul(link);
+}
+
+/* Returns whether it was ours to give: not a task's own task, nor from the middle of a haul. */
+static bool return_record(struct carrier *c, struct record *record, uint32_t index)
+{
+    struct haul **link = haul_of(c, record, index);
+    const struct haul *haul = *link;
+    bool ours = haul && (!haul->map || record->piece.end == haul->count);
+    if (!ours && !sched_queue(&c->seat, record, index))
+        worker_break(c->pool, "no memory left to queue a task again");
+    else if (ours && haul->map)
+        return_piece(c, link, record, index);
+    else if (ours)
+        return_task(c, link, record, index);
+    return ours;
+}
+
+static int64_t oldest_ns(const struct carrier *c)
+{
+    int64_t oldest = MUSTER__NEVER;
+    for (const struct haul *haul = c->hauls; haul; haul = haul->next)
+        oldest = haul->began_ns < oldest ? haul->began_ns : oldest;
+    return oldest;
+}
+
+static bool is_stale(const struct carrier *c)
+{
+    return c->hauls && sched_any_queued(c->pool) && muster__now_ns() - oldest_ns(c) > STALE_NS;
+}
+
+/* Its own share of what comes back at once is not for this branch: the call that waits for work is called off. */
+static void return_stale(struct carrier *c)
+{
+    struct record *record;
+    uint32_t index;
+    if (!is_stale(c))
+        return;
+    int64_t now = muster__now_ns();
+    bool any = false;
+    for (const struct haul *haul = c->hauls; haul; haul = haul->next)
+        if ((double)(now - haul->began_ns) > c->item_ns)
+            c->item_ns = (double)(now - haul->began_ns);
+    while (sched_take(&c->seat, &record, &index) && return_record(c, record, index))
+        any = true;
+    if (any && c->fetching)
+        muster__remote_cancel(&c->fetch);
 }
 
 /* Items that have not ended. */
@@ -441,6 +544,7 @@ static bool step(struct carrier *c)
 {
     bool any = end_hauls(c);
     kill_some(c);
+    return_stale(c);
     if (c->fetching && muster__remote_ready(&c->fetch)) {
         end_fetch(c);
         any = true;
@@ -463,6 +567,12 @@ static void tell_why(struct carrier *c)
         ask(c, POOL_BREAK, why, strlen(why), NULL, 0);
 }
 
+/* While something waits to be run. */
+static int64_t next_look_ns(const struct carrier *c)
+{
+    return c->hauls && sched_any_queued(c->pool) ? muster__now_ns() + STALE_NS / 2 : MUSTER__NEVER;
+}
+
 static void run(struct carrier *c)
 {
     _Atomic uint32_t *bell = &muster__self_state.caller->bell;
@@ -470,7 +580,7 @@ static void run(struct carrier *c)
     while (!c->over && pool_state(c->pool) <= POOL_CLOSED) {
         uint32_t seen = atomic_load(bell);
         if (!step(c))
-            muster__sleep(bell, seen, MUSTER__NEVER, NULL);
+            muster__sleep(bell, seen, next_look_ns(c), NULL);
     }
     if (!c->over)
         tell_why(c);

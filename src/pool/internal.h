@@ -307,7 +307,7 @@ muster_err task_submit(const struct seat *seat, muster_task *task, muster__funct
 
 /* ---- scheduling (sched.c) ---- */
 
-/** FILLING -> QUEUED at the bottom of the seat's lane; wakes a sleeper. False: no memory. */
+/** FILLING, or RUNNING, -> QUEUED at the bottom of the seat's lane; wakes a sleeper. False: no memory. */
 bool sched_queue(const struct seat *seat, struct record *record, uint32_t index);
 /** Takes any queued record, the lane's own first: it is RUNNING then, by the seat's lane. */
 bool sched_take(const struct seat *seat, struct record **record, uint32_t *index);
@@ -502,7 +502,8 @@ struct load {
     uint8_t kind, stop_at_failure;
 };
 
-/* What comes back: then the results. */
+/* What comes back: then the results. With phase QUEUED nothing was run of it, or of a piece only the first `count`
+ * items were, or will be: home is to find somebody else for the rest. */
 struct yield {
     uint64_t bytes;
     record_ref record;

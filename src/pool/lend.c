@@ -15,6 +15,12 @@ static struct pool *enter(muster_handle handle)
     return object ? pool_of(object) : NULL;
 }
 
+static void queue_again(const struct seat *seat, struct record *record, uint32_t index)
+{
+    if (!sched_queue(seat, record, index))
+        worker_break(seat->pool, "no memory left to queue a task again");
+}
+
 /* ---- packing ---- */
 
 struct pack {
@@ -32,8 +38,7 @@ static void put_back(struct pack *pack, struct record *record, uint32_t index, s
 {
     pack->needed = pack->used ? 0 : needed;
     pack->left = 0;
-    if (!sched_queue(&pack->seat, record, index))
-        worker_break(pack->seat.pool, "no memory left to queue a task again");
+    queue_again(&pack->seat, record, index);
 }
 
 static struct load *load_begin(struct pack *pack, size_t payload)
@@ -231,6 +236,25 @@ static struct record *lent(struct pool *pool, record_ref ref, uint32_t kind, uin
                : NULL;
 }
 
+/* ---- what was not run ---- */
+
+static void rest_is_back(const struct seat *seat, const struct yield *yield)
+{
+    uint32_t index, lane;
+    struct record *record = lent(seat->pool, yield->record, yield->kind, &index, &lane);
+    if (!record)
+        return;
+    if (yield->kind == RECORD_PIECE && yield->count)
+        map_split(seat, record,
+                  record->piece.begin + yield->count); /* without memory: it comes back again, as failed */
+    else if (yield->kind == RECORD_TASK && atomic_load(&record->state) & STATE_KILLED)
+        sched_finish(seat->pool, record, index, RECORD_CANCELED, NULL);
+    else
+        queue_again(seat, record, index);
+}
+
+/* ---- results ---- */
+
 static void piece_is_back(struct pool *pool, const struct yield *yield)
 {
     uint32_t index, lane;
@@ -271,20 +295,24 @@ static void task_is_back(struct pool *pool, const struct yield *yield)
 
 muster_err lend_take_back(struct muster__work *work)
 {
-    struct pool *pool = enter(work->object);
-    if (!pool)
-        return muster__object_stale(MUSTER__POOL, "a branch");
+    struct seat seat;
+    muster_err err = seat_enter(work->object, "a branch", &seat);
+    if (err)
+        return err;
+    struct pool *pool = seat.pool;
     const char *at = work->bytes, *end = at + work->size;
     const struct fetch *news = work->bytes;
     note_workers(pool, news);
     for (at += round_16(sizeof *news); at < end; at += ((const struct yield *)at)->bytes) {
         const struct yield *yield = (const struct yield *)at;
-        if (yield->kind == RECORD_PIECE)
+        if (yield->phase == RECORD_QUEUED)
+            rest_is_back(&seat, yield);
+        else if (yield->kind == RECORD_PIECE)
             piece_is_back(pool, yield);
         else
             task_is_back(pool, yield);
     }
-    muster__object_unpin();
+    seat_leave(&seat);
     return MUSTER_OK;
 }
 

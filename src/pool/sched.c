@@ -144,12 +144,24 @@ void sched_forget_lane(struct pool *pool, uint32_t lane)
 
 /* ---- queueing, finding, running ---- */
 
+/* One that was RUNNING may be waited for. Returns its generation. */
+static uint32_t make_queued(const struct seat *seat, struct record *record)
+{
+    uint64_t state = atomic_load_explicit(&record->state, memory_order_relaxed), queued;
+    do {
+        uint64_t flags = state_phase(state) == RECORD_RUNNING ? state & (STATE_WAITED | STATE_DROPPED) : 0;
+        queued = state_make((uint32_t)(state >> 32), seat->lane->index, RECORD_QUEUED) | flags;
+        if (MUSTER__LIKELY(state_phase(state) == RECORD_FILLING)) {
+            atomic_store_explicit(&record->state, queued, memory_order_release);
+            break;
+        }
+    } while (!atomic_compare_exchange_weak(&record->state, &state, queued));
+    return (uint32_t)(state >> 32);
+}
+
 bool sched_queue(const struct seat *seat, struct record *record, uint32_t index)
 {
-    uint64_t state = atomic_load_explicit(&record->state, memory_order_relaxed);
-    uint32_t generation = (uint32_t)(state >> 32);
-    atomic_store_explicit(&record->state, state_make(generation, seat->lane->index, RECORD_QUEUED),
-                          memory_order_release);
+    uint32_t generation = make_queued(seat, record);
     if (!deque_push(&seat->lane->deque, (uint64_t)generation << 32 | index, seat->self)) {
         /* nobody else can know it yet */
         atomic_store_explicit(&record->state, state_make(generation, seat->lane->index, RECORD_FILLING),
