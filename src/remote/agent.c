@@ -17,7 +17,12 @@
 #define LATE_NS     INT64_C(20000000) /* and after that time */
 #define LONG_NAP_NS INT64_C(500000)   /* so long */
 
-enum { STREAMS_A_TURN = 4 };
+/* Hosts tell rank 0's host that they live, and that tells them. Who is silent for so long is taken for dead. */
+#define BEAT_NS  INT64_C(500000000)
+#define LIMIT_MS 4000
+
+enum { STREAMS_A_TURN = 4, HUB = 0 };
+enum { LEAVE = 1, LEAVE_POLITELY };
 
 struct parcel {
     struct parcel *next;
@@ -42,7 +47,12 @@ static struct {
     struct peer {
         struct parcel *first, **last; /* whole frames, in order */
         struct stream *streams, **last_stream;
+        int64_t heard_ns;
+        bool lost;
+        struct asked **open; /* calls that were sent there */
+        uint32_t open_count, open_room;
     } * peers;
+    int64_t beat_ns, limit_ns;
     _Atomic uint32_t meet, met, leave; /* asked by the rank, and done */
     _Alignas(8) unsigned char letter[MUSTER__LETTER_MAX];
 } agent;
@@ -68,6 +78,8 @@ void agent_send(int host, struct frame *frame, const void *payload, size_t size)
 {
     struct peer *peer = peer_at(host);
     size_t bytes = round_up(sizeof *frame + size);
+    if (peer->lost)
+        return;
     struct parcel *parcel = malloc(sizeof *parcel + bytes);
     MUSTER__CHECK_EQ(parcel != NULL, true);
     frame->bytes = (uint32_t)bytes;
@@ -84,6 +96,10 @@ void agent_stream(int host, enum frame_type type, uint64_t id, const void *bytes
                   void *arg)
 {
     struct peer *peer = peer_at(host);
+    if (peer->lost) {
+        done(arg);
+        return;
+    }
     struct stream *stream = malloc(sizeof *stream);
     MUSTER__CHECK_EQ(stream != NULL, true);
     *stream = (struct stream){.type = type, .id = id, .bytes = bytes, .size = size, .done = done, .arg = arg};
@@ -189,9 +205,33 @@ static void nothing(void *unused)
     (void)unused;
 }
 
+static void list_open(struct peer *peer, struct asked *asked)
+{
+    if (peer->open_count == peer->open_room) {
+        peer->open_room = peer->open_room ? 2 * peer->open_room : 16;
+        peer->open = realloc(peer->open, peer->open_room * sizeof(struct asked *));
+        MUSTER__CHECK_EQ(peer->open != NULL, true);
+    }
+    asked->place = peer->open_count;
+    peer->open[peer->open_count++] = asked;
+}
+
+static int home_of(const struct asked *asked)
+{
+    return (int)(asked->object.kind_home & 0xffffff);
+}
+
+void agent_call_ends(struct asked *asked)
+{
+    struct peer *peer = &agent.peers[home_of(asked)];
+    struct asked *last = peer->open[--peer->open_count];
+    peer->open[asked->place] = last;
+    last->place = asked->place;
+}
+
 static void send_call(struct asked *asked)
 {
-    int host = (int)(asked->object.kind_home & 0xffffff);
+    int host = home_of(asked);
     struct frame frame = {.type = FRAME_CALL, .id = asked->self};
     frame.call.object = asked->object;
     frame.call.timeout_ms = asked->timeout_ms;
@@ -206,6 +246,11 @@ static void send_call(struct asked *asked)
         call_finish(asked);
         return;
     }
+    if (agent.peers[host].lost) {
+        call_lost(asked, host);
+        return;
+    }
+    list_open(&agent.peers[host], asked);
     const void *bytes = asked->bytes ? muster__heap_at(asked->bytes) : NULL;
     bool streams = asked->size > REMOTE_INLINE;
     agent_send(host, &frame, bytes, streams ? 0 : asked->size);
@@ -226,7 +271,7 @@ static void send_word(struct asked *asked)
     struct frame frame = {.type = FRAME_STOP, .id = asked->canceled};
     if (asked->what == ASKED_CANCEL) {
         frame.type = FRAME_CANCEL;
-        agent_send((int)(asked->object.kind_home & 0xffffff), &frame, NULL, 0);
+        agent_send(home_of(asked), &frame, NULL, 0);
     } else {
         if (asked->what == ASKED_GONE) {
             frame.type = FRAME_GONE;
@@ -262,6 +307,82 @@ static bool take_outbox(void)
     return any;
 }
 
+/* ---- who lives ---- */
+
+static void drop_mail(struct peer *peer)
+{
+    for (struct parcel *parcel = peer->first, *next; parcel; parcel = next) {
+        next = parcel->next;
+        free(parcel);
+    }
+    for (struct stream *stream = peer->streams, *next; stream; stream = next) {
+        next = stream->next;
+        stream->done(stream->arg);
+        free(stream);
+    }
+    peer->first = NULL;
+    peer->streams = NULL;
+}
+
+/* Without rank 0's host nothing can go on. */
+static void lose(int host)
+{
+    struct peer *peer = peer_at(host);
+    if (peer->lost)
+        return;
+    peer->lost = true;
+    atomic_store(&office()->host[host].lost, 1);
+    atomic_store(&office()->lost_any, 1);
+    office_note_free(host, INT32_MIN / 2);
+    drop_mail(peer);
+    for (uint32_t i = 0; i < peer->open_count; i++)
+        call_lost(peer->open[i], host);
+    peer->open_count = 0;
+    if (host == HUB) {
+        muster__log(MUSTER__ERROR, "host %s, where rank 0 is, is gone: the job ends here, too",
+                    muster__host_name_of(host));
+        muster__transport_abort(1);
+    }
+    home_lost(host);
+}
+
+static void silent(int host, int64_t for_ns)
+{
+    struct frame frame = {.type = FRAME_LOST, .lost.host = host};
+    muster__log(MUSTER__ERROR, "host %s has not been heard of for %.1f s and is taken for dead (MUSTER_PEER_LIMIT_MS)",
+                muster__host_name_of(host), (double)for_ns * 1e-9);
+    lose(host);
+    send_to_others(&frame);
+}
+
+static void listen_to(int host, int64_t now)
+{
+    struct frame frame = {.type = FRAME_BEAT};
+    const struct peer *peer = &agent.peers[host];
+    if (peer->lost)
+        return;
+    if (now - peer->heard_ns > agent.limit_ns)
+        silent(host, now - peer->heard_ns);
+    else
+        agent_send(host, &frame, NULL, 0);
+}
+
+/* If this thread itself did not run for long, the others' silence proves nothing. */
+static void beat(void)
+{
+    int64_t now = muster__now_ns(), since = now - agent.beat_ns;
+    if (since < BEAT_NS)
+        return;
+    agent.beat_ns = now;
+    for (int host = 0; since > 3 * BEAT_NS && host < agent.world->hosts; host++)
+        agent.peers[host].heard_ns = now;
+    if (agent.world->host != HUB)
+        listen_to(HUB, now);
+    for (int host = 0; agent.world->host == HUB && host < agent.world->hosts; host++)
+        if (host != HUB)
+            listen_to(host, now);
+}
+
 /* ---- what arrives ---- */
 
 static void take_frame(int host, const struct frame *frame, const void *payload)
@@ -289,13 +410,19 @@ static void take_frame(int host, const struct frame *frame, const void *payload)
     case FRAME_STOP:
         home_end_objects();
         break;
+    case FRAME_BEAT:
+        break;
+    case FRAME_LOST:
+        lose(frame->lost.host);
+        break;
     }
 }
 
 static void take_letter(int host, const void *bytes, size_t size)
 {
     const unsigned char *at = bytes;
-    while (size) {
+    agent.peers[host].heard_ns = muster__now_ns();
+    while (size && !agent.peers[host].lost) {
         const struct frame *frame = (const void *)at;
         take_frame(host, frame, frame + 1);
         at += frame->bytes;
@@ -305,8 +432,15 @@ static void take_letter(int host, const void *bytes, size_t size)
 
 /* ---- the thread ---- */
 
+static bool hosts_lost(void)
+{
+    const struct office *box = office();
+    return box && atomic_load(&box->lost_any);
+}
+
 static bool look(void)
 {
+    beat();
     bool any = take_outbox();
     any |= muster__mail_poll(take_letter) > 0;
     any |= home_answer_finished() > 0;
@@ -322,11 +456,11 @@ static void nap(uint32_t seen, int64_t idle_ns)
                       muster__now_ns() + (idle_ns < LATE_NS ? NAP_NS : LONG_NAP_NS), NULL);
 }
 
-/* Goes on with the mail until all agents have come to the same point. */
+/* Goes on with the mail until all agents have come to the same point; with a host lost they never will. */
 static void meet_agents(void)
 {
     bool met = muster__mail_all_met(true);
-    while (!met || !all_sent()) {
+    while (!hosts_lost() && (!met || !all_sent())) {
         if (!look())
             nap(atomic_load(&muster__self_state.caller->bell), AWAKE_NS);
         met = met || muster__mail_all_met(false);
@@ -341,7 +475,9 @@ static void *agent_main(void *unused)
     if (muster__caller_enter(muster__member_self(), false) != MUSTER_OK)
         muster__transport_abort(1);
     atomic_store(&office()->agent, muster__self_state.number);
-    int64_t traffic_ns = muster__now_ns();
+    int64_t traffic_ns = agent.beat_ns = muster__now_ns();
+    for (int host = 0; host < agent.world->hosts; host++)
+        agent.peers[host].heard_ns = traffic_ns;
     while (!atomic_load(&agent.leave)) {
         uint32_t seen = atomic_load(&muster__self_state.caller->bell);
         if (atomic_load(&agent.meet) != atomic_load(&agent.met)) {
@@ -355,14 +491,22 @@ static void *agent_main(void *unused)
             nap(seen, muster__now_ns() - traffic_ns);
     }
     home_stop();
-    while (home_answer_finished() | send_all())
+    while (atomic_load(&agent.leave) == LEAVE_POLITELY && home_answer_finished() | send_all())
         ;
-    meet_agents();
+    if (atomic_load(&agent.leave) == LEAVE_POLITELY)
+        meet_agents();
     muster__caller_leave();
     return NULL;
 }
 
 /* ---- what the rank asks for ---- */
+
+static int64_t limit_ns(void)
+{
+    const char *text = getenv("MUSTER_PEER_LIMIT_MS");
+    int64_t ms = text ? strtoll(text, NULL, 10) : 0;
+    return (ms > 0 ? ms : LIMIT_MS) * 1000000;
+}
 
 static muster_err hosts_start(const struct muster__world *world)
 {
@@ -372,6 +516,7 @@ static muster_err hosts_start(const struct muster__world *world)
     if (err || world->local)
         return err;
     agent.world = world;
+    agent.limit_ns = limit_ns();
     err = office_make(world);
     if (err)
         return err;
@@ -408,13 +553,15 @@ static void hosts_leave(bool politely)
     if (!agent.runs)
         return;
     agent.runs = false;
-    if (!politely) /* the process is about to end, and the thread with it */
-        return;
-    atomic_store(&agent.leave, 1);
+    atomic_store(&agent.leave, politely ? LEAVE_POLITELY : LEAVE);
     muster__ring(atomic_load(&office()->agent));
     pthread_join(agent.thread, NULL);
+    if (!politely || hosts_lost())
+        return;
     muster__mail_stop();
+    for (int host = 0; host < agent.world->hosts; host++)
+        free(agent.peers[host].open);
     free(agent.peers);
 }
 
-const struct muster__hosts agent_hosts = {hosts_start, hosts_meet, hosts_stop_others, hosts_leave};
+const struct muster__hosts agent_hosts = {hosts_start, hosts_meet, hosts_stop_others, hosts_leave, hosts_lost};

@@ -170,11 +170,21 @@ void call_finish(struct asked *asked)
         muster__ring(caller);
 }
 
+void call_lost(struct asked *asked, int host)
+{
+    asked->err = MUSTER_ERR_PEER;
+    snprintf(asked->text, sizeof asked->text, "host %s is gone, and what was at home there with it",
+             muster__host_name_of(host));
+    call_finish(asked);
+}
+
 void call_answered(const struct frame *frame, const void *payload)
 {
     struct asked *asked = asked_of(frame->id);
     if (!asked)
         return;
+    if (frame->answer.size <= REMOTE_INLINE)
+        agent_call_ends(asked);
     asked->err = frame->answer.err;
     asked->number = frame->answer.number;
     asked->reply_size = frame->answer.reply_size;
@@ -205,6 +215,8 @@ void call_piece(const struct frame *frame, const void *payload)
     if (asked->reply)
         memcpy((char *)muster__heap_at(asked->reply) + frame->piece.offset, payload, frame->piece.size);
     asked->arrived += frame->piece.size;
-    if (asked->arrived == asked->reply_size)
+    if (asked->arrived == asked->reply_size) {
+        agent_call_ends(asked);
         call_finish(asked);
+    }
 }

@@ -90,7 +90,7 @@ struct job {
     bool anonymous;
     bool canceled;
     uint32_t actor; /* as whom a thread of the crew does it now; 0: none does. Under crew.mutex */
-    char *bytes; /* that came along, in full when arrived == work.size */
+    char *bytes;    /* that came along, in full when arrived == work.size */
     size_t arrived;
     struct muster__work work;
     muster_err err;
@@ -345,6 +345,24 @@ static void cancel_canceled(void)
         if (job->canceled && job->actor)
             muster__caller_cancel(job->actor);
     pthread_mutex_unlock(&crew.mutex);
+}
+
+void home_lost(int host)
+{
+    for (struct job **link = &unanswered, *job; (job = *link);) {
+        bool arrives = job->host == host && !job->work.bytes && job->work.size; /* the rest of it never will */
+        job->canceled |= job->host == host;
+        if (!arrives) {
+            link = &job->kept;
+            continue;
+        }
+        *link = job->kept;
+        job_free(job);
+    }
+    for (uint32_t caller = 0; caller < standins.room[host]; caller++)
+        if (standins.of[host][caller].number)
+            home_gone(host, caller, standins.of[host][caller].incarnation, true);
+    cancel_canceled();
 }
 
 void home_cancel(int host, uint64_t id)

@@ -20,11 +20,13 @@ struct office {
     _Atomic uint64_t outbox; /* muster__ref of the asked posted last; the agent takes all */
     _Atomic uint32_t agent;  /* the agent's caller number; 0: there is none */
     int32_t hosts, ranks;
+    _Atomic uint32_t lost_any;  /* some host was lost */
     uint64_t rank_hosts_offset; /* int32_t[ranks] */
     struct host {
         char name[64];
         int32_t ranks;
-        _Atomic int32_t free; /* cores that nobody uses, as far as is known here; negative: more users than cores */
+        _Atomic uint32_t lost; /* taken for dead */
+        _Atomic int32_t free;  /* cores that nobody uses, as far as is known here; negative: more users than cores */
     } host[];
 };
 
@@ -46,7 +48,8 @@ struct asked {
     enum asked_what what;
     muster__ref canceled; /* which call */
     uint32_t caller, incarnation, operation;
-    bool rings; /* its caller's bell when it is answered */
+    uint32_t place; /* in the agent's list of those that are open */
+    bool rings;     /* its caller's bell when it is answered */
     bool died, anonymous;
     muster_handle object;
     int64_t timeout_ms;
@@ -75,7 +78,9 @@ enum frame_type {
     FRAME_ANSWER_PIECE,
     FRAME_CANCEL,
     FRAME_GONE,
-    FRAME_STOP
+    FRAME_STOP,
+    FRAME_BEAT,
+    FRAME_LOST
 };
 
 /* Each begins at a multiple of 8; the payload follows the head. */
@@ -102,6 +107,9 @@ struct frame {
         struct {
             uint32_t caller, incarnation, died;
         } gone;
+        struct {
+            int32_t host;
+        } lost;
     };
 };
 
@@ -109,11 +117,15 @@ struct frame {
 
 extern const struct muster__hosts agent_hosts;
 
-/** Queues a frame, with a payload that is copied (at most REMOTE_PIECE bytes; NULL: none). */
+/** To a lost host nothing is sent. Queues a frame, with a payload that is copied (at most REMOTE_PIECE bytes; NULL:
+ * none). */
 void agent_send(int host, struct frame *frame, const void *payload, size_t size);
 /** After its frame: sends bytes in pieces of the type, when and as mail moves; then calls done(arg). */
 void agent_stream(int host, enum frame_type type, uint64_t id, const void *bytes, size_t size, void (*done)(void *arg),
                   void *arg);
+
+/** The call was answered: what is left of the answer is on its way. */
+void agent_call_ends(struct asked *asked);
 
 /* ---- home.c: work that other hosts ask for; all but the working threads' own part runs in the agent ---- */
 
@@ -123,6 +135,8 @@ void home_cancel(int host, uint64_t id);
 void home_gone(int host, uint32_t caller, uint32_t incarnation, bool died);
 /** Answers what working threads have finished, and goes on canceling; returns how many answers. */
 int home_answer_finished(void);
+/** What its callers held is treated as the holdings of dead ones, and what they wait for is called off. */
+void home_lost(int host);
 /** Ends this host's objects, in a thread of its own. */
 void home_end_objects(void);
 /** Ends the working threads; their work was ended with the objects. */
@@ -134,5 +148,7 @@ void call_answered(const struct frame *frame, const void *payload);
 void call_piece(const struct frame *frame, const void *payload);
 /** Makes the call final. */
 void call_finish(struct asked *asked);
+/** With err PEER. */
+void call_lost(struct asked *asked, int host);
 
 #endif

@@ -48,7 +48,7 @@ static inline muster_handle muster__host_handle(int host, enum muster__kind kind
 struct muster__call {
     muster_handle object;
     uint32_t operation; /* of the object's kind */
-    bool anonymous;     /* it does not matter there who asks: no stand-in acts, and several such calls may run at once */
+    bool anonymous; /* it does not matter there who asks: no stand-in acts, and several such calls may run at once */
     int64_t timeout_ms;
     const void *bytes; /* sent along; copied */
     size_t size;

@@ -153,6 +153,8 @@ struct muster__hosts {
     void (*stop_others)(void);
     /** In local rank 0, before MPI ends: politely, all hosts do so; else nobody is waited for. */
     void (*leave)(bool politely);
+    /** Whether a host was lost: then MPI would wait for it in vain at the end. In any rank. */
+    bool (*lost)(void);
 };
 void muster__hosts_register(const struct muster__hosts *hosts);
 /** Lets the calling thread run on all cores of the job here, wherever its process is bound. */

@@ -9,12 +9,12 @@
 /*
  * Stop signals: SIGINT, SIGTERM and SIGUSR1 (a batch system's notice) are noted in the segment, the first one wins, and
  * the main program's waits end. mpirun, told to stop, sends its ranks SIGCONT at once, SIGTERM a second later and
- * SIGKILL two seconds later: SIGCONT from the launcher is taken as the notice it is, so that nearly all of the two
- * seconds can be used. Nearly: batch systems send SIGCONT before each of their signals, so what comes right after it
+ * SIGKILL two seconds later: SIGCONT from the launcher is taken as the notice it is, so that most of the two
+ * seconds can be used. Most: batch systems send SIGCONT before each of their signals, so what comes right after it
  * counts.
  */
 
-#define AFTER_CONT_NS 50000000L
+#define AFTER_CONT_NS 400000000L
 
 static const int stops[] = {SIGINT, SIGTERM, SIGUSR1, SIGCONT};
 enum { STOPS = sizeof stops / sizeof *stops };
@@ -59,6 +59,17 @@ static void on_stop(int signal, siginfo_t *info, void *context)
 bool signals_launcher_ends_job(void)
 {
     return state.ending;
+}
+
+/* The first signal has it end its ranks and daemons, and wait for those of the lost host; the third in a row has it end
+ * itself. */
+void signals_end_launcher(void)
+{
+    sigaction(SIGTERM, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
+    for (int i = 0; i < 3 && state.launched && state.launcher == getppid(); i++) {
+        kill(state.launcher, SIGTERM);
+        nanosleep(&(struct timespec){.tv_nsec = 300000000L}, NULL);
+    }
 }
 
 int signals_exit_code(void)

@@ -196,6 +196,8 @@ muster_err hosts_start(const struct muster__world *world);
 int signals_exit_code(void);
 /** mpirun was told to stop: it kills the ranks soon, and no longer takes part in what ends MPI. */
 bool signals_launcher_ends_job(void);
+/** In rank 0, on its way out: mpirun would wait for ever for ranks of a lost host. */
+void signals_end_launcher(void);
 
 /* crash.c */
 void crash_install(void);

@@ -6,8 +6,8 @@
 
 /*
  * The end of a rank, in this order: all objects end, ranks that serve leave, each rank's nursery ends its children,
- * all ranks of the host meet, MPI ends (not when mpirun ends the job: MPI_Finalize would wait for it in vain, and main
- * could not go on to save and say what it has).
+ * all ranks of the host meet, MPI ends (not when mpirun ends the job or a host was lost: MPI_Finalize would wait for it
+ * in vain, and main could not go on to save and say what it has).
  */
 
 static void meet(int which)
@@ -48,6 +48,8 @@ muster_err hosts_start(const struct muster__world *world)
     return hosts ? hosts->start(world) : MUSTER_OK;
 }
 
+static bool lost_host;
+
 int muster__runtime_stop(void)
 {
     if (!muster__me.running)
@@ -67,14 +69,17 @@ int muster__runtime_stop(void)
     int code = signals_exit_code();
     nursery_stop(local);
     meet(1);
+    bool politely = !signals_launcher_ends_job() && !(hosts && hosts->lost());
     if (local == 0 && hosts)
-        hosts->leave(!signals_launcher_ends_job());
+        hosts->leave(politely);
+    lost_host = hosts && hosts->lost();
+    politely = politely && !lost_host;
     muster__sleep_look = NULL;
     signals_restore();
     crash_restore();
     muster__segment_detach();
     muster__me.tables = NULL;
-    muster__transport_stop(!signals_launcher_ends_job());
+    muster__transport_stop(politely);
     muster__log_setup("-", -1, 0, "", muster__me.log_level);
     return code;
 }
@@ -86,6 +91,8 @@ int muster__runtime_stop(void)
 static void at_exit(int status, void *unused)
 {
     (void)unused;
+    if (lost_host && muster__me.world.rank == 0 && getpid() == muster__me.rank_pid)
+        signals_end_launcher();
     if (!muster__me.running || muster__me.is_child || getpid() != muster__me.rank_pid)
         return;
     bool main_thread = syscall(SYS_gettid) == getpid() && muster__self_state.number;

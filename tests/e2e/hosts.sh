@@ -63,8 +63,8 @@ else
     slow='a cut link (slow ones not tried: no netem in this kernel)'
 fi
 
-# cut off for 5 s: it goes on
-HOSTS_SLOTS=1 over 3 "$build/bin/simulate" --out "$work/whole" --quiet &
+# cut off for 5 s, and patient: it goes on
+MUSTER_PEER_LIMIT_MS=20000 HOSTS_SLOTS=1 over 3 "$build/bin/simulate" --out "$work/whole" --quiet &
 pid=$!
 sleep 3 # into it: it takes 20 s
 "$hosts" link h3 down

@@ -1,0 +1,82 @@
+/*
+ * A program for tests/e2e/lost.sh, on three hosts of which the last one dies: a map goes on without it, and what was at
+ * home there gives err PEER.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <muster/muster.h>
+
+enum { ITEMS = 400 };
+
+static void nap_ms(int ms)
+{
+    nanosleep(&(struct timespec){.tv_nsec = ms * 1000000L}, NULL);
+}
+
+static int slowly(const void *item, void *result, void *user)
+{
+    (void)user;
+    nap_ms(50);
+    *(int *)result = 3 * *(const int *)item + 1;
+    return 0;
+}
+
+/* On the host that dies: a queue and a lock there. */
+static int lend(const void *arg, size_t size)
+{
+    (void)size;
+    struct {
+        muster_queue queue;
+        muster_lock lock;
+    } lent;
+    const muster_queue *out = arg;
+    if (muster_queue_create(&lent.queue, NULL) || muster_lock_create(&lent.lock, NULL) ||
+        muster_queue_put(*out, &lent, sizeof lent, MUSTER_FOREVER))
+        return 1;
+    for (;;)
+        nap_ms(500);
+}
+
+static void say(const char *what, muster_err err)
+{
+    printf("%s: %s%s%s\n", what, muster_err_name(err), err ? ": " : "", err ? muster_err_detail() : "");
+    fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+    if (muster_init(&argc, &argv, NULL))
+        return 1;
+    struct {
+        muster_queue queue;
+        muster_lock lock;
+    } lent;
+    muster_queue out;
+    muster_process process;
+    muster_pool pool;
+    int last = muster_ranks() - 1;
+    muster_process_options there = {.rank = &last};
+    int items[ITEMS], results[ITEMS], wrong = 0;
+    if (muster_queue_create(&out, NULL) || muster_process_create(&process, lend, &out, sizeof out, &there) ||
+        muster_process_start(process) || muster_queue_get(out, &lent, sizeof lent, NULL, MUSTER_FOREVER) ||
+        muster_pool_create(&pool, NULL)) {
+        say("start", MUSTER_ERR_STATE);
+        return 1;
+    }
+    for (int i = 0; i < ITEMS; i++)
+        items[i] = i;
+    printf("ready\n");
+    fflush(stdout);
+    say("map", muster_pool_map(pool, slowly, items, ITEMS, sizeof *items, results, sizeof *results, NULL));
+    for (int i = 0; i < ITEMS; i++)
+        wrong += results[i] != 3 * i + 1;
+    printf("wrong: %d\n", wrong);
+    char byte;
+    say("get", muster_queue_get(lent.queue, &byte, 1, NULL, MUSTER_FOREVER));
+    say("acquire", muster_lock_acquire(lent.lock, MUSTER_FOREVER));
+    say("join", muster_process_join(process, NULL, MUSTER_FOREVER));
+    say("destroy", muster_pool_destroy(pool));
+    return muster_finalize();
+}
