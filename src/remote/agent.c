@@ -17,9 +17,11 @@
 #define LATE_NS     INT64_C(20000000) /* and after that time */
 #define LONG_NAP_NS INT64_C(500000)   /* so long */
 
-/* Hosts tell rank 0's host that they live, and that tells them. Who is silent for so long is taken for dead. */
+/* Hosts tell rank 0's host that they live, and that tells them. Who is silent for LIMIT_MS is taken for dead; before
+ * the first word it may take longer: connections are being made, and not all start at the same time. */
 #define BEAT_NS  INT64_C(500000000)
 #define LIMIT_MS 4000
+#define START_NS INT64_C(60000000000)
 
 enum { STREAMS_A_TURN = 4, HUB = 0 };
 enum { LEAVE = 1, LEAVE_POLITELY };
@@ -48,6 +50,7 @@ static struct {
         struct parcel *first, **last; /* whole frames, in order */
         struct stream *streams, **last_stream;
         int64_t heard_ns;
+        bool heard; /* at all */
         bool lost;
         struct asked **open; /* calls that were sent there */
         uint32_t open_count, open_room;
@@ -361,7 +364,7 @@ static void listen_to(int host, int64_t now)
     const struct peer *peer = &agent.peers[host];
     if (peer->lost)
         return;
-    if (now - peer->heard_ns > agent.limit_ns)
+    if (now - peer->heard_ns > (peer->heard ? agent.limit_ns : START_NS))
         silent(host, now - peer->heard_ns);
     else
         agent_send(host, &frame, NULL, 0);
@@ -422,6 +425,7 @@ static void take_letter(int host, const void *bytes, size_t size)
 {
     const unsigned char *at = bytes;
     agent.peers[host].heard_ns = muster__now_ns();
+    agent.peers[host].heard = true;
     while (size && !agent.peers[host].lost) {
         const struct frame *frame = (const void *)at;
         take_frame(host, frame, frame + 1);

@@ -47,6 +47,22 @@ static int post(int i)
                      &mail.receives[i]);
 }
 
+/* Agents will soon write to the first host's and that to them, all at the same time: when both sides of a TCP connection
+ * begin it at once, Open MPI 4 may lose it. So these are made before, one after the other. */
+static void connect_to_hub(int host)
+{
+    char byte = 0;
+    for (int other = 1; other < mail.hosts; other++) {
+        if (host == other) {
+            MPI_Send(&byte, 1, MPI_BYTE, 0, TAG, mail.agents);
+            MPI_Recv(&byte, 1, MPI_BYTE, 0, TAG, mail.agents, MPI_STATUS_IGNORE);
+        } else if (host == 0) {
+            MPI_Recv(&byte, 1, MPI_BYTE, other, TAG, mail.agents, MPI_STATUS_IGNORE);
+            MPI_Send(&byte, 1, MPI_BYTE, other, TAG, mail.agents);
+        }
+    }
+}
+
 muster_err muster__mail_start(const struct muster__world *world)
 {
     if (world->hosts == 1)
@@ -62,6 +78,7 @@ muster_err muster__mail_start(const struct muster__world *world)
     mail.peers = calloc((size_t)mail.hosts, sizeof *mail.peers);
     if (!mail.received || !mail.peers)
         return muster__fail_logged(MUSTER_ERR_NOMEM, "out of memory at start");
+    connect_to_hub(world->host);
     for (int i = 0; i < RECEIVES; i++)
         if ((code = post(i)) != MPI_SUCCESS)
             return transport_failed("MPI_Irecv", code);

@@ -64,7 +64,7 @@ else
 fi
 
 # cut off for 5 s, and patient: it goes on
-MUSTER_PEER_LIMIT_MS=20000 HOSTS_SLOTS=1 over 3 "$build/bin/simulate" --out "$work/whole" --quiet &
+HOSTS_SLOTS=1 over 3 "$build/bin/simulate" --out "$work/whole" --quiet &
 pid=$!
 sleep 3 # into it: it takes 20 s
 "$hosts" link h3 down

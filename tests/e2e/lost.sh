@@ -7,7 +7,7 @@ allow_root
 
 program=$1/tests/lost
 hosts=$root/scripts/hosts
-export HOSTS_SET=mlost
+export HOSTS_SET=mlost MUSTER_PEER_LIMIT_MS=4000 # the default
 "$hosts" try
 out=$(mktemp)
 trap '"$hosts" down; rm -f "$out"' EXIT

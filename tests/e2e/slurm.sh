@@ -24,14 +24,17 @@ fail() {
     exit 1
 }
 
+shared='OMPI_MCA_btl=vader,tcp,self OMPI_MCA_mpi_yield_when_idle=1 MUSTER_PEER_LIMIT_MS=30000'
+
 slurm() {
     timeout -k 5 100 "$hosts" slurm "$@"
 }
 
-# The template with other numbers, as a user would change it. The hosts share this machine's cores: yielding.
+# The template with other numbers, as a user would change it. The hosts share this machine's cores: yielding, and patience
+# with who gets none for a while.
 job() { # program and arguments
     sed -e 's/--nodes=.*/--nodes=3/' -e 's/--ntasks-per-node=.*/--ntasks-per-node=2/' -e 's/USR1@60/USR1@40/' \
-        -e "s|^program=.*|program=($*); export OMPI_MCA_btl=vader,tcp,self OMPI_MCA_mpi_yield_when_idle=1|" \
+        -e "s|^program=.*|program=($*); export $shared|" \
         "$root/scripts/batch/slurm.sh" >"$work/job.sh"
 }
 
@@ -45,8 +48,8 @@ slurm sbatch -W -o "$work/out" "$work/job.sh" >/dev/null || fail 'sbatch with mp
 cmp "$work/here/results.csv" "$work/sbatch/results.csv" || fail 'sbatch: other bytes'
 grep -q '"hosts":[[:space:]]*3' "$work/sbatch/run.json" || fail 'sbatch: it did not run on 3 hosts'
 
-export OMPI_MCA_btl=vader,tcp,self OMPI_MCA_mpi_yield_when_idle=1
-slurm srun -N 3 -n 6 --mpi=pmix --cpu-bind=none "$build/bin/simulate" "$experiment" --out "$work/srun" --quiet \
+# shellcheck disable=SC2086 # several words
+slurm env $shared srun -N 3 -n 6 --mpi=pmix --cpu-bind=none "$build/bin/simulate" "$experiment" --out "$work/srun" --quiet \
     >"$work/out" 2>&1 || fail 'srun'
 cmp "$work/here/results.csv" "$work/srun/results.csv" || fail 'srun: other bytes'
 grep -q '"hosts":[[:space:]]*3' "$work/srun/run.json" || fail 'srun: it did not run on 3 hosts'
