@@ -126,10 +126,10 @@ MUSTER_API int muster_task_worker(void);
 MUSTER_API int64_t muster_task_index(void);
 
 /**
- * Makes task fn(arg) run some time; *task names its result. Arguments of arg_bytes are copied. Every submitted task
- * must be got or forgotten (muster_task_forget), else its memory is kept until the pool's end. From inside a task of
- * the same pool it goes to the worker's own end of its line. Errors: CLOSED, BROKEN, NOFUNC, NOMEM, INVAL, STALE,
- * UNSUPPORTED (time limit, in-rank workers).
+ * Makes task fn(arg) run some time, on any host; *task names its result, on this host alone (err UNSUPPORTED
+ * elsewhere). Arguments of arg_bytes are copied. Every submitted task must be got or forgotten (muster_task_forget),
+ * else its memory is kept until the pool's end. From inside a task of the same pool it goes to the worker's own end of
+ * its line. Errors: CLOSED, BROKEN, NOFUNC, NOMEM, INVAL, STALE, UNSUPPORTED (time limit, in-rank workers).
  */
 MUSTER_API muster_err muster_pool_submit(muster_pool pool, muster_task *task, muster_task_fn fn, const void *arg,
                                          size_t arg_bytes, size_t result_bytes, const muster_submit_options *options);

@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The hosts of the job, in the segment of each of them. */
 
@@ -24,12 +25,37 @@ static muster__ref make(size_t bytes)
 /* what hosts tell each other at start */
 struct introduction {
     char name[64];
-    int32_t ranks, free;
+    int32_t ranks, free, cores;
+    int64_t memory; /* bytes */
 };
+
+static int64_t memory_bytes(void)
+{
+    return (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+}
+
+/* By rank 0's host: what the job has, and what may hurt it. */
+static void report(const struct office *box, const struct introduction *all)
+{
+    int cores = 0, least = 0, most = 0;
+    for (int i = 0; i < box->hosts; i++) {
+        cores += all[i].cores;
+        least = all[i].memory < all[least].memory ? i : least;
+        most = all[i].memory > all[most].memory ? i : most;
+    }
+    muster__log(MUSTER__INFO, "%d ranks on %d hosts with %d cores", box->ranks, box->hosts, cores);
+    if (all[least].memory < all[most].memory / 10 * 9)
+        muster__log(
+            MUSTER__WARN,
+            "host %s has %lld MiB of memory, host %s %lld: the work is shared out by cores, so give each what the "
+            "smaller one can hold, or leave that one out",
+            all[least].name, (long long)(all[least].memory >> 20), all[most].name, (long long)(all[most].memory >> 20));
+}
 
 static bool introduce(struct office *box)
 {
-    struct introduction mine = {.ranks = muster__host_ranks(), .free = muster__seats_free()};
+    struct introduction mine = {
+        .ranks = muster__host_ranks(), .free = muster__seats_free(), .cores = muster_cores(), .memory = memory_bytes()};
     struct introduction *all = calloc((size_t)box->hosts, sizeof *all);
     if (!all)
         return false;
@@ -40,6 +66,8 @@ static bool introduce(struct office *box)
         box->host[i].ranks = all[i].ranks;
         atomic_store(&box->host[i].free, all[i].free);
     }
+    if (muster__segment->host == 0)
+        report(box, all);
     free(all);
     return true;
 }
