@@ -9,12 +9,10 @@
 /*
  * Stop signals: SIGINT, SIGTERM and SIGUSR1 (a batch system's notice) are noted in the segment, the first one wins, and
  * the main program's waits end. mpirun, told to stop, sends its ranks SIGCONT at once, SIGTERM a second later and
- * SIGKILL two seconds later: SIGCONT from the launcher is taken as the notice it is, so that most of the two
- * seconds can be used. Most: batch systems send SIGCONT before each of their signals, so what comes right after it
- * counts.
+ * SIGKILL two seconds later: SIGCONT from the launcher is taken as the notice it is, so that all of the two seconds can
+ * be used. Not under Slurm, which sends SIGCONT before each signal of its own: mpirun passes on both, with any time
+ * between them.
  */
-
-#define AFTER_CONT_NS 400000000L
 
 static const int stops[] = {SIGINT, SIGTERM, SIGUSR1, SIGCONT};
 enum { STOPS = sizeof stops / sizeof *stops };
@@ -24,8 +22,6 @@ static struct {
     bool installed, continues, launched;
     volatile sig_atomic_t ending; /* the launcher ends the job */
     pid_t launcher;
-    timer_t after_cont; /* sends SIGCONT, too */
-    bool has_timer;
 } state;
 
 /* ---- stop ---- */
@@ -36,20 +32,14 @@ static void on_stop(int signal, siginfo_t *info, void *context)
     int saved = errno;
     if (!muster__segment || !muster__me.tables)
         return;
-    uint32_t none = 0;
-    if (signal == SIGCONT && info->si_code != SI_TIMER) {
-        if (state.has_timer && info->si_pid == state.launcher)
-            timer_settime(state.after_cont, 0, &(struct itimerspec){.it_value.tv_nsec = AFTER_CONT_NS}, NULL);
-        return;
-    }
     if (signal == SIGCONT) {
-        if (atomic_load(&muster__segment->signal))
+        if (!state.continues || info->si_pid != state.launcher)
             return;
-        state.ending = 1;
         signal = SIGINT;
     }
     if (state.launched && signal != SIGUSR1 && info->si_pid == state.launcher)
         state.ending = 1;
+    uint32_t none = 0;
     atomic_compare_exchange_strong(&muster__segment->signal, &none, (uint32_t)signal);
     /* rank 0's main program may sleep in another process's time slice: ring it */
     muster__ring(nursery_at(0)->rank_caller);
@@ -91,18 +81,11 @@ int muster_interrupted(void)
 
 /* ---- installing ---- */
 
-static void make_timer(void)
-{
-    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGCONT};
-    state.has_timer = state.continues && timer_create(CLOCK_MONOTONIC, &event, &state.after_cont) == 0;
-}
-
 void signals_install(void)
 {
     state.launcher = getppid();
     state.launched = getenv("OMPI_COMM_WORLD_SIZE") != NULL;
-    state.continues = state.launched && !getenv("OMPI_MCA_orte_forward_job_control");
-    make_timer();
+    state.continues = state.launched && !getenv("OMPI_MCA_orte_forward_job_control") && !getenv("SLURM_JOB_ID");
     struct sigaction stop = {.sa_sigaction = on_stop, .sa_flags = SA_SIGINFO};
     for (int i = 0; i < STOPS; i++)
         sigaction(stops[i], &stop, &state.before[i]);
@@ -118,9 +101,6 @@ void signals_restore(void)
     for (int i = 0; state.installed && i < STOPS; i++)
         sigaction(stops[i], told ? &ignore : &state.before[i], NULL);
     state.installed = false;
-    if (state.has_timer)
-        timer_delete(state.after_cont);
-    state.has_timer = false;
 }
 
 /* A terminal's Ctrl-C and a batch system's notice reach the whole process group: whether children end on them is for

@@ -39,7 +39,10 @@ job() { # program and arguments
 }
 
 "$hosts" up 3
-"$hosts" slurm-up
+"$hosts" slurm-up || {
+    printf 'slurm: Slurm does not come up here\n'
+    exit 77
+}
 experiment=$root/tests/fixtures/experiments/good.ini
 timeout 60 mpirun --oversubscribe -np 2 "$build/bin/simulate" "$experiment" --out "$work/here" --quiet
 
