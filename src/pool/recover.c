@@ -142,20 +142,46 @@ static void filling_died(const struct death *death, struct record *record, uint3
     record_free(death->seat.pool, record, index, NULL);
 }
 
+static bool is_of(const struct death *death, uint64_t state)
+{
+    return state_phase(state) != RECORD_FREE && !phase_final(state_phase(state)) &&
+           state_lane(state) == death->seat.lane->index;
+}
+
+static void visit_filling(const struct death *death, struct record *record, uint32_t index)
+{
+    uint64_t state = atomic_load(&record->state);
+    if (is_of(death, state) && state_phase(state) == RECORD_FILLING)
+        filling_died(death, record, index);
+}
+
 static void visit(const struct death *death, struct record *record, uint32_t index)
 {
     uint64_t state = atomic_load(&record->state);
-    if (state_phase(state) == RECORD_FREE || phase_final(state_phase(state)) ||
-        state_lane(state) != death->seat.lane->index)
+    if (!is_of(death, state) || state_phase(state) == RECORD_FILLING)
         return;
-    if (state_phase(state) == RECORD_FILLING)
-        filling_died(death, record, index);
-    else if (state_phase(state) == RECORD_QUEUED)
+    if (state_phase(state) == RECORD_QUEUED)
         deque_push(&death->seat.lane->deque, state >> 32 << 32 | index, death->seat.self);
     else if (record->kind == RECORD_TASK)
         task_died(death, record, index, state);
     else
         piece_died(death, record, index);
+}
+
+static void visit_all(const struct death *death, uint32_t dead,
+                      void (*visitor)(const struct death *death, struct record *record, uint32_t index))
+{
+    struct pool *pool = death->seat.pool;
+    uint32_t slabs = atomic_load(&pool->slabs);
+    for (uint32_t slab = 0; slab < slabs && slab < POOL_SLABS; slab++) {
+        if (!pool->slab_offset[slab])
+            continue;
+        muster__heap_hand_over(pool->slab_ref[slab], dead, pool_owner(pool));
+        for (uint32_t i = 0; i < 1u << POOL_SLAB_BITS; i++) {
+            uint32_t index = slab << POOL_SLAB_BITS | i;
+            visitor(death, pool_record(pool, index), index);
+        }
+    }
 }
 
 /*
@@ -175,16 +201,8 @@ void recover_lane(struct pool *pool, struct lane *lane, uint32_t self)
     if (muster__latch_seize(&pool->lanes_latch, dead, self, &generation))
         muster__latch_release(&pool->lanes_latch, generation, self);
     deque_repair(&lane->deque, dead);
-    uint32_t slabs = atomic_load(&pool->slabs);
-    for (uint32_t slab = 0; slab < slabs && slab < POOL_SLABS; slab++) {
-        if (!pool->slab_offset[slab])
-            continue;
-        muster__heap_hand_over(pool->slab_ref[slab], dead, pool_owner(pool));
-        for (uint32_t i = 0; i < 1u << POOL_SLAB_BITS; i++) {
-            uint32_t index = slab << POOL_SLAB_BITS | i;
-            visit(&death, pool_record(pool, index), index);
-        }
-    }
+    visit_all(&death, dead, visit);
+    visit_all(&death, dead, visit_filling); /* last: a half that was being split off tells its piece by its phase */
     atomic_store(&lane->depth, 0);
     sched_forget_lane(pool, lane->index);
     atomic_store(&lane->owner, 0);

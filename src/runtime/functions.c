@@ -125,10 +125,12 @@ static void register_path(struct entry *entry, const char *name)
 {
     char path[4096];
     uint32_t none = PATH_NONE;
-    if (!realpath(name, path) || strlen(path) >= sizeof entry->path ||
-        !atomic_compare_exchange_strong(&entry->path_state, &none, PATH_CLAIMED))
+    if (!realpath(name, path))
         return;
-    snprintf(entry->path, sizeof entry->path, "%s", path);
+    size_t bytes = strlen(path) + 1;
+    if (bytes > sizeof entry->path || !atomic_compare_exchange_strong(&entry->path_state, &none, PATH_CLAIMED))
+        return;
+    memcpy(entry->path, path, bytes);
     atomic_store(&entry->path_state, PATH_KNOWN);
 }
 
