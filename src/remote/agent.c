@@ -56,6 +56,7 @@ static struct {
         uint32_t open_count, open_room;
     } * peers;
     int64_t beat_ns, limit_ns;
+    int woke;                          /* callers, in this look */
     _Atomic uint32_t meet, met, leave; /* asked by the rank, and done */
     _Alignas(8) unsigned char letter[MUSTER__LETTER_MAX];
 } agent;
@@ -445,10 +446,24 @@ static bool hosts_lost(void)
 static bool look(void)
 {
     beat();
+    agent.woke = 0;
     bool any = take_outbox();
-    any |= muster__mail_poll(take_letter) > 0;
     any |= home_answer_finished() > 0;
+    any |= send_all();
+    any |= muster__mail_poll(take_letter) > 0;
     return any | send_all();
+}
+
+void agent_woke_caller(void)
+{
+    agent.woke++;
+}
+
+/* Whoever was woken would have no core as long as this thread keeps its own: yielding does not always pass it on. */
+static bool in_the_way(void)
+{
+    return agent.woke && atomic_load_explicit(&muster__segment->awake, memory_order_relaxed) + agent.woke >
+                             (int32_t)atomic_load_explicit(&muster__segment->cores, memory_order_relaxed);
 }
 
 static void nap(uint32_t seen, int64_t idle_ns)
@@ -489,9 +504,12 @@ static void *agent_main(void *unused)
             atomic_fetch_add(&agent.met, 1);
             muster__futex_wake(&agent.met, -1);
         }
-        if (look())
+        bool any = look();
+        if (any)
             traffic_ns = muster__now_ns();
-        else
+        if (in_the_way())
+            nap(seen, AWAKE_NS);
+        else if (!any)
             nap(seen, muster__now_ns() - traffic_ns);
     }
     home_stop();

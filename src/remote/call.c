@@ -165,7 +165,8 @@ void call_finish(struct asked *asked)
     bool rings = asked->rings;
     uint32_t caller = asked->caller;
     atomic_store_explicit(&asked->state, ANSWERED, memory_order_release);
-    muster__futex_wake(&asked->state, 1);
+    if (muster__futex_wake(&asked->state, 1) > 0)
+        agent_woke_caller();
     if (rings)
         muster__ring(caller);
 }

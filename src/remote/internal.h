@@ -124,6 +124,8 @@ void agent_send(int host, struct frame *frame, const void *payload, size_t size)
 void agent_stream(int host, enum frame_type type, uint64_t id, const void *bytes, size_t size, void (*done)(void *arg),
                   void *arg);
 
+/** A caller of this host has been woken, and will want a core. */
+void agent_woke_caller(void);
 /** The call was answered: what is left of the answer is on its way. */
 void agent_call_ends(struct asked *asked);
 

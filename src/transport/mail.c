@@ -11,6 +11,9 @@
 
 enum { RECEIVES = 8, SENDS_A_HOST = 4, TAG = 1 };
 
+/* Open MPI looks at TCP connections in one of eight calls. */
+enum { LOOKS = 8 };
+
 struct letter {
     uint64_t number; /* of those from this sender */
     unsigned char bytes[MUSTER__LETTER_MAX];
@@ -47,8 +50,8 @@ static int post(int i)
                      &mail.receives[i]);
 }
 
-/* Agents will soon write to the first host's and that to them, all at the same time: when both sides of a TCP connection
- * begin it at once, Open MPI 4 may lose it. So these are made before, one after the other. */
+/* Agents will soon write to the first host's and that to them, all at the same time: when both sides of a TCP
+ * connection begin it at once, Open MPI 4 may lose it. So these are made before, one after the other. */
 static void connect_to_hub(int host)
 {
     char byte = 0;
@@ -177,8 +180,11 @@ int muster__mail_poll(void (*receive)(int host, const void *bytes, size_t size))
 {
     int done, which[RECEIVES], count = 0;
     MPI_Status statuses[RECEIVES];
-    if (MPI_Testsome(RECEIVES, mail.receives, &done, which, statuses) != MPI_SUCCESS || done == MPI_UNDEFINED)
-        return 0;
+    int looks = LOOKS;
+    do {
+        if (MPI_Testsome(RECEIVES, mail.receives, &done, which, statuses) != MPI_SUCCESS || done == MPI_UNDEFINED)
+            return 0;
+    } while (!done && --looks);
     for (int i = 0; i < done; i++) {
         int bytes;
         MPI_Get_count(&statuses[i], MPI_BYTE, &bytes);
