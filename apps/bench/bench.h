@@ -1,9 +1,10 @@
 /*
  * bench: ours beside a yardstick measured in the same run, and the ratio.
  *
- * The program has three faces. Run plainly it measures the machine (yardstick.c), starts itself under mpirun as
+ * The program has four faces. Run plainly it measures the machine (yardstick.c), starts itself under mpirun as
  * `--inner` with 2 and with 16 ranks and as `--empty-mpi` and `--empty-muster` for start-up and memory, and prints the
- * table. An inner run prints one line per figure: name, ours, yardstick (0: measured elsewhere).
+ * table. An inner run prints one line per figure: name, ours, yardstick (0: measured elsewhere). `--between` is run
+ * under a launcher over two hosts and prints a table of its own.
  */
 #ifndef BENCH_H
 #define BENCH_H
@@ -40,6 +41,11 @@ void inner_pool(void);
 void inner_queue(void);
 void inner_lock(void);
 void inner_idle(void);
+
+/* ---- between hosts ---- */
+
+/** One rank on each of two hosts; prints its own table. */
+int between_main(int argc, char **argv);
 
 /* ---- start-up and memory ---- */
 

@@ -1,6 +1,6 @@
 #include "bench.h"
+#include "table.h"
 
-#include <cjson/cJSON.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,33 +98,14 @@ static struct start start_over_empty(void)
 
 /* ---- the table ---- */
 
-struct row {
-    const char *what, *unit, *yardstick_name;
-    double ours, yardstick, ratio, target;
-    bool at_least; /* the ratio is to be at least the target, not at most */
-};
-struct table {
-    struct row rows[80];
-    int count;
-};
-
-static void add(struct table *table, struct row row)
-{
-    row.ratio = row.yardstick != 0 ? row.ours / row.yardstick : 0;
-    if (row.at_least && row.ratio != 0)
-        row.ratio = 1 / row.ratio;
-    if (table->count < 80)
-        table->rows[table->count++] = row;
-}
-
 /* ours is a time: `at most target times the yardstick` */
 static void time_row(struct table *table, const struct run *run, const char *name, const char *what,
                      const char *yardstick_name, double yardstick, double target)
 {
     const struct figure *f = find(run, name);
     if (f)
-        add(table,
-            (struct row){what, "us", yardstick_name, f->ours, yardstick ? yardstick : f->yardstick, 0, target, false});
+        table_add(table, (struct row){what, "us", yardstick_name, f->ours, yardstick ? yardstick : f->yardstick, 0,
+                                      target, false});
 }
 
 /* ours is a time, told as a speed: `at least target times as fast as the yardstick` */
@@ -134,7 +115,7 @@ static void speed_row(struct table *table, const struct run *run, const char *na
     const struct figure *f = find(run, name);
     yardstick = f && !yardstick ? f->yardstick : yardstick;
     if (f && yardstick != 0)
-        add(table, (struct row){what, "us", yardstick_name, f->ours, yardstick, 0, target, true});
+        table_add(table, (struct row){what, "us", yardstick_name, f->ours, yardstick, 0, target, true});
 }
 
 static void pool_rows(struct table *t, const struct run *run, const struct yardsticks *y, bool isolated)
@@ -177,11 +158,11 @@ static void main_rows(struct table *t, const struct run *run, const struct yards
     time_row(t, run, "lock_contended", "lock, 2 contenders", "pthread mutex", y->mutex_contended, 1.3);
     const struct figure *fair = find(run, "lock_fairness"), *idle = find(run, "idle");
     if (fair)
-        add(t, (struct row){"lock, 4 contenders: least / most", "", "1", fair->ours, 1, 0, 0.5, false});
+        table_add(t, (struct row){"lock, 4 contenders: least / most", "", "1", fair->ours, 1, 0, 0.5, false});
     if (fair)
         t->rows[t->count - 1].at_least = true;
     if (idle)
-        add(t, (struct row){"idle rank and its nursery", "% cpu", "1 %", idle->ours, 1, 0, 1, false});
+        table_add(t, (struct row){"idle rank and its nursery", "% cpu", "1 %", idle->ours, 1, 0, 1, false});
 }
 
 /* Throughputs with 16 ranks beside those with 2. */
@@ -199,61 +180,19 @@ static void crowd_rows(struct table *t, const struct run *two, const struct run 
     }
 }
 
-static bool met(const struct row *row)
-{
-    return row->at_least ? row->ratio >= row->target : row->ratio <= row->target;
-}
-
-static void print_table(const struct table *t)
-{
-    printf("%-46s %10s %-6s %-24s %10s %8s %8s\n", "what", "ours", "", "yardstick", "", "ratio", "target");
-    for (int i = 0; i < t->count; i++) {
-        const struct row *r = &t->rows[i];
-        printf("%-46s %10.4g %-6s %-24s %10.4g %8.3g ", r->what, r->ours, r->unit, r->yardstick_name, r->yardstick,
-               r->ratio);
-        if (r->target > 0)
-            printf("%s%7.3g %s\n", r->at_least ? ">" : "<", r->target, met(r) ? "" : "MISSED");
-        else
-            printf("\n");
-    }
-}
-
-static void print_json(const struct table *t)
-{
-    cJSON *all = cJSON_CreateArray();
-    for (int i = 0; i < t->count; i++) {
-        const struct row *r = &t->rows[i];
-        cJSON *row = cJSON_CreateObject();
-        cJSON_AddStringToObject(row, "what", r->what + strspn(r->what, " "));
-        cJSON_AddStringToObject(row, "unit", r->unit);
-        cJSON_AddNumberToObject(row, "ours", r->ours);
-        cJSON_AddStringToObject(row, "yardstick", r->yardstick_name);
-        cJSON_AddNumberToObject(row, "yardstick_value", r->yardstick);
-        cJSON_AddNumberToObject(row, "ratio", r->ratio);
-        if (r->target > 0) {
-            cJSON_AddNumberToObject(row, "target", r->target);
-            cJSON_AddStringToObject(row, "target_is", r->at_least ? "at least" : "at most");
-            cJSON_AddBoolToObject(row, "met", met(r));
-        }
-        cJSON_AddItemToArray(all, row);
-    }
-    char *text = cJSON_Print(all);
-    puts(text);
-    free(text);
-    cJSON_Delete(all);
-}
-
 #define PARTS "process,pool,queue,lock,idle,start"
 
 static void help(void)
 {
-    puts("usage: bench [--json] [--only PARTS] [--no-crowd]\n\n"
+    puts("usage: bench [--json] [--only PARTS] [--no-crowd]\n"
+         "       mpirun -np 2 --map-by node bench --between [--json]\n\n"
          "Prints ours, a yardstick measured in the same run, and their ratio. A ratio marked > is ours' speed in "
          "yardstick's speeds, one\n"
          "marked < ours' time in yardstick's times.\n\n"
          "  --json        as JSON\n"
          "  --only PARTS  of " PARTS "\n"
-         "  --no-crowd    without the run with 16 ranks\n");
+         "  --no-crowd    without the run with 16 ranks\n"
+         "  --between     what goes between two hosts; one rank on each\n");
 }
 
 static bool parts_known(const char *only)
@@ -296,18 +235,19 @@ static int outer_main(int argc, char **argv)
     main_rows(&table, &two, &y);
     if (strstr(only, "start")) {
         struct start start = start_over_empty();
-        add(&table, (struct row){"init, finalize over an empty MPI program", "ms", "20 ms", start.ms, 20, 0, 1, false});
-        add(&table,
-            (struct row){"memory a rank over an empty MPI program", "KiB", "4 MiB", start.pss_kib, 4096, 0, 1, false});
+        table_add(&table,
+                  (struct row){"init, finalize over an empty MPI program", "ms", "20 ms", start.ms, 20, 0, 1, false});
+        table_add(&table, (struct row){"memory a rank over an empty MPI program", "KiB", "4 MiB", start.pss_kib, 4096,
+                                       0, 1, false});
     }
     if (crowd) {
         ok &= run_inner(16, only, &sixteen);
         crowd_rows(&table, &two, &sixteen);
     }
     if (json)
-        print_json(&table);
+        table_print_json(&table);
     else
-        print_table(&table);
+        table_print(&table);
     return ok && table.count ? 0 : 1;
 }
 
@@ -319,5 +259,7 @@ int main(int argc, char **argv)
         return empty_mpi_main(argc, argv);
     if (argc > 1 && strcmp(argv[1], "--empty-muster") == 0)
         return empty_muster_main(argc, argv);
+    if (argc > 1 && strcmp(argv[1], "--between") == 0)
+        return between_main(argc, argv);
     return outer_main(argc, argv);
 }

@@ -31,7 +31,7 @@ void results_format(char *text, size_t size, struct estimate e)
     }
     int decimals = 1 - (int)floor(log10(e.error));
     if (decimals > 0 && round(e.error * pow(10, decimals)) >= 100)
-        decimals--; /* 0.00996 is 0.010 */
+        decimals--;                                    /* 0.00996 is 0.010 */
     double units = round(e.error * pow(10, decimals)); /* of the last digit shown */
     if (decimals <= 0)
         snprintf(text, size, "%.0f(%.0f)", e.value, e.error);

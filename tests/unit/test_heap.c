@@ -198,14 +198,9 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, case_setup, case_teardown)
     const struct CMUnitTest tests[] = {
-        CASE(agrees_with_a_model),
-        CASE(several_arenas),
-        CASE(near_its_node),
-        CASE(frees_once),
-        CASE(runs_out_and_recovers),
-        CASE(sweep_frees_only_the_deads),
-        CASE(shared_by_processes),
-        CASE(shared_by_threads),
+        CASE(agrees_with_a_model), CASE(several_arenas),        CASE(near_its_node),
+        CASE(frees_once),          CASE(runs_out_and_recovers), CASE(sweep_frees_only_the_deads),
+        CASE(shared_by_processes), CASE(shared_by_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

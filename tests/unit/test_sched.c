@@ -12,7 +12,8 @@ static muster_pool make(int workers)
 {
     muster_pool pool;
     muster__caller_adopt = fake_adopt;
-    assert_int_equal(muster_pool_create(&pool, &(muster_pool_options){.workers = workers, .isolated = true}), MUSTER_OK);
+    assert_int_equal(muster_pool_create(&pool, &(muster_pool_options){.workers = workers, .isolated = true}),
+                     MUSTER_OK);
     return pool;
 }
 
@@ -167,8 +168,8 @@ static void nobody_sleeps_over(int cores)
             assert_int_equal(muster_task_get(tasks[i], NULL, 0, MUSTER_FOREVER), MUSTER_OK);
         if (round % 2 == 0)
             usleep(200);
-        assert_int_equal(muster_pool_map(pool, meet, NULL, WORKERS, 0, NULL, 0, &(muster_map_options){.chunk_items = 1}),
-                         MUSTER_OK);
+        assert_int_equal(
+            muster_pool_map(pool, meet, NULL, WORKERS, 0, NULL, 0, &(muster_map_options){.chunk_items = 1}), MUSTER_OK);
     }
     pthread_barrier_destroy(&all_there);
     end(pool);
