@@ -43,8 +43,10 @@ static muster_err __attribute__((cold, noinline)) failed(muster_err err, const c
 static muster_err destroy_here(muster_lock lock)
 {
     struct muster__object *object = muster__object_find(lock.handle, MUSTER__LOCK);
-    if (!object || !muster__lock_destroy(object, lock.handle.generation))
+    uint64_t hosts;
+    if (!object || !muster__lock_destroy(object, lock.handle.generation, &hosts))
         return muster__object_stale(MUSTER__LOCK, "muster_lock_destroy");
+    muster__token_end(lock.handle, hosts);
     return MUSTER_OK;
 }
 
@@ -54,6 +56,8 @@ static inline muster_err acquire_here(muster_lock lock, uint32_t self, int64_t t
     if (MUSTER__UNLIKELY(!object || !self))
         return muster__object_stale(MUSTER__LOCK, "muster_lock_acquire");
     muster_err err = muster__lock_acquire(muster__lock_of(object), lock.handle.generation, self, timeout_ms);
+    if (MUSTER__UNLIKELY(err == MUSTER_ERR_BUSY))
+        err = muster__token_try(lock.handle, muster__lock_of(object), self);
     return MUSTER__LIKELY(err == MUSTER_OK) ? MUSTER_OK : failed(err, "muster_lock_acquire", lock);
 }
 
@@ -64,36 +68,6 @@ static inline muster_err release_here(muster_lock lock, uint32_t self)
         return muster__object_stale(MUSTER__LOCK, "muster_lock_release");
     muster_err err = muster__lock_release(muster__lock_of(object), lock.handle.generation, self);
     return MUSTER__LIKELY(err == MUSTER_OK) ? MUSTER_OK : failed(err, "muster_lock_release", lock);
-}
-
-/* ---- on locks of other hosts ---- */
-
-enum operation { DESTROY, ACQUIRE, RELEASE };
-
-static muster_err worker(struct muster__work *work)
-{
-    muster_lock lock = {.handle = work->object};
-    switch ((enum operation)work->operation) {
-    case DESTROY:
-        return destroy_here(lock);
-    case ACQUIRE:
-        return acquire_here(lock, work->self, work->timeout_ms);
-    case RELEASE:
-        return release_here(lock, work->self);
-    }
-    return MUSTER_ERR_UNSUPPORTED;
-}
-
-__attribute__((constructor)) static void register_worker(void)
-{
-    muster__remote_register(MUSTER__LOCK, worker);
-}
-
-static muster_err __attribute__((cold, noinline))
-elsewhere(muster_lock lock, enum operation operation, int64_t timeout_ms, const char *name)
-{
-    struct muster__call call = {.object = lock.handle, .operation = operation, .timeout_ms = timeout_ms};
-    return muster__remote_call(&call, name);
 }
 
 /* ---- public ---- */
@@ -109,20 +83,20 @@ muster_err muster_lock_create(muster_lock *lock, const muster_lock_options *opti
 muster_err muster_lock_destroy(muster_lock lock)
 {
     if (muster__is_remote(lock.handle, MUSTER__LOCK))
-        return elsewhere(lock, DESTROY, MUSTER_NOWAIT, "muster_lock_destroy");
+        return muster__token_destroy(lock.handle);
     return destroy_here(lock);
 }
 
 muster_err muster_lock_acquire(muster_lock lock, int64_t timeout_ms)
 {
     if (MUSTER__UNLIKELY(muster__is_remote(lock.handle, MUSTER__LOCK)))
-        return elsewhere(lock, ACQUIRE, timeout_ms, "muster_lock_acquire");
+        return muster__token_acquire(lock.handle, muster__self_number(), timeout_ms);
     return acquire_here(lock, muster__self_number(), timeout_ms);
 }
 
 muster_err muster_lock_release(muster_lock lock)
 {
     if (MUSTER__UNLIKELY(muster__is_remote(lock.handle, MUSTER__LOCK)))
-        return elsewhere(lock, RELEASE, MUSTER_NOWAIT, "muster_lock_release");
+        return muster__token_release(lock.handle, muster__self_number());
     return release_here(lock, muster__self_number());
 }

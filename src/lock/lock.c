@@ -36,13 +36,20 @@
 
 struct waiter {
     struct muster__lock *lock;
-    uint32_t generation, self;
+    uint32_t generation, self, ally;
     int64_t deadline_ns;
     struct muster__spin spin;
     unsigned pauses;
     bool woken; /* a wake was spent on this caller: it is the one WOKEN speaks of */
     bool slept;
+    bool for_host;
 };
+
+void muster__lock_format(struct muster__lock *lock, uint32_t generation)
+{
+    atomic_store(&lock->wakes, 1);
+    atomic_store(&lock->word, MUSTER__LOCK_WORD(generation));
+}
 
 muster_err muster__lock_create(const char *name, uint32_t self, muster_handle *handle)
 {
@@ -51,9 +58,7 @@ muster_err muster__lock_create(const char *name, uint32_t self, muster_handle *h
     muster_err err = muster__object_claim(MUSTER__LOCK, name, self, &object, &generation);
     if (err != MUSTER_OK)
         return err;
-    struct muster__lock *lock = muster__lock_of(object);
-    atomic_store(&lock->wakes, 1);
-    atomic_store(&lock->word, MUSTER__LOCK_WORD(generation));
+    muster__lock_format(muster__lock_of(object), generation);
     muster__object_publish(object, generation, handle);
     return MUSTER_OK;
 }
@@ -95,7 +100,7 @@ static void wake_one(struct muster__lock *lock, uint32_t generation)
     }
 }
 
-muster_err muster__lock_release_slow(struct muster__lock *lock, uint32_t generation, uint32_t self)
+static muster_err release(struct muster__lock *lock, uint32_t generation, uint32_t self, uint64_t mark)
 {
     uint64_t word = atomic_load_explicit(&lock->word, memory_order_relaxed), next;
     bool wakes;
@@ -104,7 +109,7 @@ muster_err muster__lock_release_slow(struct muster__lock *lock, uint32_t generat
             return MUSTER_ERR_STALE;
         if ((word & OWNER) != self)
             return MUSTER_ERR_STATE;
-        next = word & ~OWNER;
+        next = (word & ~OWNER) | mark;
         wakes = (word & (WAITERS | WOKEN)) == WAITERS;
         if (wakes)
             next = (next | WOKEN) & ~FRESH;
@@ -114,6 +119,35 @@ muster_err muster__lock_release_slow(struct muster__lock *lock, uint32_t generat
     return MUSTER_OK;
 }
 
+muster_err muster__lock_release_slow(struct muster__lock *lock, uint32_t generation, uint32_t self)
+{
+    return release(lock, generation, self, 0);
+}
+
+muster_err muster__lock_release_for(struct muster__lock *lock, uint32_t generation, uint32_t owner, bool died)
+{
+    muster__lock_turn_begins(lock);
+    return release(lock, generation, owner, died ? DEAD : 0);
+}
+
+void muster__lock_turn_begins(struct muster__lock *lock)
+{
+    atomic_store_explicit(&lock->turn_ns, muster__now_ns(), memory_order_relaxed);
+}
+
+/* Who waits looks again: the new owner may be its ally, or a host that is to be asked. */
+bool muster__lock_give(struct muster__lock *lock, uint32_t generation, uint32_t from, uint32_t to)
+{
+    uint64_t word = atomic_load(&lock->word);
+    do {
+        if (passed(word, generation) || (word & OWNER) != from)
+            return false;
+    } while (!atomic_compare_exchange_weak(&lock->word, &word, (word & ~OWNER) | to));
+    if (word & WAITERS)
+        wake(lock, -1);
+    return true;
+}
+
 /* Takes the lock if it is free for this waiter; *err tells what taking it meant, or why waiting makes no sense. False:
  * *word shows it held, or kept for others. */
 static bool settle(struct waiter *w, uint64_t *word, muster_err *err)
@@ -121,6 +155,10 @@ static bool settle(struct waiter *w, uint64_t *word, muster_err *err)
     while (!passed(*word, w->generation)) {
         if ((*word & OWNER) == w->self) {
             *err = MUSTER_ERR_DEADLOCK;
+            return true;
+        }
+        if (w->ally && (*word & OWNER) == w->ally) {
+            *err = MUSTER_OK;
             return true;
         }
         if ((*word & OWNER) || ((*word & STARVING) && !w->woken))
@@ -157,7 +195,7 @@ static bool announce(struct waiter *w, uint64_t word)
         if (turn_over(w->lock, now))
             next |= STARVING;
     }
-    if (!(word & WAITERS))
+    if (!(word & WAITERS) && !w->for_host)
         atomic_store_explicit(&w->lock->turn_ns, now, memory_order_relaxed);
     if (next != word && !atomic_compare_exchange_weak(&w->lock->word, &word, next))
         return false;
@@ -196,9 +234,16 @@ static muster_err sleep_once(struct waiter *w, uint32_t ticket)
     return MUSTER_OK;
 }
 
-muster_err muster__lock_acquire_slow(struct muster__lock *lock, uint32_t generation, uint32_t self, int64_t timeout_ms)
+const struct muster__lock_hosts *muster__lock_hosts;
+
+static bool is_host(uint64_t owner)
 {
-    struct waiter w = {.lock = lock, .generation = generation, .self = self};
+    return owner && muster__lock_hosts && muster__lock_hosts->is_host((uint32_t)owner);
+}
+
+static muster_err acquire(struct waiter w, int64_t timeout_ms)
+{
+    struct muster__lock *lock = w.lock;
     for (;;) {
         uint32_t ticket = atomic_load(&lock->wakes);
         uint64_t word = atomic_load(&lock->word);
@@ -209,18 +254,34 @@ muster_err muster__lock_acquire_slow(struct muster__lock *lock, uint32_t generat
             return MUSTER_ERR_BUSY;
         if (!w.deadline_ns)
             w.deadline_ns = muster__deadline_ns(timeout_ms);
-        if (spins(&w, word))
+        bool away = is_host(word & OWNER);
+        if (!away && spins(&w, word))
             continue;
         /* From here on the word says that somebody may sleep, so leaving now leaves no trace but one idle wake. */
         if (!announce(&w, word))
             continue;
+        if (away)
+            muster__lock_hosts->call_back(lock, w.generation, (uint32_t)(word & OWNER));
         err = sleep_once(&w, ticket);
         if (err != MUSTER_OK)
             return err;
     }
 }
 
-bool muster__lock_destroy(struct muster__object *object, uint32_t generation)
+muster_err muster__lock_acquire_slow(struct muster__lock *lock, uint32_t generation, uint32_t self, int64_t timeout_ms)
+{
+    return acquire((struct waiter){.lock = lock, .generation = generation, .self = self}, timeout_ms);
+}
+
+muster_err muster__lock_acquire_for_host(struct muster__lock *lock, uint32_t generation, uint32_t self, uint32_t ally,
+                                         int64_t timeout_ms)
+{
+    return acquire(
+        (struct waiter){.lock = lock, .generation = generation, .self = self, .ally = ally, .for_host = true},
+        timeout_ms);
+}
+
+bool muster__lock_destroy(struct muster__object *object, uint32_t generation, uint64_t *hosts)
 {
     struct muster__lock *lock = muster__lock_of(object);
     uint64_t word = atomic_load(&lock->word);
@@ -228,6 +289,8 @@ bool muster__lock_destroy(struct muster__object *object, uint32_t generation)
         if (passed(word, generation))
             return false;
     } while (!atomic_compare_exchange_weak(&lock->word, &word, MUSTER__LOCK_WORD(generation + 1)));
+    if (hosts)
+        *hosts = atomic_load(&lock->hosts);
     wake(lock, -1);
     muster__object_retire(object, generation); /* a sweeper may have been faster */
     return true;
@@ -237,7 +300,7 @@ bool muster__lock_destroy(struct muster__object *object, uint32_t generation)
 
 static void class_end(struct muster__object *object, uint32_t generation)
 {
-    muster__lock_destroy(object, generation);
+    muster__lock_destroy(object, generation, NULL);
 }
 
 /* The dead one's lock becomes free and tells so. A wake that it may have carried goes to all others. Who destroyed the

@@ -628,7 +628,7 @@ static void free_carrier(struct carrier *c)
 static void *carrier_main(void *arg)
 {
     struct carrier *c = arg;
-    muster__thread_roams();
+    muster__thread_serves();
     if (seat_enter(c->branch.handle, "a pool's branch", &c->seat) == MUSTER_OK) {
         c->pool = c->seat.pool;
         c->home = c->pool->share.home;

@@ -4,7 +4,6 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 
 /*
  * The agent's thread: takes what callers have posted, packs frames into letters, gives what arrives to call.c and
@@ -16,6 +15,9 @@
 #define NAP_NS      INT64_C(50000)    /* naps so long, */
 #define LATE_NS     INT64_C(20000000) /* and after that time */
 #define LONG_NAP_NS INT64_C(500000)   /* so long */
+
+#define HOG_NS    INT64_C(200000)
+#define HOGGED_NS INT64_C(50000000)
 
 /* Hosts tell rank 0's host that they live, and that tells them. Who is silent for LIMIT_MS is taken for dead; before
  * the first word it may take longer: connections are being made, and not all start at the same time. */
@@ -56,7 +58,8 @@ static struct {
         uint32_t open_count, open_room;
     } * peers;
     int64_t beat_ns, limit_ns;
-    int woke;                          /* callers, in this look */
+    int woke;                          /* callers who were answered, in this look */
+    int64_t hogged_until_ns;           /* whom it yielded to, kept the core: for so long that is expected again */
     _Atomic uint32_t meet, met, leave; /* asked by the rank, and done */
     _Alignas(8) unsigned char letter[MUSTER__LETTER_MAX];
 } agent;
@@ -220,14 +223,9 @@ static void list_open(struct peer *peer, struct asked *asked)
     peer->open[peer->open_count++] = asked;
 }
 
-static int home_of(const struct asked *asked)
-{
-    return (int)(asked->object.kind_home & 0xffffff);
-}
-
 void agent_call_ends(struct asked *asked)
 {
-    struct peer *peer = &agent.peers[home_of(asked)];
+    struct peer *peer = &agent.peers[asked->host];
     struct asked *last = peer->open[--peer->open_count];
     peer->open[asked->place] = last;
     last->place = asked->place;
@@ -235,7 +233,7 @@ void agent_call_ends(struct asked *asked)
 
 static void send_call(struct asked *asked)
 {
-    int host = home_of(asked);
+    int host = asked->host;
     struct frame frame = {.type = FRAME_CALL, .id = asked->self};
     frame.call.object = asked->object;
     frame.call.timeout_ms = asked->timeout_ms;
@@ -262,6 +260,23 @@ static void send_call(struct asked *asked)
         agent_stream(host, FRAME_CALL_PIECE, asked->self, bytes, asked->size, nothing, NULL);
 }
 
+void agent_note(int host, const struct muster__call *call)
+{
+    struct frame frame = {.type = FRAME_CALL};
+    frame.call.object = call->object;
+    frame.call.timeout_ms = call->timeout_ms;
+    frame.call.operation = call->operation;
+    frame.call.anonymous = frame.call.unanswered = true;
+    agent_send(host, &frame, NULL, 0);
+}
+
+static void send_note(const struct asked *asked)
+{
+    struct muster__call call = {
+        .object = asked->object, .operation = asked->operation, .timeout_ms = asked->timeout_ms};
+    agent_note(asked->host, &call);
+}
+
 static void send_to_others(struct frame *frame)
 {
     for (int host = 0; host < agent.world->hosts; host++)
@@ -273,9 +288,11 @@ static void send_to_others(struct frame *frame)
 static void send_word(struct asked *asked)
 {
     struct frame frame = {.type = FRAME_STOP, .id = asked->canceled};
-    if (asked->what == ASKED_CANCEL) {
+    if (asked->what == ASKED_NOTE) {
+        send_note(asked);
+    } else if (asked->what == ASKED_CANCEL) {
         frame.type = FRAME_CANCEL;
-        agent_send(home_of(asked), &frame, NULL, 0);
+        agent_send(asked->host, &frame, NULL, 0);
     } else {
         if (asked->what == ASKED_GONE) {
             frame.type = FRAME_GONE;
@@ -445,8 +462,8 @@ static bool hosts_lost(void)
 
 static bool look(void)
 {
-    beat();
     agent.woke = 0;
+    beat();
     bool any = take_outbox();
     any |= home_answer_finished() > 0;
     any |= send_all();
@@ -459,20 +476,30 @@ void agent_woke_caller(void)
     agent.woke++;
 }
 
-/* Whoever was woken would have no core as long as this thread keeps its own: yielding does not always pass it on. */
-static bool in_the_way(void)
+/* More want cores than there are, counting those who were woken just now. */
+static bool crowded(void)
 {
-    return agent.woke && atomic_load_explicit(&muster__segment->awake, memory_order_relaxed) + agent.woke >
-                             (int32_t)atomic_load_explicit(&muster__segment->cores, memory_order_relaxed);
+    return atomic_load_explicit(&muster__segment->awake, memory_order_relaxed) + agent.woke >
+           (int32_t)atomic_load_explicit(&muster__segment->cores, memory_order_relaxed);
 }
 
+/*
+ * Who has posted something is about to sleep: yielding gives him the core for that. Who was answered does not
+ * get it so, and who wants it for longer keeps it until his slice is over, milliseconds. For these this thread sleeps,
+ * and has the core again when it wakes.
+ */
 static void nap(uint32_t seen, int64_t idle_ns)
 {
-    if (idle_ns < AWAKE_NS)
+    bool full = crowded();
+    int64_t now = muster__now_ns(), ns = idle_ns < LATE_NS ? NAP_NS : LONG_NAP_NS;
+    if (idle_ns >= AWAKE_NS || (full && (agent.woke || now < agent.hogged_until_ns))) {
+        muster__sleep(&muster__self_state.caller->bell, seen, now + ns, NULL);
+    } else {
         sched_yield();
-    else
-        muster__sleep(&muster__self_state.caller->bell, seen,
-                      muster__now_ns() + (idle_ns < LATE_NS ? NAP_NS : LONG_NAP_NS), NULL);
+        int64_t took = muster__now_ns() - now;
+        if (full && took > HOG_NS)
+            agent.hogged_until_ns = now + took + HOGGED_NS;
+    }
 }
 
 /* Goes on with the mail until all agents have come to the same point; with a host lost they never will. */
@@ -489,8 +516,7 @@ static void meet_agents(void)
 static void *agent_main(void *unused)
 {
     (void)unused;
-    prctl(PR_SET_TIMERSLACK, 1);
-    muster__thread_roams();
+    muster__thread_serves();
     if (muster__caller_enter(muster__member_self(), false) != MUSTER_OK)
         muster__transport_abort(1);
     atomic_store(&office()->agent, muster__self_state.number);
@@ -507,9 +533,7 @@ static void *agent_main(void *unused)
         bool any = look();
         if (any)
             traffic_ns = muster__now_ns();
-        if (in_the_way())
-            nap(seen, AWAKE_NS);
-        else if (!any)
+        if (!any || agent.woke)
             nap(seen, muster__now_ns() - traffic_ns);
     }
     home_stop();

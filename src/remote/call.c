@@ -42,7 +42,7 @@ void muster__remote_cancel(const struct muster__call *call)
     struct asked *asked = muster__heap_at(call->asked), *word = asked_make(ASKED_CANCEL, self);
     if (!word)
         return; /* it ends when it ends */
-    word->object = asked->object;
+    word->host = asked->host;
     word->canceled = asked->self;
     asked_post(word, self);
 }
@@ -77,6 +77,33 @@ static muster_err take_answer(struct asked *asked, struct muster__call *call, ui
     return err;
 }
 
+static int host_asked(const struct muster__call *call)
+{
+    return call->at ? call->at - 1 : (int)(call->object.kind_home & 0xffffff);
+}
+
+bool muster__remote_note(const struct muster__call *call)
+{
+    uint32_t self = muster__self_number();
+    struct office *box = office();
+    int host = host_asked(call);
+    if (!self || !box || muster__host_lost(host))
+        return false;
+    if (self == atomic_load(&box->agent)) {
+        agent_note(host, call);
+        return true;
+    }
+    struct asked *asked = asked_make(ASKED_NOTE, self);
+    if (!asked)
+        return false;
+    asked->host = host;
+    asked->object = call->object;
+    asked->operation = call->operation;
+    asked->timeout_ms = call->timeout_ms;
+    asked_post(asked, self);
+    return true;
+}
+
 static muster_err begin(struct muster__call *call, const char *operation, bool rings)
 {
     uint32_t self = muster__self_number();
@@ -85,6 +112,7 @@ static muster_err begin(struct muster__call *call, const char *operation, bool r
     struct asked *asked = asked_make(ASKED_CALL, self);
     if (!asked)
         return no_room(operation, sizeof *asked);
+    asked->host = host_asked(call);
     asked->object = call->object;
     asked->operation = call->operation;
     asked->timeout_ms = call->timeout_ms;

@@ -48,6 +48,25 @@ static struct standin *standin_at(int host, uint32_t caller)
     return &standins.of[host][caller];
 }
 
+/* Callers begin at 1: at 0 is who stands in for the host as a whole. */
+enum { WHOLE_HOST = 0 };
+
+bool muster__remote_is_host(uint32_t caller, int *host)
+{
+    uint32_t live = atomic_load(&muster__caller(caller)->live);
+    if (live <= MUSTER__STANDINS || (live - 1) % MUSTER__CALLERS_MAX != WHOLE_HOST)
+        return false;
+    *host = (int)((live - 1 - MUSTER__STANDINS) / MUSTER__CALLERS_MAX);
+    return *host < (int)(sizeof standins.room / sizeof *standins.room);
+}
+
+static void (*on_lost)(int host);
+
+void muster__remote_on_lost(void (*told)(int host))
+{
+    on_lost = told;
+}
+
 static void (*on_death)(uint32_t standin);
 
 void muster__remote_on_death(void (*told)(uint32_t standin))
@@ -88,6 +107,7 @@ struct job {
     uint64_t id;
     uint32_t caller, incarnation;
     bool anonymous;
+    bool one_way; /* nobody waits for the answer */
     bool canceled;
     uint32_t actor; /* as whom a thread of the crew does it now; 0: none does. Under crew.mutex */
     char *bytes;    /* that came along, in full when arrived == work.size */
@@ -121,8 +141,14 @@ static void job_freed(void *job)
 
 static void answer(struct job *job)
 {
-    struct job **link = job_link(job->host, job->id);
+    struct job **link = &unanswered;
+    while (*link != job)
+        link = &(*link)->kept;
     *link = job->kept;
+    if (job->one_way) {
+        job_free(job);
+        return;
+    }
     struct frame frame = {.type = FRAME_ANSWER, .id = job->id};
     size_t size = job->err ? 0 : job->work.reply_size;
     frame.answer.err = job->err;
@@ -188,11 +214,14 @@ static void *crew_main(void *unused)
 {
     (void)unused;
     uint32_t self = muster__self_number();
+    muster__thread_serves();
     pthread_mutex_lock(&crew.mutex);
     for (;;) {
         crew.idle++;
+        muster__caller_blocks(true);
         while (!crew.todo && !crew.stop)
             pthread_cond_wait(&crew.come, &crew.mutex);
+        muster__caller_blocks(false);
         crew.idle--;
         struct job *job = crew.todo;
         if (!job)
@@ -262,6 +291,12 @@ static void conclude(struct job *job)
 /* Whose operation it is; false: no memory. */
 static bool take_identity(struct job *job, struct standin **standin)
 {
+    if (job->host != (int)muster__segment->host) {
+        const struct standin *whole = standin_get(job->host, WHOLE_HOST, 0);
+        if (!whole)
+            return false;
+        job->work.host_self = whole->number;
+    }
     *standin = job->anonymous ? NULL : standin_get(job->host, job->caller, job->incarnation);
     if (*standin)
         job->work.self = (*standin)->number;
@@ -301,7 +336,9 @@ void home_call(int host, const struct frame *frame, const void *payload)
                         .caller = frame->call.caller,
                         .incarnation = frame->call.incarnation,
                         .anonymous = frame->call.anonymous,
-                        .work = {.object = frame->call.object,
+                        .one_way = frame->call.unanswered,
+                        .work = {.host = host,
+                                 .object = frame->call.object,
                                  .operation = frame->call.operation,
                                  .timeout_ms = frame->call.timeout_ms,
                                  .size = frame->call.size,
@@ -363,6 +400,8 @@ void home_lost(int host)
         if (standins.of[host][caller].number)
             home_gone(host, caller, standins.of[host][caller].incarnation, true);
     cancel_canceled();
+    if (on_lost)
+        on_lost(host);
 }
 
 void home_cancel(int host, uint64_t id)
@@ -404,6 +443,11 @@ int home_answer_finished(void)
     return count;
 }
 
+static struct {
+    pthread_t thread;
+    bool runs;
+} ender;
+
 static void *end_objects(void *unused)
 {
     (void)unused;
@@ -413,15 +457,18 @@ static void *end_objects(void *unused)
 
 void home_end_objects(void)
 {
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, end_objects, NULL) == 0)
-        pthread_detach(thread);
-    else
+    if (ender.runs)
+        return;
+    if (pthread_create(&ender.thread, NULL, end_objects, NULL) != 0)
         muster__transport_abort(1); /* nobody would ever end */
+    ender.runs = true;
 }
 
 void home_stop(void)
 {
+    if (ender.runs)
+        pthread_join(ender.thread, NULL);
+    ender.runs = false;
     pthread_mutex_lock(&crew.mutex);
     crew.stop = true;
     pthread_cond_broadcast(&crew.come);

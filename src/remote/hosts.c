@@ -120,6 +120,12 @@ int muster__host_of_rank(int rank)
     return box ? rank_hosts(box)[rank] : 0;
 }
 
+bool muster__host_lost(int host)
+{
+    const struct office *box = office();
+    return box && host >= 0 && host < box->hosts && atomic_load(&box->host[host].lost);
+}
+
 int muster__host_choose(void)
 {
     struct office *box = office();

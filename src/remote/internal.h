@@ -37,8 +37,9 @@ muster_err office_make(const struct muster__world *world);
 void office_note_free(int host, int32_t free);
 
 enum asked_state { ASKED, ANSWERED };
-/* a call; its caller gives it up if it still waits; its caller has gone; the job is to end */
-enum asked_what { ASKED_CALL, ASKED_CANCEL, ASKED_GONE, ASKED_STOP };
+/* a call; one that nobody waits for; its caller gives it up if it still waits; its caller has gone; the job is to end
+ */
+enum asked_what { ASKED_CALL, ASKED_NOTE, ASKED_CANCEL, ASKED_GONE, ASKED_STOP };
 
 /* What a caller posts to its host's agent. Its block and those that it names are the agent's, who frees all but calls:
  * these are their caller's again once they are answered. */
@@ -51,6 +52,7 @@ struct asked {
     uint32_t place; /* in the agent's list of those that are open */
     bool rings;     /* its caller's bell when it is answered */
     bool died, anonymous;
+    int host; /* that is asked */
     muster_handle object;
     int64_t timeout_ms;
     size_t size, capacity;
@@ -93,7 +95,8 @@ struct frame {
             muster_handle object;
             int64_t timeout_ms;
             uint64_t size, capacity;
-            uint32_t caller, incarnation, operation, anonymous;
+            uint32_t caller, incarnation, operation;
+            uint16_t anonymous, unanswered;
         } call;
         struct {
             int64_t number;
@@ -124,7 +127,9 @@ void agent_send(int host, struct frame *frame, const void *payload, size_t size)
 void agent_stream(int host, enum frame_type type, uint64_t id, const void *bytes, size_t size, void (*done)(void *arg),
                   void *arg);
 
-/** A caller of this host has been woken, and will want a core. */
+/** As muster__remote_note, in the agent's thread. */
+void agent_note(int host, const struct muster__call *call);
+/** A caller of this host was answered, and will want a core. */
 void agent_woke_caller(void);
 /** The call was answered: what is left of the answer is on its way. */
 void agent_call_ends(struct asked *asked);

@@ -34,6 +34,8 @@ static inline bool muster__is_remote(muster_handle handle, enum muster__kind kin
 const char *muster__host_name_of(int host);
 int muster__host_ranks_of(int host);
 int muster__host_of_rank(int rank);
+/** Whether the host was taken for dead. */
+bool muster__host_lost(int host);
 /** Where a process would find a free core: this host if it has one, else the one that has most of them as far as is
  * known here. It counts as used from here on, until that host tells. */
 int muster__host_choose(void);
@@ -47,6 +49,7 @@ static inline muster_handle muster__host_handle(int host, enum muster__kind kind
 
 struct muster__call {
     muster_handle object;
+    int at;             /* the host that does it, + 1; 0: the object's home */
     uint32_t operation; /* of the object's kind */
     bool anonymous; /* it does not matter there who asks: no stand-in acts, and several such calls may run at once */
     int64_t timeout_ms;
@@ -72,6 +75,9 @@ muster_err muster__remote_begin(struct muster__call *call, const char *operation
 bool muster__remote_ready(const struct muster__call *call);
 void muster__remote_cancel(const struct muster__call *call);
 muster_err muster__remote_end(struct muster__call *call);
+/** Has the operation done without an answer, in the name of nobody. What one thread asks of one host arrives in order;
+ * so does what different threads ask one after the other. To a lost host, or without memory, nothing is sent; false. */
+bool muster__remote_note(const struct muster__call *call);
 
 /* ---- answering ---- */
 
@@ -79,7 +85,9 @@ struct muster__work {
     muster_handle object;
     uint32_t operation;
     int64_t timeout_ms;
-    uint32_t self; /* the stand-in's caller number; of an anonymous call: that of who does the work */
+    uint32_t self;      /* the stand-in's caller number; of an anonymous call: that of who does the work */
+    int host;           /* that asks */
+    uint32_t host_self; /* caller number of who stands in for that host as a whole; 0: it is this host */
     const void *bytes;
     size_t size;
     void *reply; /* room for capacity bytes */
@@ -98,5 +106,9 @@ void muster__remote_register(enum muster__kind kind, muster__worker worker);
 /** Told when a process of another host has died, once for each of its threads that had asked this host for something,
  * by that thread's stand-in, before what that holds is swept. */
 void muster__remote_on_death(void (*told)(uint32_t standin));
+/** Told by the agent when a host was lost. */
+void muster__remote_on_lost(void (*told)(int host));
+/** Whether a caller of this host's segment stands in for another host as a whole, and for which. */
+bool muster__remote_is_host(uint32_t caller, int *host);
 
 #endif

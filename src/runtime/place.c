@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 /* Who sits where. Local rank 0 alone asks hwloc; seats and their loads are in the segment. */
 
@@ -123,11 +124,12 @@ static void unbind(void)
     bound_to = -1;
 }
 
-void muster__thread_roams(void)
+void muster__thread_serves(void)
 {
     struct muster__cpuset all = muster__topology_pus(topology_copy());
     if (muster__me.tables->bind)
         muster__cpuset_bind(&all, NULL);
+    prctl(PR_SET_TIMERSLACK, 1);
 }
 
 void place_spare(uint32_t rank_member)

@@ -157,8 +157,9 @@ struct muster__hosts {
     bool (*lost)(void);
 };
 void muster__hosts_register(const struct muster__hosts *hosts);
-/** Lets the calling thread run on all cores of the job here, wherever its process is bound. */
-void muster__thread_roams(void);
+/** Lets the calling thread, who works in short bursts for others, run on all cores of the job here, wherever its
+ * process is bound, and soon after it wakes. */
+void muster__thread_serves(void);
 /** Ends all objects of this host and lets its ranks leave. In any thread of local rank 0. */
 void muster__host_stop(void);
 

@@ -100,19 +100,33 @@ muster_err muster__caller_make(uint32_t member, uint32_t *number_made)
     return muster__fail(MUSTER_ERR_NOMEM, "more than %d threads use muster on this host", MUSTER__CALLERS_MAX - 1);
 }
 
+static void counts(struct muster__self self, bool awake)
+{
+    if (!self.number)
+        return;
+    atomic_store(&self.caller->asleep, !awake);
+    atomic_fetch_add(&muster__segment->awake, awake ? 1 : -1);
+}
+
+void muster__caller_blocks(bool blocks)
+{
+    counts(muster__self_state, !blocks);
+}
+
+/* One thread counts once. */
 struct muster__self muster__caller_act(uint32_t number)
 {
     struct muster__self before = muster__self_state;
     muster__self_state = (struct muster__self){.caller = muster__caller(number), .number = number};
-    atomic_store(&muster__self_state.caller->asleep, 0);
-    atomic_fetch_add(&muster__segment->awake, 1);
+    counts(before, false);
+    counts(muster__self_state, true);
     return before;
 }
 
 void muster__caller_rest(struct muster__self before)
 {
-    atomic_store(&muster__self_state.caller->asleep, 1);
-    atomic_fetch_sub(&muster__segment->awake, 1);
+    counts(muster__self_state, false);
+    counts(before, true);
     muster__self_state = before;
 }
 

@@ -37,7 +37,13 @@ enum {
 };
 
 /* who keeps a table in the segment: its root */
-enum muster__root { MUSTER__ROOT_RUNTIME, MUSTER__ROOT_MODULES, MUSTER__ROOT_SEATS, MUSTER__ROOT_REMOTE };
+enum muster__root {
+    MUSTER__ROOT_RUNTIME,
+    MUSTER__ROOT_MODULES,
+    MUSTER__ROOT_SEATS,
+    MUSTER__ROOT_REMOTE,
+    MUSTER__ROOT_PROXIES
+};
 
 struct muster__segment {
     uint64_t magic; /* written last by format, so that a half-made segment is never attached */
@@ -108,6 +114,9 @@ muster_err muster__caller_make(uint32_t member, uint32_t *number);
 /** The calling thread acts as that caller until muster__caller_rest is given the result. */
 struct muster__self muster__caller_act(uint32_t number);
 void muster__caller_rest(struct muster__self before);
+/** The calling thread, a caller, is about to block elsewhere than in muster__sleep (true), or goes on: meanwhile it
+ * does not count as awake. */
+void muster__caller_blocks(bool blocks);
 /** Ends the wait of a caller of this process, and its later ones, with err INTERRUPTED. To be repeated until it has
  * come back: it may have been about to fall asleep. */
 void muster__caller_cancel(uint32_t number);

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# hosts.sh <build>: the suites, the guide's programs and simulate on 3 and 5 hosts that are network namespaces.
+# hosts.sh <build>: the suites, the guide's programs and simulate on 2, 3 and 5 hosts that are network namespaces.
 set -euo pipefail
 # shellcheck source=../../scripts/lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib/common.sh"
@@ -29,8 +29,13 @@ suite() { # name ranks
     MUSTER_CASE_LIMIT_S=150 over "$2" "$build/tests/mpi_$1" || fail "suite $1 on $2 ranks"
 }
 
+"$hosts" up 2
+[ "$(nproc)" -lt 2 ] || export MUSTER_TEST_OWN_CORES=1
+suite token 2
+unset MUSTER_TEST_OWN_CORES
+
 "$hosts" up 3
-for name in hosts process lock pool queue; do
+for name in hosts process lock token pool queue; do
     suite "$name" 6
 done
 
@@ -76,4 +81,4 @@ wait "$pid" || fail 'a link was cut for 5 s'
 suite hosts 5
 suite pool 10
 suite lock 5
-printf 'hosts: suites on 3 and 5 hosts; simulate: the same bytes on 1, 2 and 3; %s\n' "$slow"
+printf 'hosts: suites on 2, 3 and 5 hosts; simulate: the same bytes on 1, 2 and 3; %s\n' "$slow"

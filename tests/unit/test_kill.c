@@ -172,7 +172,7 @@ static void object_step(uint32_t self)
            MUSTER_OK);
     EXPECT(muster__queue_destroy(object, own.generation, self));
     EXPECT(muster__lock_create("own", self, &own) == MUSTER_OK);
-    EXPECT(muster__lock_destroy(muster__object_find(own, MUSTER__LOCK), own.generation));
+    EXPECT(muster__lock_destroy(muster__object_find(own, MUSTER__LOCK), own.generation, NULL));
 }
 
 static int hammer(void *arg)

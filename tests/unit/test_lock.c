@@ -108,9 +108,9 @@ static void destroying_tells_who_waits(void **state)
         case_fork(member, wait_for_it, &expected);
     CASE_UNTIL(atomic_load(&counters->ready) == 3);
     usleep(5000);
-    assert_true(muster__lock_destroy(object, handle.generation));
+    assert_true(muster__lock_destroy(object, handle.generation, NULL));
     case_join_all(1, 3);
-    assert_false(muster__lock_destroy(object, handle.generation));
+    assert_false(muster__lock_destroy(object, handle.generation, NULL));
     assert_int_equal(acquire(MUSTER_NOWAIT), MUSTER_ERR_STALE);
     assert_int_equal(release(), MUSTER_ERR_STALE);
     assert_null(muster__object_find(handle, MUSTER__LOCK));

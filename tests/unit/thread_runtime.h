@@ -141,7 +141,7 @@ muster_err muster__module_note(const struct muster__module *module)
     return MUSTER_OK;
 }
 
-void muster__thread_roams(void)
+void muster__thread_serves(void)
 {
 }
 

@@ -1,0 +1,570 @@
+/*
+ * Locks of other hosts: the line between hosts, above the lines within them.
+ *
+ * A host that uses a lock of another one has a proxy of it: a lock of its own segment, in whose line its threads stand.
+ * Who holds the proxy holds the lock if the lock is here: if this host is its owner at home. Else it asks for it:
+ *
+ *   this host                                  home
+ *   holds the proxy; ACQUIRE     ->            a thread of the crew stands in the lock's line, then makes this
+ *                                <-  GRANT     host the owner
+ *   `here` is set; releases and acquires of
+ *   this host's threads need no message
+ *                                <-  CALL_BACK when somebody stands in the line at home
+ *   the agent, or a thread of the crew,
+ *   stands in the proxy's line, then clears
+ *   `here`; RETURN               ->            releases the lock
+ *
+ * So the lock stays where it is used. Turns (see lock.c) bound how long: in the proxy's line the crew's thread is one
+ * waiter among others, in the line at home the host is one.
+ *
+ * Invariants
+ *   - a host is the lock's owner from before GRANT is sent until RETURN has come; mail of one sender arrives in order
+ *   - `here` is set by GRANT alone, and cleared by who holds the proxy. A GRANT that nobody waits for any more (its
+ *     thread gave up, or died) leaves the lock here, where CALL_BACK finds it
+ *   - whoever waits at home announces itself (WAITERS) before it looks whether the owner was called; who has granted
+ *     clears `called` before it looks for WAITERS, and calls. One of the two sees the other
+ *   - a host asks for no lock that it owns: ACQUIRE in that case is answered OK, the GRANT is on its way
+ *   - the agent alone makes and ends proxies: its table has one writer
+ */
+#include "lock/lock.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "remote/remote.h"
+
+enum operation {
+    /* at home */
+    DESTROY,
+    ACQUIRE,
+    TRY,
+    RELEASE, /* nobody of the asking host holds it: says what is wrong */
+    RETURN,
+    RETURN_DEAD, /* its holder died */
+    /* at hosts that use it */
+    PREPARE,
+    GRANT,
+    GRANT_DEAD,
+    CALL_BACK,
+    END
+};
+
+/* of struct muster__lock's here */
+enum {
+    AWAY,
+    HERE = 1,
+    DIED = 2 /* the last holder on another host died: who uses it next is told */
+};
+
+/* ---- the table of proxies ---- */
+
+enum { ENTRIES = 8192, EMPTY = 0, REMOVED = UINT32_MAX };
+
+struct table {
+    _Atomic uint32_t entries[ENTRIES]; /* slot + 1 of a proxy */
+};
+
+static struct table *table(void)
+{
+    uint64_t offset = *(volatile uint64_t *)&muster__segment->roots[MUSTER__ROOT_PROXIES];
+    return offset ? muster__at(offset) : NULL;
+}
+
+static void origin_of(muster_handle lock, uint64_t origin[2])
+{
+    origin[0] = (uint64_t)lock.kind_home << 32 | lock.slot;
+    origin[1] = (uint64_t)lock.generation << 32 | lock.job;
+}
+
+static uint32_t first_entry(const uint64_t origin[2])
+{
+    return (uint32_t)(origin[0] + (origin[0] >> 32) * 40503) % ENTRIES; /* neighbours of one home: neighbours here */
+}
+
+struct proxy {
+    struct muster__object *object; /* NULL: there is none */
+    struct muster__lock *lock;
+    uint32_t generation;
+};
+
+/* What the slot has, if it is a live proxy of that lock. */
+static bool stands_for(uint32_t slot, const uint64_t origin[2], struct proxy *proxy)
+{
+    struct muster__object *object = muster__object_slot(slot);
+    struct muster__lock *lock = muster__lock_of(object);
+    uint32_t generation = (uint32_t)(atomic_load(&lock->word) >> 32);
+    if (atomic_load(&lock->origin[0]) != origin[0] || atomic_load(&lock->origin[1]) != origin[1] ||
+        !muster__object_find(muster__handle_make(MUSTER__LOCK, slot, generation), MUSTER__LOCK))
+        return false;
+    *proxy = (struct proxy){object, lock, generation};
+    return true;
+}
+
+static _Atomic uint32_t *find_entry(muster_handle lock, struct proxy *proxy)
+{
+    uint64_t origin[2];
+    origin_of(lock, origin);
+    struct table *t = table();
+    uint32_t at = first_entry(origin);
+    for (uint32_t i = 0; t && i < ENTRIES; i++) {
+        _Atomic uint32_t *entry = &t->entries[(at + i) % ENTRIES];
+        uint32_t slot = atomic_load_explicit(entry, memory_order_acquire);
+        if (slot == EMPTY)
+            break;
+        if (slot != REMOVED && stands_for(slot - 1, origin, proxy))
+            return entry;
+    }
+    *proxy = (struct proxy){0};
+    return NULL;
+}
+
+static bool find(muster_handle lock, struct proxy *proxy)
+{
+    return find_entry(lock, proxy) != NULL;
+}
+
+/* What this thread used last. Whoever ends a proxy changes its generation, which each step compares. */
+static MUSTER__THREAD_LOCAL struct {
+    muster_handle lock;
+    struct proxy proxy;
+} last;
+
+static inline bool is_last(muster_handle lock)
+{
+    return lock.slot == last.lock.slot && lock.generation == last.lock.generation &&
+           lock.kind_home == last.lock.kind_home && lock.job == last.lock.job;
+}
+
+/* ---- the table's writer: the agent ---- */
+
+static bool make_table(void)
+{
+    uint32_t self = muster__self_number();
+    muster__ref ref = table() ? 0 : muster__heap_alloc(sizeof(struct table), self);
+    if (!ref)
+        return table() != NULL;
+    memset(muster__heap_at(ref), 0, sizeof(struct table));
+    muster__heap_hand_over(ref, self, 0);
+    atomic_thread_fence(memory_order_release);
+    *(volatile uint64_t *)&muster__segment->roots[MUSTER__ROOT_PROXIES] = muster__offset(muster__heap_at(ref));
+    return true;
+}
+
+static muster_err prepare(muster_handle handle)
+{
+    struct proxy proxy;
+    char name[32];
+    uint64_t origin[2];
+    struct muster__object *object;
+    uint32_t generation;
+    muster_handle made;
+    if (find(handle, &proxy))
+        return MUSTER_OK;
+    if (!make_table())
+        return muster__fail(MUSTER_ERR_NOMEM, "no room for locks of other hosts; raise MUSTER_SEGMENT_MIB");
+    origin_of(handle, origin);
+    uint32_t at = first_entry(origin);
+    _Atomic uint32_t *entry = NULL;
+    for (uint32_t i = 0; i < ENTRIES && !entry; i++) {
+        uint32_t slot = atomic_load(&table()->entries[(at + i) % ENTRIES]);
+        if (slot == EMPTY || slot == REMOVED)
+            entry = &table()->entries[(at + i) % ENTRIES];
+    }
+    if (!entry)
+        return muster__fail(MUSTER_ERR_NOMEM, "this host uses %d locks of other hosts already", ENTRIES);
+    snprintf(name, sizeof name, "%u on %.20s", handle.slot, muster__host_name_of((int)(handle.kind_home & 0xffffff)));
+    muster_err err = muster__object_claim(MUSTER__LOCK, name, muster__self_number(), &object, &generation);
+    if (err)
+        return err;
+    struct muster__lock *lock = muster__lock_of(object);
+    muster__lock_format(lock, generation);
+    atomic_store(&lock->origin[0], origin[0]);
+    atomic_store(&lock->origin[1], origin[1]);
+    muster__object_publish(object, generation, &made);
+    atomic_store_explicit(entry, made.slot + 1, memory_order_release);
+    return MUSTER_OK;
+}
+
+/* Entries that were removed just before an empty one need not stand between others any more. */
+static void remove_entry(_Atomic uint32_t *entry)
+{
+    struct table *t = table();
+    uint32_t at = (uint32_t)(entry - t->entries);
+    atomic_store(entry, REMOVED);
+    if (atomic_load(&t->entries[(at + 1) % ENTRIES]) != EMPTY)
+        return;
+    for (; atomic_load(&t->entries[at]) == REMOVED; at = (at + ENTRIES - 1) % ENTRIES)
+        atomic_store(&t->entries[at], EMPTY);
+}
+
+static void end_proxy(_Atomic uint32_t *entry, const struct proxy *proxy)
+{
+    remove_entry(entry);
+    muster__lock_destroy(proxy->object, proxy->generation, NULL);
+    muster__futex_wake(&proxy->lock->here, -1);
+}
+
+static void end(muster_handle handle)
+{
+    struct proxy proxy;
+    _Atomic uint32_t *entry = find_entry(handle, &proxy);
+    if (entry)
+        end_proxy(entry, &proxy);
+}
+
+static void host_lost(int host)
+{
+    for (uint32_t i = 0; table() && i < ENTRIES; i++) {
+        uint32_t slot = atomic_load(&table()->entries[i]);
+        if (slot == EMPTY || slot == REMOVED)
+            continue;
+        struct muster__object *object = muster__object_slot(slot - 1);
+        struct muster__lock *lock = muster__lock_of(object);
+        struct proxy proxy = {object, lock, (uint32_t)(atomic_load(&lock->word) >> 32)};
+        if ((int)(atomic_load(&lock->origin[0]) >> 32 & 0xffffff) == host)
+            end_proxy(&table()->entries[i], &proxy);
+    }
+}
+
+/* ---- a host that uses a lock ---- */
+
+static void note(muster_handle lock, int at, enum operation operation, int64_t timeout_ms)
+{
+    muster__remote_note(
+        &(struct muster__call){.object = lock, .at = at, .operation = (uint32_t)operation, .timeout_ms = timeout_ms});
+}
+
+static muster_err ask(muster_handle lock, int at, enum operation operation, int64_t timeout_ms, const char *name)
+{
+    struct muster__call call = {
+        .object = lock, .at = at, .operation = (uint32_t)operation, .timeout_ms = timeout_ms, .anonymous = true};
+    return muster__remote_call(&call, name);
+}
+
+static int this_host(void)
+{
+    return (int)muster__segment->host + 1;
+}
+
+static muster_err granted(muster_handle handle, uint32_t died)
+{
+    struct proxy proxy;
+    if (!find(handle, &proxy)) {
+        note(handle, 0, died ? RETURN_DEAD : RETURN, MUSTER_NOWAIT);
+        return MUSTER_OK;
+    }
+    muster__lock_turn_begins(proxy.lock);
+    atomic_store(&proxy.lock->here, HERE | died);
+    muster__futex_wake(&proxy.lock->here, -1);
+    return MUSTER_OK;
+}
+
+/* BUSY, TIMEOUT: somebody holds the proxy. The death of its last holder is told at home, whoever comes next there. For
+ * who waits here the host stands in the line at home again at once, not only when one of them has run. */
+static muster_err call_back(struct muster__work *work)
+{
+    struct proxy proxy;
+    if (!find(work->object, &proxy))
+        return MUSTER_OK;
+    muster_err err = muster__lock_acquire_for_host(proxy.lock, proxy.generation, work->self, 0, work->timeout_ms);
+    if (err != MUSTER_OK && err != MUSTER_ERR_OWNER_DEAD)
+        return err;
+    uint32_t here = atomic_exchange(&proxy.lock->here, AWAY);
+    bool died = here & DIED || err == MUSTER_ERR_OWNER_DEAD;
+    if (here)
+        note(work->object, 0, died ? RETURN_DEAD : RETURN, MUSTER_NOWAIT);
+    muster__lock_release(proxy.lock, proxy.generation, work->self);
+    if (here && muster__lock_is_waited_for(proxy.lock)) /* who was there to wake: releasing has found out */
+        note(work->object, 0, ACQUIRE, MUSTER_FOREVER);
+    return MUSTER_OK;
+}
+
+static muster_err gone(muster_handle handle, muster_err err, const char *operation)
+{
+    int home = (int)(handle.kind_home & 0xffffff);
+    if (muster__host_lost(home))
+        return muster__fail(MUSTER_ERR_PEER, "%s: host %s is gone, and what was at home there with it", operation,
+                            muster__host_name_of(home));
+    if (err == MUSTER_ERR_CLOSED)
+        return muster__fail(err, "%s: the lock was destroyed meanwhile", operation);
+    return muster__object_stale(MUSTER__LOCK, operation);
+}
+
+static void describe(muster_err err, const char *operation, uint64_t home_slot, char *line, size_t size)
+{
+    const char *remedy = "";
+    switch (err) {
+    case MUSTER_ERR_DEADLOCK:
+        remedy = "; this thread holds it already: release it first";
+        break;
+    case MUSTER_ERR_STATE:
+        remedy = "; this thread does not hold it";
+        break;
+    case MUSTER_ERR_OWNER_DEAD:
+        remedy = "; check what it guards";
+        break;
+    case MUSTER_ERR_BUSY:
+    case MUSTER_ERR_TIMEOUT:
+        remedy = "; hold it shorter or wait longer";
+        break;
+    }
+    snprintf(line, size, "lock %u of host %s: %s: %s%s", (unsigned)home_slot,
+             muster__host_name_of((int)(home_slot >> 32)), operation, muster_err_text(err), remedy);
+}
+
+static muster_err failed(muster_err err, muster_handle handle, const char *operation)
+{
+    if (err == MUSTER_ERR_STALE || err == MUSTER_ERR_CLOSED) {
+        last.lock = (muster_handle){0};
+        return gone(handle, err, operation);
+    }
+    if (err == MUSTER_OK || err == MUSTER_ERR_INTERRUPTED)
+        return err;
+    return muster__routine(err, describe, operation, (uint64_t)(handle.kind_home & 0xffffff) << 32 | handle.slot);
+}
+
+static bool await_grant(const struct proxy *proxy)
+{
+    while (atomic_load(&proxy->lock->here) == AWAY) {
+        if (atomic_load(&proxy->lock->word) >> 32 != proxy->generation)
+            return false;
+        muster__sleep(&proxy->lock->here, AWAY, MUSTER__NEVER, NULL);
+    }
+    return true;
+}
+
+static int64_t left_ms(int64_t deadline_ns)
+{
+    int64_t left = deadline_ns == MUSTER__NEVER ? 0 : deadline_ns - muster__now_ns();
+    return deadline_ns == MUSTER__NEVER ? MUSTER_FOREVER : left > 0 ? (left + 999999) / 1000000 : MUSTER_NOWAIT;
+}
+
+/* By who holds the proxy of a lock that is here. */
+static muster_err use(muster_handle handle, const struct proxy *proxy, muster_err err, const char *operation)
+{
+    bool died = atomic_exchange(&proxy->lock->here, HERE) & DIED || err == MUSTER_ERR_OWNER_DEAD;
+    return died ? failed(MUSTER_ERR_OWNER_DEAD, handle, operation) : MUSTER_OK;
+}
+
+/* By who holds the proxy of a lock that is not here. */
+static muster_err fetch(muster_handle handle, const struct proxy *proxy, uint32_t self, int64_t timeout_ms,
+                        int64_t deadline_ns, const char *operation)
+{
+    muster_err err = timeout_ms == MUSTER_NOWAIT ? ask(handle, 0, TRY, MUSTER_FOREVER, operation)
+                                                 : ask(handle, 0, ACQUIRE, left_ms(deadline_ns), operation);
+    if (err == MUSTER_OK)
+        return await_grant(proxy) ? use(handle, proxy, MUSTER_OK, operation)
+                                  : gone(handle, MUSTER_ERR_CLOSED, operation);
+    muster__lock_release(proxy->lock, proxy->generation, self);
+    if (err == MUSTER_ERR_STALE || err == MUSTER_ERR_CLOSED)
+        note(handle, this_host(), END, MUSTER_NOWAIT);
+    return err == MUSTER_ERR_BUSY && timeout_ms != MUSTER_NOWAIT ? failed(MUSTER_ERR_TIMEOUT, handle, operation) : err;
+}
+
+/* noinline, here and below: inlined, they have the handle go through memory on the fast path, which takes twice the
+ * time then. */
+static const char acquiring[] = "muster_lock_acquire";
+
+/* Makes this thread's `last` the proxy of that lock. */
+static muster_err __attribute__((noinline)) look_up(muster_handle handle, uint32_t self)
+{
+    struct proxy proxy;
+    if (!self)
+        return muster__object_stale(MUSTER__LOCK, acquiring);
+    while (!find(handle, &proxy)) {
+        muster_err err = ask(handle, this_host(), PREPARE, MUSTER_NOWAIT, acquiring);
+        if (err != MUSTER_OK)
+            return err;
+        if (muster__host_lost((int)(handle.kind_home & 0xffffff)))
+            return gone(handle, MUSTER_ERR_STALE, acquiring);
+    }
+    last.lock = handle;
+    last.proxy = proxy;
+    return MUSTER_OK;
+}
+
+/* The proxy is held, or was not got: err. */
+static muster_err __attribute__((noinline))
+acquire_rest(muster_handle handle, uint32_t self, int64_t timeout_ms, int64_t deadline_ns, muster_err err)
+{
+    struct proxy proxy = last.proxy;
+    if (err != MUSTER_OK && err != MUSTER_ERR_OWNER_DEAD)
+        return failed(err, handle, acquiring);
+    if (atomic_load(&proxy.lock->here) == AWAY)
+        return fetch(handle, &proxy, self, timeout_ms, deadline_ns, acquiring);
+    return use(handle, &proxy, err, acquiring);
+}
+
+muster_err muster__token_acquire(muster_handle handle, uint32_t self, int64_t timeout_ms)
+{
+    int64_t deadline_ns = timeout_ms > 0 ? muster__deadline_ns(timeout_ms) : MUSTER__NEVER;
+    if (MUSTER__UNLIKELY(!is_last(handle) || !self)) {
+        muster_err err = look_up(handle, self);
+        if (err != MUSTER_OK)
+            return err;
+    }
+    struct muster__lock *lock = last.proxy.lock;
+    muster_err err = muster__lock_acquire(lock, last.proxy.generation, self, timeout_ms);
+    if (MUSTER__LIKELY(err == MUSTER_OK && atomic_load_explicit(&lock->here, memory_order_acquire) == HERE))
+        return MUSTER_OK;
+    return acquire_rest(handle, self, timeout_ms, deadline_ns, err);
+}
+
+static muster_err __attribute__((noinline)) release_slow(muster_handle handle, uint32_t self)
+{
+    static const char operation[] = "muster_lock_release";
+    struct proxy proxy;
+    if (!self)
+        return muster__object_stale(MUSTER__LOCK, operation);
+    if (!find(handle, &proxy))
+        return ask(handle, 0, RELEASE, MUSTER_NOWAIT, operation);
+    return failed(muster__lock_release(proxy.lock, proxy.generation, self), handle, operation);
+}
+
+muster_err muster__token_release(muster_handle handle, uint32_t self)
+{
+    if (MUSTER__LIKELY(is_last(handle) && self) &&
+        MUSTER__LIKELY(muster__lock_release(last.proxy.lock, last.proxy.generation, self) == MUSTER_OK))
+        return MUSTER_OK;
+    return release_slow(handle, self);
+}
+
+muster_err muster__token_destroy(muster_handle handle)
+{
+    return ask(handle, 0, DESTROY, MUSTER_FOREVER, "muster_lock_destroy");
+}
+
+/* ---- home ---- */
+
+static bool owner_is_host(uint32_t owner)
+{
+    int host;
+    return muster__remote_is_host(owner, &host);
+}
+
+static muster_handle handle_of(const struct muster__lock *lock, uint32_t generation)
+{
+    size_t offset = (size_t)((const char *)lock - (const char *)muster__object_slot(0));
+    return muster__handle_make(MUSTER__LOCK, (uint32_t)(offset / sizeof(struct muster__object)), generation);
+}
+
+/* Once for each time that the host has it. */
+static void call_from(struct muster__lock *lock, uint32_t generation, uint32_t owner)
+{
+    int host;
+    if (atomic_load(&lock->called) == owner || !muster__remote_is_host(owner, &host))
+        return;
+    note(handle_of(lock, generation), host + 1, CALL_BACK, MUSTER_FOREVER);
+    atomic_store(&lock->called, owner);
+}
+
+static void give(struct muster__lock *lock, const struct muster__work *work, muster_err err)
+{
+    uint32_t generation = work->object.generation;
+    atomic_fetch_or(&lock->hosts, UINT64_C(1) << work->host % 64);
+    if (!muster__lock_give(lock, generation, work->self, work->host_self))
+        return; /* the host is its owner, or the lock was destroyed */
+    note(work->object, work->host + 1, err == MUSTER_OK ? GRANT : GRANT_DEAD, MUSTER_NOWAIT);
+    atomic_store(&lock->called, 0);
+    if (muster__lock_is_waited_for(lock))
+        call_from(lock, generation, work->host_self);
+}
+
+static muster_err try_once(struct muster__lock *lock, uint32_t generation, uint32_t self, uint32_t ally)
+{
+    return muster__lock_acquire_for_host(lock, generation, self, ally, MUSTER_NOWAIT);
+}
+
+/* A few times: the host that was asked has given it back, but another one may have got it since. */
+static muster_err try_all(muster_handle handle, struct muster__lock *lock, uint32_t self, uint32_t ally)
+{
+    enum { TRIES = 8 };
+    muster_err err = try_once(lock, handle.generation, self, ally);
+    for (int i = 0, host; i < TRIES && err == MUSTER_ERR_BUSY; i++) {
+        uint32_t owner = (uint32_t)(atomic_load(&lock->word) & MUSTER__LOCK_OWNER);
+        if (owner && (!muster__remote_is_host(owner, &host) ||
+                      ask(handle, host + 1, CALL_BACK, MUSTER_NOWAIT, "muster_lock_acquire") != MUSTER_OK))
+            return err;
+        err = try_once(lock, handle.generation, self, ally);
+    }
+    return err;
+}
+
+muster_err muster__token_try(muster_handle handle, struct muster__lock *lock, uint32_t self)
+{
+    return try_all(handle, lock, self, 0);
+}
+
+void muster__token_end(muster_handle handle, uint64_t hosts)
+{
+    for (int host = 0; hosts && host < muster_hosts(); host++)
+        if (hosts >> host % 64 & 1 && host != (int)muster__segment->host)
+            ask(handle, host + 1, END, MUSTER_NOWAIT, "muster_lock_destroy");
+}
+
+static muster_err at_home(struct muster__work *work, struct muster__object *object)
+{
+    struct muster__lock *lock = muster__lock_of(object);
+    uint32_t generation = work->object.generation;
+    muster_err err = MUSTER_OK;
+    uint64_t hosts;
+    switch ((enum operation)work->operation) {
+    case DESTROY:
+        if (work->timeout_ms == MUSTER_NOWAIT)
+            return MUSTER_ERR_BUSY; /* it asks other hosts */
+        if (!muster__lock_destroy(object, generation, &hosts))
+            return MUSTER_ERR_STALE;
+        muster__token_end(work->object, hosts);
+        return MUSTER_OK;
+    case ACQUIRE:
+        err = muster__lock_acquire_for_host(lock, generation, work->self, work->host_self, work->timeout_ms);
+        break;
+    case TRY:
+        err = work->timeout_ms == MUSTER_NOWAIT ? try_once(lock, generation, work->self, work->host_self)
+                                                : try_all(work->object, lock, work->self, work->host_self);
+        break;
+    case RELEASE:
+        return MUSTER_ERR_STATE;
+    case RETURN:
+    case RETURN_DEAD:
+        return muster__lock_release_for(lock, generation, work->host_self, work->operation == RETURN_DEAD);
+    default:
+        return MUSTER_ERR_UNSUPPORTED;
+    }
+    if (err != MUSTER_OK && err != MUSTER_ERR_OWNER_DEAD)
+        return err;
+    give(lock, work, err);
+    return MUSTER_OK;
+}
+
+static muster_err worker(struct muster__work *work)
+{
+    static const char *const names[] = {"muster_lock_destroy", "muster_lock_acquire", "muster_lock_acquire",
+                                        "muster_lock_release"};
+    switch ((enum operation)work->operation) {
+    case PREPARE:
+        return prepare(work->object);
+    case GRANT:
+    case GRANT_DEAD:
+        return granted(work->object, work->operation == GRANT_DEAD ? DIED : 0);
+    case CALL_BACK:
+        return call_back(work);
+    case END:
+        end(work->object);
+        return MUSTER_OK;
+    default:
+        break;
+    }
+    struct muster__object *object = muster__object_find(work->object, MUSTER__LOCK);
+    muster_err err = object ? at_home(work, object) : MUSTER_ERR_STALE;
+    return failed(err, work->object, work->operation <= RELEASE ? names[work->operation] : "");
+}
+
+static const struct muster__lock_hosts between = {owner_is_host, call_from};
+
+__attribute__((constructor)) static void set_hooks(void)
+{
+    muster__remote_register(MUSTER__LOCK, worker);
+    muster__remote_on_lost(host_lost);
+    muster__lock_hosts = &between;
+}
