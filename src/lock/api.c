@@ -77,11 +77,15 @@ muster_err muster_lock_create(muster_lock *lock, const muster_lock_options *opti
     muster_err err = muster__runtime_require("muster_lock_create");
     if (err != MUSTER_OK)
         return err;
-    return muster__lock_create(options ? options->name : NULL, muster__self_number(), &lock->handle);
+    err = muster__lock_create(options ? options->name : NULL, muster__self_number(), &lock->handle);
+    if (err == MUSTER_OK)
+        muster__count(lock->handle);
+    return err;
 }
 
 muster_err muster_lock_destroy(muster_lock lock)
 {
+    muster__count(lock.handle);
     if (muster__is_remote(lock.handle, MUSTER__LOCK))
         return muster__token_destroy(lock.handle);
     return destroy_here(lock);
@@ -89,6 +93,7 @@ muster_err muster_lock_destroy(muster_lock lock)
 
 muster_err muster_lock_acquire(muster_lock lock, int64_t timeout_ms)
 {
+    muster__count(lock.handle);
     if (MUSTER__UNLIKELY(muster__is_remote(lock.handle, MUSTER__LOCK)))
         return muster__token_acquire(lock.handle, muster__self_number(), timeout_ms);
     return acquire_here(lock, muster__self_number(), timeout_ms);
@@ -96,6 +101,7 @@ muster_err muster_lock_acquire(muster_lock lock, int64_t timeout_ms)
 
 muster_err muster_lock_release(muster_lock lock)
 {
+    muster__count(lock.handle);
     if (MUSTER__UNLIKELY(muster__is_remote(lock.handle, MUSTER__LOCK)))
         return muster__token_release(lock.handle, muster__self_number());
     return release_here(lock, muster__self_number());

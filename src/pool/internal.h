@@ -429,6 +429,11 @@ void worker_leave(const struct seat *seat);
 void worker_wait_left(struct pool *pool, bool kill);
 /** The handle of a pool, rebuilt from itself. */
 muster_handle pool_handle(const struct pool *pool);
+/** Of a branch: that of its home. */
+static inline muster_handle pool_home_handle(const struct pool *pool)
+{
+    return pool_is_home(pool) ? pool_handle(pool) : pool->share.home;
+}
 
 /* ---- other hosts ---- */
 

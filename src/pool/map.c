@@ -202,6 +202,7 @@ void map_run_piece(const struct seat *seat, struct record *record, uint32_t inde
             ;
         piece->total = -1;
         run_leaf(seat, map, record);
+        muster__count_tasks(pool_home_handle(seat->pool), piece->end - piece->begin);
     } else {
         item_failed(seat, map, MUSTER_ERR_NOFUNC, 0, map->first + piece->begin);
         atomic_fetch_add(&map->failed, piece->end - piece->begin - 1);

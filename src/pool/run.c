@@ -93,6 +93,7 @@ void run_task(const struct seat *seat, struct record *record, uint32_t index)
                         result, user ? muster__heap_at(user) : NULL);
     if (limited)
         muster__child_limit(muster__member_self(), MUSTER__NEVER);
+    muster__count_tasks(pool_home_handle(seat->pool), 1);
     if (MUSTER__LIKELY(code == 0))
         sched_finish(seat->pool, record, index, RECORD_DONE, seat->lane);
     else

@@ -208,8 +208,10 @@ static bool find_in(const struct seat *seat, struct deque *deque, struct record 
     while (deque_steal_begin(deque, &ref, &at)) {
         bool claimed = claim(seat, ref, record, index);
         deque_steal_end(deque, at);
-        if (claimed)
+        if (claimed) {
+            muster__count_steal(pool_home_handle(seat->pool));
             return true;
+        }
     }
     return false;
 }

@@ -149,9 +149,11 @@ static muster_err __attribute__((cold)) no_part(muster_handle handle, const char
 
 muster_err seat_enter(muster_handle handle, const char *operation, struct seat *seat)
 {
+    muster_handle named = handle;
     if (MUSTER__UNLIKELY(!muster__handle_fits(handle, MUSTER__POOL)) && !parts_here(handle, &handle))
         return no_part(handle, operation);
     struct membership *membership = find(handle.slot, handle.generation);
+    muster__count(named);
     if (MUSTER__LIKELY(membership && membership->worker)) {
         *seat = (struct seat){membership->pool, membership->lane, muster__self_state.number, UINT32_MAX, true};
         return MUSTER_OK;

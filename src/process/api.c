@@ -123,11 +123,13 @@ muster_err muster_process_create(muster_process *process, muster_process_fn fn, 
 
 muster_err muster_process_start(muster_process process)
 {
+    muster__count(process.handle);
     return is_elsewhere(process) ? ask(process, START, "muster_process_start") : process_start(process);
 }
 
 muster_err muster_process_join(muster_process process, muster_process_status *status, int64_t timeout_ms)
 {
+    muster__count(process.handle);
     if (!is_elsewhere(process))
         return process_join(process, status, timeout_ms);
     struct muster__call call = {.object = process.handle, .operation = JOIN, .timeout_ms = timeout_ms};
@@ -140,22 +142,26 @@ muster_err muster_process_join(muster_process process, muster_process_status *st
 
 muster_err muster_process_terminate(muster_process process)
 {
+    muster__count(process.handle);
     return is_elsewhere(process) ? ask(process, TERMINATE, "muster_process_terminate")
                                  : process_signal(process, SIGTERM);
 }
 
 muster_err muster_process_kill(muster_process process)
 {
+    muster__count(process.handle);
     return is_elsewhere(process) ? ask(process, KILL, "muster_process_kill") : process_signal(process, SIGKILL);
 }
 
 muster_err muster_process_close(muster_process process)
 {
+    muster__count(process.handle);
     return is_elsewhere(process) ? ask(process, CLOSE, "muster_process_close") : process_close(process);
 }
 
 muster_err muster_process_get_info(muster_process process, muster_process_info *info)
 {
+    muster__count(process.handle);
     if (!is_elsewhere(process))
         return process_info(process, info);
     struct muster__call call = {.object = process.handle, .operation = INFO, .reply = info, .capacity = sizeof *info};

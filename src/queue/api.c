@@ -175,16 +175,21 @@ muster_err muster_queue_create(muster_queue *queue, const muster_queue_options *
     if (maxsize < 0)
         return muster__fail(MUSTER_ERR_INVAL, "muster_queue_create: maxsize %lld; 0 (no bound) or more is allowed",
                             (long long)maxsize);
-    return muster__queue_create(options ? options->name : NULL, maxsize, muster__self_number(), &queue->handle);
+    err = muster__queue_create(options ? options->name : NULL, maxsize, muster__self_number(), &queue->handle);
+    if (err == MUSTER_OK)
+        muster__count(queue->handle);
+    return err;
 }
 
 muster_err muster_queue_destroy(muster_queue queue)
 {
+    muster__count(queue.handle);
     return is_elsewhere(queue) ? ask(queue, DESTROY, MUSTER_NOWAIT, NULL) : destroy_here(queue);
 }
 
 muster_err muster_queue_put(muster_queue queue, const void *item, size_t size_bytes, int64_t timeout_ms)
 {
+    muster__count(queue.handle);
     if (is_elsewhere(queue))
         return put_elsewhere(queue, item, size_bytes, timeout_ms);
     CALL(queue, PUT,
@@ -194,6 +199,7 @@ muster_err muster_queue_put(muster_queue queue, const void *item, size_t size_by
 muster_err muster_queue_get(muster_queue queue, void *item, size_t capacity_bytes, size_t *size_bytes,
                             int64_t timeout_ms)
 {
+    muster__count(queue.handle);
     if (is_elsewhere(queue))
         return get_elsewhere(queue, item, capacity_bytes, size_bytes, timeout_ms);
     CALL(queue, GET,
@@ -203,6 +209,7 @@ muster_err muster_queue_get(muster_queue queue, void *item, size_t capacity_byte
 
 muster_err muster_queue_size(muster_queue queue, int64_t *items)
 {
+    muster__count(queue.handle);
     if (is_elsewhere(queue))
         return ask(queue, SIZE, MUSTER_NOWAIT, items);
     CALL(queue, SIZE, muster__queue_size(q, queue.handle.generation, items));
@@ -219,6 +226,7 @@ muster_err muster_queue_empty(muster_queue queue, bool *empty)
 
 muster_err muster_queue_full(muster_queue queue, bool *is_full)
 {
+    muster__count(queue.handle);
     int64_t number;
     muster_err err = is_elsewhere(queue) ? ask(queue, FULL, MUSTER_NOWAIT, &number) : full_here(queue, &number);
     if (err == MUSTER_OK)
@@ -228,6 +236,7 @@ muster_err muster_queue_full(muster_queue queue, bool *is_full)
 
 muster_err muster_queue_close(muster_queue queue)
 {
+    muster__count(queue.handle);
     if (is_elsewhere(queue))
         return ask(queue, CLOSE, MUSTER_NOWAIT, NULL);
     CALL(queue, CLOSE, muster__queue_close(q, queue.handle.generation, muster__self_state.number));
@@ -235,6 +244,7 @@ muster_err muster_queue_close(muster_queue queue)
 
 muster_err muster_queue_task_done(muster_queue queue)
 {
+    muster__count(queue.handle);
     if (is_elsewhere(queue))
         return ask(queue, TASK_DONE, MUSTER_NOWAIT, NULL);
     CALL(queue, TASK_DONE, muster__queue_task_done(q, queue.handle.generation, muster__self_state.number));
@@ -242,6 +252,7 @@ muster_err muster_queue_task_done(muster_queue queue)
 
 muster_err muster_queue_join(muster_queue queue, int64_t timeout_ms)
 {
+    muster__count(queue.handle);
     if (is_elsewhere(queue))
         return ask(queue, JOIN, timeout_ms, NULL);
     CALL(queue, JOIN, muster__queue_join(q, queue.handle.generation, timeout_ms));

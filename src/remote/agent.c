@@ -169,19 +169,27 @@ static void advance_stream(struct peer *peer)
 }
 
 /* Frames before streams: a stream's own frame has gone before its first piece. */
+static bool send_letter(int host, size_t size)
+{
+    if (!muster__mail_send(host, agent.letter, size))
+        return false;
+    muster__count_messages(muster__host_handle(agent.world->host, (enum muster__kind)MUSTER__COUNT_MAIL), 1, size);
+    return true;
+}
+
 static bool send_some(int host)
 {
     struct peer *peer = &agent.peers[host];
     bool any = false;
     while (peer->first) {
         size_t filled = pack_parcels(peer);
-        if (!muster__mail_send(host, agent.letter, filled))
+        if (!send_letter(host, filled))
             return any;
         drop_parcels(peer, filled);
         any = true;
     }
     for (int i = 0; peer->streams && i < STREAMS_A_TURN; i++) {
-        if (!muster__mail_send(host, agent.letter, pack_piece(peer->streams)))
+        if (!send_letter(host, pack_piece(peer->streams)))
             return any;
         advance_stream(peer);
         any = true;
@@ -231,6 +239,12 @@ void agent_call_ends(struct asked *asked)
     last->place = asked->place;
 }
 
+void agent_count(muster_handle object, size_t size)
+{
+    size_t pieces = size > REMOTE_INLINE ? (size + REMOTE_PIECE - 1) / REMOTE_PIECE : 0;
+    muster__count_messages(object, 1 + pieces, (1 + pieces) * sizeof(struct frame) + size);
+}
+
 static void send_call(struct asked *asked)
 {
     int host = asked->host;
@@ -253,6 +267,7 @@ static void send_call(struct asked *asked)
         return;
     }
     list_open(&agent.peers[host], asked);
+    agent_count(asked->object, asked->size);
     const void *bytes = asked->bytes ? muster__heap_at(asked->bytes) : NULL;
     bool streams = asked->size > REMOTE_INLINE;
     agent_send(host, &frame, bytes, streams ? 0 : asked->size);
@@ -267,6 +282,7 @@ void agent_note(int host, const struct muster__call *call)
     frame.call.timeout_ms = call->timeout_ms;
     frame.call.operation = call->operation;
     frame.call.anonymous = frame.call.unanswered = true;
+    agent_count(call->object, 0);
     agent_send(host, &frame, NULL, 0);
 }
 

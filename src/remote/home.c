@@ -158,6 +158,7 @@ static void answer(struct job *job)
     frame.answer.size = size;
     memcpy(frame.answer.text, job->text, sizeof frame.answer.text);
     bool streams = size > REMOTE_INLINE;
+    agent_count(job->work.object, size);
     agent_send(job->host, &frame, job->work.reply, streams ? 0 : size);
     if (streams)
         agent_stream(job->host, FRAME_ANSWER_PIECE, job->id, job->work.reply, size, job_freed, job);

@@ -129,6 +129,8 @@ void agent_stream(int host, enum frame_type type, uint64_t id, const void *bytes
 
 /** As muster__remote_note, in the agent's thread. */
 void agent_note(int host, const struct muster__call *call);
+/** Counts a frame with size bytes after it, and the pieces that these take. */
+void agent_count(muster_handle object, size_t size);
 /** A caller of this host was answered, and will want a core. */
 void agent_woke_caller(void);
 /** The call was answered: what is left of the answer is on its way. */

@@ -54,6 +54,7 @@ static void become(uint32_t number)
     atomic_store(&member->pid, getpid());
     muster__me.member = number;
     muster__caller_moves(number);
+    muster__count_rank = (uint32_t)muster__member_rank(number);
     muster__log_setup(muster__host_name(), muster__member_rank(number), muster__me.tables->ranks, member->name,
                       muster__me.log_level);
     place_self(number);

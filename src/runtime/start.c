@@ -212,6 +212,8 @@ static muster_err set_up(const struct muster__world *world, const muster_options
         err = agree(place(world, options, topology));
     muster__topology_free(topology);
     if (!err)
+        err = agree(report_start(world));
+    if (!err)
         err = agree(nursery_start(world->local));
     if (!err && world->hosts > 1)
         err = agree(hosts_start(world));

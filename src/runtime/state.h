@@ -145,6 +145,13 @@ int seat_take(uint32_t nearby);
 int seat_guess(uint32_t nearby);
 void seat_give_back(int seat);
 
+/* report.c */
+/** Makes the counters if rank 0's environment asks for them. Collective over the job. */
+muster_err report_start(const struct muster__world *world);
+/** Shows them, or writes them, on rank 0: those of all hosts where all came to this point, else its host's. Collective
+ * over the job if politely. */
+void report_counters(bool politely);
+
 /* death.c */
 /** Whether a member's process is gone, or will be reaped next. */
 bool member_dead(uint32_t member);

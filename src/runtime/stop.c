@@ -6,8 +6,8 @@
 
 /*
  * The end of a rank, in this order: all objects end, ranks that serve leave, each rank's nursery ends its children,
- * all ranks of the host meet, MPI ends (not when mpirun ends the job or a host was lost: MPI_Finalize would wait for it
- * in vain, and main could not go on to save and say what it has).
+ * all ranks of the host meet, counters are told, MPI ends (not when mpirun ends the job or a host was lost:
+ * MPI_Finalize would wait for it in vain, and main could not go on to save and say what it has).
  */
 
 static void meet(int which)
@@ -74,6 +74,7 @@ int muster__runtime_stop(void)
         hosts->leave(politely);
     lost_host = hosts && hosts->lost();
     politely = politely && !lost_host;
+    report_counters(politely);
     muster__sleep_look = NULL;
     signals_restore();
     crash_restore();

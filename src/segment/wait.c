@@ -54,6 +54,8 @@ muster_err muster__sleep(_Atomic uint32_t *word, uint32_t expected, int64_t dead
         atomic_store(&caller->asleep, 0);
         atomic_store_explicit(&caller->sleeps_on, 0, memory_order_relaxed);
     }
+    if (muster__counts())
+        muster__count_slept(muster__now_ns() - now);
     if (woken)
         *woken = why == MUSTER__WOKEN;
     if (why == MUSTER__EXPIRED && muster__sleep_look)

@@ -182,6 +182,28 @@ void muster__transport_gather(const void *line, size_t size, void *lines)
     MPI_Gather(line, (int)size, MPI_BYTE, lines, (int)size, MPI_BYTE, 0, state.job);
 }
 
+void muster__transport_collect(const void *mine, size_t size, void **all, size_t *total)
+{
+    int rank, ranks, own = (int)size;
+    MPI_Comm_rank(state.job, &rank);
+    MPI_Comm_size(state.job, &ranks);
+    int *sizes = rank == 0 ? calloc(2 * (size_t)ranks, sizeof *sizes) : NULL;
+    *all = NULL;
+    *total = 0;
+    MPI_Gather(&own, 1, MPI_INT, sizes, 1, MPI_INT, 0, state.job);
+    for (int i = 0; sizes && i < ranks; i++) {
+        sizes[ranks + i] = (int)*total;
+        *total += (size_t)sizes[i];
+    }
+    if (sizes && *total <= INT32_MAX)
+        *all = malloc(*total + 1);
+    bool goes = *all;
+    MPI_Bcast(&goes, 1, MPI_C_BOOL, 0, state.job);
+    if (goes)
+        MPI_Gatherv(mine, own, MPI_BYTE, *all, sizes, sizes ? sizes + ranks : NULL, MPI_BYTE, 0, state.job);
+    free(sizes);
+}
+
 /* What Open MPI 4 would unlink in MPI_Finalize: 4 MiB a rank that nobody else removes. */
 static void unlink_rank_memory(void)
 {

@@ -36,6 +36,9 @@ bool muster__transport_same(uint64_t value);
 muster_err muster__transport_worst(muster_err err);
 /** Everybody's line of text to rank 0: lines[ranks][size], filled there alone. */
 void muster__transport_gather(const void *line, size_t size, void *lines);
+/** Everybody's size bytes (0: none) to rank 0, in the order of ranks: there *all is a new block of *total bytes; NULL
+ * elsewhere, and where memory is short or the sum exceeds 2 GiB. */
+void muster__transport_collect(const void *mine, size_t size, void **all, size_t *total);
 /** Frees the window and ends MPI if start had initialized it. Collective over the job unless politely is false: then
  * MPI is left as it is. */
 void muster__transport_stop(bool politely);
