@@ -75,6 +75,15 @@ static void seat_ranks(const struct muster__cpuset *cpusets)
     }
 }
 
+static void warn_of_binding(int cores, int of)
+{
+    if (muster__me.tables->locals > cores && cores < of)
+        muster__log(MUSTER__WARN,
+                    "%d ranks share %d of this host's %d cores, to which whoever started them has bound them: mpirun "
+                    "--bind-to none, or srun --cpu-bind=none, gives them all",
+                    muster__me.tables->locals, cores, of);
+}
+
 muster_err place_host(struct muster__topology *topology, const muster_options *options, struct muster__cpuset *cpusets)
 {
     struct tables *tables = muster__me.tables;
@@ -84,9 +93,11 @@ muster_err place_host(struct muster__topology *topology, const muster_options *o
     tables->launcher_bound = here && placement == MUSTER_PLACE_DEFAULT && bound_already(cpusets, tables->locals);
     if (here) {
         struct muster__cpuset all = {0};
+        int before = muster__topology_cores(topology);
         for (int i = 0; i < tables->locals; i++)
             muster__cpuset_join(&all, &cpusets[i]);
         err = muster__topology_restrict(topology, &all);
+        warn_of_binding(muster__topology_cores(topology), before);
     }
     tables->seat_count = err ? 0 : fill_seats(topology, placement);
     tables->bind = here && placement != MUSTER_PLACE_NONE;

@@ -26,8 +26,11 @@ static int log_level(const muster_options *options)
     return MUSTER__WARN;
 }
 
-/* Address space is cheap, but what is touched must fit into /dev/shm: leave some of it to others. */
-static size_t segment_bytes(const muster_options *options)
+/* Less than that, and not asked for: worth a word. */
+#define SEGMENT_SMALL ((size_t)1 << 30)
+
+/* Address space is cheap, but what is touched must fit into /dev/shm, if it is there: leave some of it to others. */
+static size_t segment_bytes(const muster_options *options, bool in_shm)
 {
     const char *text = getenv("MUSTER_SEGMENT_MIB");
     size_t bytes = options->segment_bytes;
@@ -36,13 +39,14 @@ static size_t segment_bytes(const muster_options *options)
     if (!bytes)
         bytes = (size_t)sysconf(_SC_PHYS_PAGES) / 2 * (size_t)sysconf(_SC_PAGESIZE);
     struct statvfs shm;
-    if (statvfs("/dev/shm", &shm) == 0) {
+    if (in_shm && statvfs("/dev/shm", &shm) == 0) {
         size_t room = (size_t)shm.f_bavail * shm.f_frsize / 10 * 9;
-        if (bytes > room) {
-            if (options->segment_bytes || text)
-                muster__log(MUSTER__WARN, "the host segment is cut to %zu MiB: /dev/shm has no more room", room >> 20);
-            bytes = room;
-        }
+        if (bytes > room && (options->segment_bytes || text || room < SEGMENT_SMALL))
+            muster__log(MUSTER__WARN,
+                        "what the ranks of this host share is cut to %zu MiB, since /dev/shm has no more room: mount "
+                        "it larger (mount -o remount,size=..., or --shm-size of a container)",
+                        room >> 20);
+        bytes = bytes > room ? room : bytes;
     }
     return bytes < MUSTER__SEGMENT_MIN ? MUSTER__SEGMENT_MIN : bytes & ~(size_t)4095;
 }
@@ -113,7 +117,7 @@ static muster_err make_segment(const struct muster__world *world, const muster_o
                                const struct muster__topology *topology)
 {
     uint32_t job = job_nonce();
-    size_t bytes = segment_bytes(options);
+    size_t bytes = world->local == 0 ? segment_bytes(options, world->locals > 1) : 0;
     void *memory;
     muster__transport_job_tell(&job, sizeof job);
     muster_err err = muster__transport_share(bytes, &memory);
