@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <string.h>
 
 #include "queue/queue.h"
 #include "remote/remote.h"
@@ -80,6 +81,32 @@ static muster_err full_here(muster_queue queue, int64_t *number)
     return MUSTER_OK;
 }
 
+/* Large items pass by reference: they have come in a block, and leave in one. */
+static muster_err put_for(struct muster__queue *q, struct muster__work *work)
+{
+    uint32_t generation = work->object.generation, self = work->self;
+    if (work->size <= MUSTER__QUEUE_INLINE_MAX || !work->bytes_in)
+        return muster__queue_put(q, generation, self, work->bytes, work->size, work->timeout_ms);
+    muster__heap_hand_over(work->bytes_in, MUSTER__REMOTE_OWNER, self);
+    muster_err err = muster__queue_put_block(q, generation, self, work->bytes_in, work->size, work->timeout_ms);
+    if (err == MUSTER_OK)
+        work->bytes_in = 0;
+    else
+        muster__heap_hand_over(work->bytes_in, self, MUSTER__REMOTE_OWNER);
+    return err;
+}
+
+static muster_err get_for(struct muster__queue *q, struct muster__work *work)
+{
+    uint64_t capacity;
+    memcpy(&capacity, work->bytes, sizeof capacity);
+    muster_err err = muster__queue_get_block(q, work->object.generation, work->self, work->reply, capacity,
+                                             &work->reply_size, &work->reply_in, work->timeout_ms);
+    if (work->reply_in)
+        muster__heap_hand_over(work->reply_in, work->self, MUSTER__REMOTE_OWNER);
+    return err;
+}
+
 static muster_err worker(struct muster__work *work)
 {
     muster_queue queue = {.handle = work->object};
@@ -92,10 +119,10 @@ static muster_err worker(struct muster__work *work)
     case DESTROY:
         return destroy_here(queue);
     case PUT:
-        err = muster__queue_put(q, generation, self, work->bytes, work->size, work->timeout_ms);
+        err = put_for(q, work);
         break;
     case GET:
-        err = muster__queue_get(q, generation, self, work->reply, work->capacity, &work->reply_size, work->timeout_ms);
+        err = get_for(q, work);
         break;
     case SIZE:
         err = muster__queue_size(q, generation, &work->number);
@@ -148,8 +175,14 @@ put_elsewhere(muster_queue queue, const void *item, size_t size, int64_t timeout
 static muster_err __attribute__((cold, noinline))
 get_elsewhere(muster_queue queue, void *item, size_t capacity, size_t *size, int64_t timeout_ms)
 {
-    struct muster__call call = {
-        .object = queue.handle, .operation = GET, .timeout_ms = timeout_ms, .reply = item, .capacity = capacity};
+    uint64_t room = capacity;
+    struct muster__call call = {.object = queue.handle,
+                                .operation = GET,
+                                .timeout_ms = timeout_ms,
+                                .bytes = &room,
+                                .size = sizeof room,
+                                .reply = item,
+                                .capacity = capacity < MUSTER__QUEUE_INLINE_MAX ? capacity : MUSTER__QUEUE_INLINE_MAX};
     muster_err err = muster__remote_call(&call, names[GET]);
     if (size && (err == MUSTER_OK || err == MUSTER_ERR_TOOBIG))
         *size = call.reply_size;

@@ -146,8 +146,18 @@ static bool looks_full(struct muster__queue *queue)
            !atomic_load(&queue->closed);
 }
 
+muster_err muster__queue_put_block(struct muster__queue *queue, uint32_t generation, uint32_t self, muster__ref block,
+                                   size_t size, int64_t timeout_ms)
+{
+    struct muster__queue_item item = {.size = size, .block = block};
+    muster_err err = try_put(queue, generation, self, &item);
+    if (err != MUSTER_ERR_FULL || timeout_ms == MUSTER_NOWAIT)
+        return err;
+    return put_waiting(queue, generation, self, &item, muster__deadline_ns(timeout_ms));
+}
+
 /* The copy is made once there seems to be room: a putter that waits holds no memory, but for losing a race. */
-static muster_err put_block(struct muster__queue *queue, uint32_t generation, uint32_t self, const void *bytes,
+static muster_err put_large(struct muster__queue *queue, uint32_t generation, uint32_t self, const void *bytes,
                             size_t size, int64_t timeout_ms)
 {
     int64_t deadline_ns = muster__deadline_ns(timeout_ms);
@@ -178,7 +188,7 @@ muster_err muster__queue_put(struct muster__queue *queue, uint32_t generation, u
                              size_t size, int64_t timeout_ms)
 {
     if (size > MUSTER__QUEUE_INLINE_MAX)
-        return put_block(queue, generation, self, item, size, timeout_ms);
+        return put_large(queue, generation, self, item, size, timeout_ms);
     struct muster__queue_item small = {.bytes = item, .size = size};
     muster_err err = try_put(queue, generation, self, &small);
     if (MUSTER__LIKELY(err != MUSTER_ERR_FULL) || timeout_ms == MUSTER_NOWAIT)
@@ -188,37 +198,45 @@ muster_err muster__queue_put(struct muster__queue *queue, uint32_t generation, u
 
 /* ---- get ---- */
 
-static muster_err try_get(struct muster__queue *queue, uint32_t generation, uint32_t self, void *bytes, size_t capacity,
-                          size_t *size)
+/* Where an item goes. */
+struct room {
+    void *bytes;
+    size_t capacity, size;
+    muster__ref *keep; /* large ones stay in their block; NULL: they are copied like all */
+};
+
+static muster_err try_get(struct muster__queue *queue, uint32_t generation, uint32_t self, struct room *room)
 {
     if (MUSTER__UNLIKELY(!muster__latch_acquire(&queue->get_latch, generation, self)))
         return MUSTER_ERR_STALE;
     muster__ref block = 0;
-    muster_err err = muster__queue_take(queue, bytes, capacity, size, &block, self);
+    muster_err err = muster__queue_take(queue, room->bytes, room->capacity, &room->size, &block, self);
     bool bounded = queue->maxsize != 0;
     muster__latch_release(&queue->get_latch, generation, self);
     if (err != MUSTER_OK)
         return err;
     if (bounded)
         muster__event_signal(&queue->space, 1);
-    if (block) {
-        memcpy(bytes, muster__heap_at(block), *size);
+    if (room->keep) {
+        *room->keep = block;
+    } else if (block) {
+        memcpy(room->bytes, muster__heap_at(block), room->size);
         muster__heap_free(block, self);
     }
     return MUSTER_OK;
 }
 
-static muster_err get_waiting(struct waiter *w, void *bytes, size_t capacity, size_t *size)
+static muster_err get_waiting(struct waiter *w, struct room *room)
 {
     struct muster__queue *queue = w->queue;
     for (;;) {
         muster_err err = MUSTER_ERR_EMPTY;
         if (spin_until_ready(w))
-            err = try_get(queue, w->generation, w->self, bytes, capacity, size);
+            err = try_get(queue, w->generation, w->self, room);
         if (err != MUSTER_ERR_EMPTY)
             return leave(w, err);
         uint32_t expected = muster__event_prepare(&queue->items);
-        err = try_get(queue, w->generation, w->self, bytes, capacity, size);
+        err = try_get(queue, w->generation, w->self, room);
         if (err != MUSTER_ERR_EMPTY)
             return leave(w, err);
         err = sleep_on(w, expected);
@@ -227,18 +245,31 @@ static muster_err get_waiting(struct waiter *w, void *bytes, size_t capacity, si
     }
 }
 
+static muster_err get(struct muster__queue *queue, uint32_t generation, uint32_t self, struct room room, size_t *size,
+                      int64_t timeout_ms)
+{
+    muster_err err = try_get(queue, generation, self, &room);
+    if (err == MUSTER_ERR_EMPTY && timeout_ms != MUSTER_NOWAIT) {
+        struct waiter w = {queue, &queue->items, generation, self, muster__deadline_ns(timeout_ms), .pauses = 0};
+        err = get_waiting(&w, &room);
+    }
+    if (size && (err == MUSTER_OK || err == MUSTER_ERR_TOOBIG))
+        *size = room.size;
+    return err;
+}
+
 muster_err muster__queue_get(struct muster__queue *queue, uint32_t generation, uint32_t self, void *item,
                              size_t capacity, size_t *size, int64_t timeout_ms)
 {
-    size_t bytes;
-    muster_err err = try_get(queue, generation, self, item, capacity, &bytes);
-    if (err == MUSTER_ERR_EMPTY && timeout_ms != MUSTER_NOWAIT) {
-        struct waiter w = {queue, &queue->items, generation, self, muster__deadline_ns(timeout_ms), .pauses = 0};
-        err = get_waiting(&w, item, capacity, &bytes);
-    }
-    if (size && (err == MUSTER_OK || err == MUSTER_ERR_TOOBIG))
-        *size = bytes;
-    return err;
+    return get(queue, generation, self, (struct room){.bytes = item, .capacity = capacity}, size, timeout_ms);
+}
+
+muster_err muster__queue_get_block(struct muster__queue *queue, uint32_t generation, uint32_t self, void *item,
+                                   size_t capacity, size_t *size, muster__ref *block, int64_t timeout_ms)
+{
+    *block = 0;
+    return get(queue, generation, self, (struct room){.bytes = item, .capacity = capacity, .keep = block}, size,
+               timeout_ms);
 }
 
 /* ---- the rest ---- */

@@ -89,8 +89,14 @@ muster_err muster__queue_create(const char *name, int64_t maxsize, uint32_t self
 bool muster__queue_destroy(struct muster__object *object, uint32_t generation, uint32_t self);
 muster_err muster__queue_put(struct muster__queue *queue, uint32_t generation, uint32_t self, const void *item,
                              size_t size, int64_t timeout_ms);
+/** An item that is in a block of the caller's already, which is the queue's with OK. */
+muster_err muster__queue_put_block(struct muster__queue *queue, uint32_t generation, uint32_t self, muster__ref block,
+                                   size_t size, int64_t timeout_ms);
 muster_err muster__queue_get(struct muster__queue *queue, uint32_t generation, uint32_t self, void *item,
                              size_t capacity, size_t *size, int64_t timeout_ms);
+/** Items up to INLINE_MAX are copied; *block is 0 with them. Larger ones come in *block, which is the caller's then. */
+muster_err muster__queue_get_block(struct muster__queue *queue, uint32_t generation, uint32_t self, void *item,
+                                   size_t capacity, size_t *size, muster__ref *block, int64_t timeout_ms);
 muster_err muster__queue_size(struct muster__queue *queue, uint32_t generation, int64_t *items);
 muster_err muster__queue_close(struct muster__queue *queue, uint32_t generation, uint32_t self);
 muster_err muster__queue_task_done(struct muster__queue *queue, uint32_t generation, uint32_t self);

@@ -25,7 +25,7 @@
 #define LIMIT_MS 4000
 #define START_NS INT64_C(60000000000)
 
-enum { STREAMS_A_TURN = 4, HUB = 0 };
+enum { HUB = 0 };
 enum { LEAVE = 1, LEAVE_POLITELY };
 
 struct parcel {
@@ -34,23 +34,13 @@ struct parcel {
     _Alignas(8) unsigned char bytes[];
 };
 
-struct stream {
-    struct stream *next;
-    enum frame_type type;
-    uint64_t id;
-    const char *bytes;
-    size_t size, sent;
-    void (*done)(void *arg);
-    void *arg;
-};
-
 static struct {
     const struct muster__world *world;
     pthread_t thread;
     bool runs;
     struct peer {
         struct parcel *first, **last; /* whole frames, in order */
-        struct stream *streams, **last_stream;
+        uint32_t channels;            /* given out so far */
         int64_t heard_ns;
         bool heard; /* at all */
         bool lost;
@@ -71,7 +61,6 @@ static struct peer *peer_at(int host)
     struct peer *peer = &agent.peers[host];
     if (!peer->last) {
         peer->last = &peer->first;
-        peer->last_stream = &peer->streams;
     }
     return peer;
 }
@@ -99,19 +88,15 @@ void agent_send(int host, struct frame *frame, const void *payload, size_t size)
     peer->last = &parcel->next;
 }
 
-void agent_stream(int host, enum frame_type type, uint64_t id, const void *bytes, size_t size, void (*done)(void *arg),
-                  void *arg)
+uint32_t agent_bulk(int host, const void *bytes, size_t size, void (*done)(void *arg), void *arg)
 {
     struct peer *peer = peer_at(host);
     if (peer->lost) {
         done(arg);
-        return;
+        return 0;
     }
-    struct stream *stream = malloc(sizeof *stream);
-    MUSTER__CHECK_EQ(stream != NULL, true);
-    *stream = (struct stream){.type = type, .id = id, .bytes = bytes, .size = size, .done = done, .arg = arg};
-    *peer->last_stream = stream;
-    peer->last_stream = &stream->next;
+    muster__bulk_send(host, ++peer->channels, bytes, size, done, arg);
+    return peer->channels;
 }
 
 static size_t pack_parcels(struct peer *peer)
@@ -137,38 +122,6 @@ static void drop_parcels(struct peer *peer, size_t bytes)
         peer->last = &peer->first;
 }
 
-static size_t pack_piece(const struct stream *stream)
-{
-    struct frame frame = {.type = (uint32_t)stream->type, .id = stream->id};
-    size_t left = stream->size - stream->sent;
-    frame.piece.offset = stream->sent;
-    frame.piece.size = left < REMOTE_PIECE ? left : REMOTE_PIECE;
-    frame.bytes = (uint32_t)round_up(sizeof frame + frame.piece.size);
-    memcpy(agent.letter, &frame, sizeof frame);
-    memcpy(agent.letter + sizeof frame, stream->bytes + stream->sent, frame.piece.size);
-    return frame.bytes;
-}
-
-/* One piece has gone: the stream is over, or goes to the end of the line. */
-static void advance_stream(struct peer *peer)
-{
-    struct stream *stream = peer->streams;
-    size_t left = stream->size - stream->sent;
-    stream->sent += left < REMOTE_PIECE ? left : REMOTE_PIECE;
-    peer->streams = stream->next;
-    if (!peer->streams)
-        peer->last_stream = &peer->streams;
-    stream->next = NULL;
-    if (stream->sent < stream->size) {
-        *peer->last_stream = stream;
-        peer->last_stream = &stream->next;
-        return;
-    }
-    stream->done(stream->arg);
-    free(stream);
-}
-
-/* Frames before streams: a stream's own frame has gone before its first piece. */
 static bool send_letter(int host, size_t size)
 {
     if (!muster__mail_send(host, agent.letter, size))
@@ -188,12 +141,6 @@ static bool send_some(int host)
         drop_parcels(peer, filled);
         any = true;
     }
-    for (int i = 0; peer->streams && i < STREAMS_A_TURN; i++) {
-        if (!send_letter(host, pack_piece(peer->streams)))
-            return any;
-        advance_stream(peer);
-        any = true;
-    }
     return any;
 }
 
@@ -208,9 +155,9 @@ static bool send_all(void)
 static bool all_sent(void)
 {
     for (int host = 0; host < agent.world->hosts; host++)
-        if (agent.peers[host].first || agent.peers[host].streams)
+        if (agent.peers[host].first)
             return false;
-    return true;
+    return !muster__bulk_under_way();
 }
 
 /* ---- what callers post ---- */
@@ -241,8 +188,7 @@ void agent_call_ends(struct asked *asked)
 
 void agent_count(muster_handle object, size_t size)
 {
-    size_t pieces = size > REMOTE_INLINE ? (size + REMOTE_PIECE - 1) / REMOTE_PIECE : 0;
-    muster__count_messages(object, 1 + pieces, (1 + pieces) * sizeof(struct frame) + size);
+    muster__count_messages(object, size > REMOTE_INLINE ? 2 : 1, sizeof(struct frame) + size);
 }
 
 static void send_call(struct asked *asked)
@@ -269,10 +215,10 @@ static void send_call(struct asked *asked)
     list_open(&agent.peers[host], asked);
     agent_count(asked->object, asked->size);
     const void *bytes = asked->bytes ? muster__heap_at(asked->bytes) : NULL;
-    bool streams = asked->size > REMOTE_INLINE;
-    agent_send(host, &frame, bytes, streams ? 0 : asked->size);
-    if (streams)
-        agent_stream(host, FRAME_CALL_PIECE, asked->self, bytes, asked->size, nothing, NULL);
+    bool bulk = asked->size > REMOTE_INLINE;
+    if (bulk)
+        frame.call.channel = agent_bulk(host, bytes, asked->size, nothing, NULL);
+    agent_send(host, &frame, bytes, bulk ? 0 : asked->size);
 }
 
 void agent_note(int host, const struct muster__call *call)
@@ -352,13 +298,7 @@ static void drop_mail(struct peer *peer)
         next = parcel->next;
         free(parcel);
     }
-    for (struct stream *stream = peer->streams, *next; stream; stream = next) {
-        next = stream->next;
-        stream->done(stream->arg);
-        free(stream);
-    }
     peer->first = NULL;
-    peer->streams = NULL;
 }
 
 /* Without rank 0's host nothing can go on. */
@@ -372,6 +312,7 @@ static void lose(int host)
     atomic_store(&office()->lost_any, 1);
     office_note_free(host, INT32_MIN / 2);
     drop_mail(peer);
+    muster__bulk_forget(host);
     for (uint32_t i = 0; i < peer->open_count; i++)
         call_lost(peer->open[i], host);
     peer->open_count = 0;
@@ -428,15 +369,9 @@ static void take_frame(int host, const struct frame *frame, const void *payload)
     case FRAME_CALL:
         home_call(host, frame, payload);
         break;
-    case FRAME_CALL_PIECE:
-        home_piece(host, frame, payload);
-        break;
     case FRAME_ANSWER:
         office_note_free(host, frame->answer.free);
-        call_answered(frame, payload);
-        break;
-    case FRAME_ANSWER_PIECE:
-        call_piece(frame, payload);
+        call_answered(host, frame, payload);
         break;
     case FRAME_CANCEL:
         home_cancel(host, frame->id);
@@ -484,6 +419,7 @@ static bool look(void)
     any |= home_answer_finished() > 0;
     any |= send_all();
     any |= muster__mail_poll(take_letter) > 0;
+    any |= muster__bulk_poll();
     return any | send_all();
 }
 

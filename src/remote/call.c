@@ -8,7 +8,7 @@
 void asked_post(struct asked *asked, uint32_t self)
 {
     struct office *box = office();
-    muster__heap_hand_over(asked->self, self, REMOTE_OWNER);
+    muster__heap_hand_over(asked->self, self, MUSTER__REMOTE_OWNER);
     uint64_t head = atomic_load(&box->outbox);
     do
         asked->next = head;
@@ -127,7 +127,7 @@ static muster_err begin(struct muster__call *call, const char *operation, bool r
             return no_room(operation, call->size);
         }
         memcpy(muster__heap_at(asked->bytes), call->bytes, call->size);
-        muster__heap_hand_over(asked->bytes, self, REMOTE_OWNER);
+        muster__heap_hand_over(asked->bytes, self, MUSTER__REMOTE_OWNER);
     }
     muster__self_state.caller->asks |= !call->anonymous;
     call->asked = asked->self;
@@ -201,51 +201,52 @@ void call_finish(struct asked *asked)
 
 void call_lost(struct asked *asked, int host)
 {
+    asked->reply = 0; /* it may still come, so it is never freed */
     asked->err = MUSTER_ERR_PEER;
     snprintf(asked->text, sizeof asked->text, "host %s is gone, and what was at home there with it",
              muster__host_name_of(host));
     call_finish(asked);
 }
 
-void call_answered(const struct frame *frame, const void *payload)
+static void reply_arrived(void *ref)
 {
-    struct asked *asked = asked_of(frame->id);
+    struct asked *asked = asked_of((uint64_t)(uintptr_t)ref);
     if (!asked)
         return;
-    if (frame->answer.size <= REMOTE_INLINE)
-        agent_call_ends(asked);
-    asked->err = frame->answer.err;
-    asked->number = frame->answer.number;
-    asked->reply_size = frame->answer.reply_size;
-    memcpy(asked->text, frame->answer.text, sizeof asked->text);
-    size_t size = frame->answer.size;
-    if (size) {
-        asked->reply = muster__heap_alloc(size, muster__self_state.number);
-        if (asked->reply)
-            muster__heap_hand_over(asked->reply, muster__self_state.number, REMOTE_OWNER);
-    }
-    if (size && !asked->reply) {
-        asked->err = MUSTER_ERR_NOMEM;
-        snprintf(asked->text, sizeof asked->text, "no %zu bytes left in the host segment for an answer: it is lost",
-                 size);
-    }
-    if (size <= REMOTE_INLINE) {
-        if (asked->reply)
-            memcpy(muster__heap_at(asked->reply), payload, size);
-        call_finish(asked);
-    }
+    agent_call_ends(asked);
+    call_finish(asked);
 }
 
-void call_piece(const struct frame *frame, const void *payload)
+static void make_reply(struct asked *asked, size_t size)
+{
+    asked->reply = muster__heap_alloc(size, muster__self_state.number);
+    if (asked->reply) {
+        muster__heap_hand_over(asked->reply, muster__self_state.number, MUSTER__REMOTE_OWNER);
+        return;
+    }
+    asked->err = MUSTER_ERR_NOMEM;
+    snprintf(asked->text, sizeof asked->text, "no %zu bytes left in the host segment for an answer: it is lost", size);
+}
+
+void call_answered(int host, const struct frame *frame, const void *payload)
 {
     struct asked *asked = asked_of(frame->id);
-    if (!asked)
-        return;
-    if (asked->reply)
-        memcpy((char *)muster__heap_at(asked->reply) + frame->piece.offset, payload, frame->piece.size);
-    asked->arrived += frame->piece.size;
-    if (asked->arrived == asked->reply_size) {
-        agent_call_ends(asked);
-        call_finish(asked);
+    size_t size = frame->answer.size;
+    if (asked) {
+        asked->err = frame->answer.err;
+        asked->number = frame->answer.number;
+        asked->reply_size = frame->answer.reply_size;
+        if (asked->err)
+            snprintf(asked->text, sizeof asked->text, "%s", (const char *)payload);
+        if (size)
+            make_reply(asked, size);
     }
+    void *reply = asked && asked->reply ? muster__heap_at(asked->reply) : NULL;
+    if (size > REMOTE_INLINE) {
+        muster__bulk_receive(host, frame->answer.channel, reply, size, reply_arrived, (void *)(uintptr_t)frame->id);
+        return;
+    }
+    if (reply)
+        memcpy(reply, payload, size);
+    reply_arrived((void *)(uintptr_t)frame->id);
 }

@@ -110,8 +110,8 @@ struct job {
     bool one_way; /* nobody waits for the answer */
     bool canceled;
     uint32_t actor; /* as whom a thread of the crew does it now; 0: none does. Under crew.mutex */
-    char *bytes;    /* that came along, in full when arrived == work.size */
-    size_t arrived;
+    char *bytes;    /* that came along */
+    bool arrives;   /* its bytes do, by themselves */
     struct muster__work work;
     muster_err err;
     char text[REMOTE_TEXT];
@@ -130,6 +130,8 @@ static struct job **job_link(int host, uint64_t id)
 static void job_free(struct job *job)
 {
     free(job->bytes);
+    muster__heap_free(job->work.bytes_in, muster__self_state.number);
+    muster__heap_free(job->work.reply_in, muster__self_state.number);
     free(job->work.reply);
     free(job);
 }
@@ -156,13 +158,16 @@ static void answer(struct job *job)
     frame.answer.number = job->work.number;
     frame.answer.reply_size = job->work.reply_size;
     frame.answer.size = size;
-    memcpy(frame.answer.text, job->text, sizeof frame.answer.text);
-    bool streams = size > REMOTE_INLINE;
+    const void *reply = job->work.reply_in ? muster__heap_at(job->work.reply_in) : job->work.reply;
+    bool bulk = size > REMOTE_INLINE;
     agent_count(job->work.object, size);
-    agent_send(job->host, &frame, job->work.reply, streams ? 0 : size);
-    if (streams)
-        agent_stream(job->host, FRAME_ANSWER_PIECE, job->id, job->work.reply, size, job_freed, job);
+    if (bulk)
+        frame.answer.channel = agent_bulk(job->host, reply, size, job_freed, job);
+    if (job->err)
+        agent_send(job->host, &frame, job->text, strlen(job->text) + 1);
     else
+        agent_send(job->host, &frame, reply, bulk ? 0 : size);
+    if (!bulk)
         job_free(job);
 }
 
@@ -307,7 +312,11 @@ static bool take_identity(struct job *job, struct standin **standin)
 static void begin(struct job *job)
 {
     struct standin *standin;
-    job->work.bytes = job->bytes;
+    uint32_t kind = job->work.object.kind_home >> 24;
+    if (kind >= MUSTER__KINDS || !workers[kind]) {
+        refuse(job, MUSTER_ERR_UNSUPPORTED, "this operation does not go between hosts");
+        return;
+    }
     job->work.reply = job->work.capacity ? malloc(job->work.capacity) : NULL;
     if (!take_identity(job, &standin) || (job->work.capacity && !job->work.reply)) {
         refuse(job, MUSTER_ERR_NOMEM, "no memory for an operation that another host asks for");
@@ -325,6 +334,29 @@ static void begin(struct job *job)
     if (standin)
         standin->works = false;
     refuse(job, MUSTER_ERR_NOMEM, "no thread for an operation that another host waits for");
+}
+
+static void bytes_arrived(void *arg)
+{
+    struct job *job = arg;
+    job->arrives = false;
+    if (job->work.bytes)
+        begin(job);
+    else
+        refuse(job, MUSTER_ERR_NOMEM, "no room in the host segment for what another host sends");
+}
+
+/* Much comes into a block of the segment, which the worker may keep. */
+static void receive_bytes(struct job *job, uint32_t channel)
+{
+    uint32_t self = muster__self_state.number;
+    job->arrives = true;
+    job->work.bytes_in = muster__heap_alloc(job->work.size, self);
+    if (job->work.bytes_in) {
+        muster__heap_hand_over(job->work.bytes_in, self, MUSTER__REMOTE_OWNER);
+        job->work.bytes = muster__heap_at(job->work.bytes_in);
+    }
+    muster__bulk_receive(job->host, channel, (void *)job->work.bytes, job->work.size, bytes_arrived, job);
 }
 
 void home_call(int host, const struct frame *frame, const void *payload)
@@ -345,34 +377,16 @@ void home_call(int host, const struct frame *frame, const void *payload)
                                  .size = frame->call.size,
                                  .capacity = frame->call.capacity}};
     unanswered = job;
-    uint32_t kind = job->work.object.kind_home >> 24;
-    if (kind >= MUSTER__KINDS || !workers[kind]) {
-        refuse(job, MUSTER_ERR_UNSUPPORTED, "this operation does not go between hosts");
+    if (job->work.size > REMOTE_INLINE) {
+        receive_bytes(job, frame->call.channel);
         return;
     }
     if (job->work.size) {
-        job->bytes = malloc(job->work.size);
-        if (job->bytes && job->work.size <= REMOTE_INLINE)
-            memcpy(job->bytes, payload, job->work.size);
+        job->work.bytes = job->bytes = malloc(job->work.size);
+        MUSTER__CHECK_EQ(job->bytes != NULL, true);
+        memcpy(job->bytes, payload, job->work.size);
     }
-    if (job->work.size <= REMOTE_INLINE)
-        begin(job);
-}
-
-void home_piece(int host, const struct frame *frame, const void *payload)
-{
-    struct job *job = *job_link(host, frame->id);
-    if (!job)
-        return;
-    if (job->bytes)
-        memcpy(job->bytes + frame->piece.offset, payload, frame->piece.size);
-    job->arrived += frame->piece.size;
-    if (job->arrived < job->work.size)
-        return;
-    if (job->bytes)
-        begin(job);
-    else
-        refuse(job, MUSTER_ERR_NOMEM, "no memory for what another host sends");
+    begin(job);
 }
 
 /* Again at each look until it has come back. */
@@ -388,14 +402,11 @@ static void cancel_canceled(void)
 void home_lost(int host)
 {
     for (struct job **link = &unanswered, *job; (job = *link);) {
-        bool arrives = job->host == host && !job->work.bytes && job->work.size; /* the rest of it never will */
         job->canceled |= job->host == host;
-        if (!arrives) {
+        if (job->host == host && job->arrives)
+            *link = job->kept; /* its memory is not free: see muster__bulk_forget */
+        else
             link = &job->kept;
-            continue;
-        }
-        *link = job->kept;
-        job_free(job);
     }
     for (uint32_t caller = 0; caller < standins.room[host]; caller++)
         if (standins.of[host][caller].number)

@@ -7,10 +7,7 @@
 
 enum {
     REMOTE_TEXT = 200,     /* bytes of a detail line that travel */
-    REMOTE_INLINE = 16384, /* payloads up to this travel with what they belong to, others in pieces after it */
-    REMOTE_PIECE = 60000,
-    /* owner of blocks that callers have handed to the agent: beyond those of pools */
-    REMOTE_OWNER = 1 << 19 | 1 << 17,
+    REMOTE_INLINE = 16384, /* payloads up to this travel with what they belong to, others by themselves */
 };
 
 /* ---- in the segment ---- */
@@ -73,17 +70,7 @@ void asked_post(struct asked *asked, uint32_t self);
 
 /* ---- frames: what letters are made of ---- */
 
-enum frame_type {
-    FRAME_CALL,
-    FRAME_CALL_PIECE,
-    FRAME_ANSWER,
-    FRAME_ANSWER_PIECE,
-    FRAME_CANCEL,
-    FRAME_GONE,
-    FRAME_STOP,
-    FRAME_BEAT,
-    FRAME_LOST
-};
+enum frame_type { FRAME_CALL, FRAME_ANSWER, FRAME_CANCEL, FRAME_GONE, FRAME_STOP, FRAME_BEAT, FRAME_LOST };
 
 /* Each begins at a multiple of 8; the payload follows the head. */
 struct frame {
@@ -95,18 +82,15 @@ struct frame {
             muster_handle object;
             int64_t timeout_ms;
             uint64_t size, capacity;
-            uint32_t caller, incarnation, operation;
+            uint32_t caller, incarnation, operation, channel;
             uint16_t anonymous, unanswered;
         } call;
         struct {
             int64_t number;
             uint64_t size, reply_size;
-            int32_t err, free; /* the answering host's free cores now */
-            char text[REMOTE_TEXT];
+            uint32_t channel;
+            int32_t err, free; /* with an error, its text is the payload; the answering host's free cores now */
         } answer;
-        struct {
-            uint64_t offset, size;
-        } piece;
         struct {
             uint32_t caller, incarnation, died;
         } gone;
@@ -120,16 +104,15 @@ struct frame {
 
 extern const struct muster__hosts agent_hosts;
 
-/** To a lost host nothing is sent. Queues a frame, with a payload that is copied (at most REMOTE_PIECE bytes; NULL:
+/** To a lost host nothing is sent. Queues a frame, with a payload that is copied (at most REMOTE_INLINE bytes; NULL:
  * none). */
 void agent_send(int host, struct frame *frame, const void *payload, size_t size);
-/** After its frame: sends bytes in pieces of the type, when and as mail moves; then calls done(arg). */
-void agent_stream(int host, enum frame_type type, uint64_t id, const void *bytes, size_t size, void (*done)(void *arg),
-                  void *arg);
+/** Sends bytes by themselves, to who has the channel that it returns from a frame; then calls done(arg). */
+uint32_t agent_bulk(int host, const void *bytes, size_t size, void (*done)(void *arg), void *arg);
 
 /** As muster__remote_note, in the agent's thread. */
 void agent_note(int host, const struct muster__call *call);
-/** Counts a frame with size bytes after it, and the pieces that these take. */
+/** Counts a frame with size bytes after it, or by themselves. */
 void agent_count(muster_handle object, size_t size);
 /** A caller of this host was answered, and will want a core. */
 void agent_woke_caller(void);
@@ -139,7 +122,6 @@ void agent_call_ends(struct asked *asked);
 /* ---- home.c: work that other hosts ask for; all but the working threads' own part runs in the agent ---- */
 
 void home_call(int host, const struct frame *frame, const void *payload);
-void home_piece(int host, const struct frame *frame, const void *payload);
 void home_cancel(int host, uint64_t id);
 void home_gone(int host, uint32_t caller, uint32_t incarnation, bool died);
 /** Answers what working threads have finished, and goes on canceling; returns how many answers. */
@@ -153,8 +135,7 @@ void home_stop(void);
 
 /* ---- call.c ---- */
 
-void call_answered(const struct frame *frame, const void *payload);
-void call_piece(const struct frame *frame, const void *payload);
+void call_answered(int host, const struct frame *frame, const void *payload);
 /** Makes the call final. */
 void call_finish(struct asked *asked);
 /** With err PEER. */

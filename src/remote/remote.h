@@ -81,6 +81,9 @@ bool muster__remote_note(const struct muster__call *call);
 
 /* ---- answering ---- */
 
+/** Owner of blocks that are under way: beyond those of pools. */
+enum { MUSTER__REMOTE_OWNER = 1 << 19 | 1 << 17 };
+
 struct muster__work {
     muster_handle object;
     uint32_t operation;
@@ -90,11 +93,13 @@ struct muster__work {
     uint32_t host_self; /* caller number of who stands in for that host as a whole; 0: it is this host */
     const void *bytes;
     size_t size;
-    void *reply; /* room for capacity bytes */
+    muster__ref bytes_in; /* block of MUSTER__REMOTE_OWNER that large bytes are in; who takes it over puts 0 here */
+    void *reply;          /* room for capacity bytes */
     size_t capacity;
     /* answer */
     int64_t number;
     size_t reply_size;
+    muster__ref reply_in; /* block handed to MUSTER__REMOTE_OWNER that is sent instead of reply, and then freed */
 };
 /**
  * Does the work; each kind of object registers how. err BUSY, FULL, EMPTY and TIMEOUT mean that it would have to wait

@@ -8,6 +8,8 @@
 
 /* the job's own copy of the world, errors return */
 MPI_Comm transport_job(void);
+/* that of all hosts' agents; mail.c */
+MPI_Comm transport_agents(void);
 /** Notes why in the log and in the detail line; returns err MPI. */
 muster_err transport_failed(const char *what, int code);
 

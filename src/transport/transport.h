@@ -68,4 +68,23 @@ bool muster__mail_all_met(bool begin);
 /** Collective over the agents, after all met: what nobody will receive any more is dropped. */
 void muster__mail_stop(void);
 
+/* ---- bulk: much at once, from memory to memory ---- */
+
+/*
+ * By the same thread as mail, which tells the other side of it: who sends and who receives give the same channel
+ * (taken modulo CHANNELS) and size; of one host's sends to another no two under way have the same channel. The memory
+ * stays theirs until done(arg) is called, from muster__bulk_poll.
+ */
+enum { MUSTER__CHANNELS = 30000 };
+
+void muster__bulk_send(int host, uint32_t channel, const void *bytes, size_t size, void (*done)(void *arg), void *arg);
+/** bytes NULL: what comes is dropped. */
+void muster__bulk_receive(int host, uint32_t channel, void *bytes, size_t size, void (*done)(void *arg), void *arg);
+/** Whether something has moved. */
+bool muster__bulk_poll(void);
+bool muster__bulk_under_way(void);
+/** The host is lost: done is not called any more for what goes there or comes from there, and that memory is never
+ * free again. */
+void muster__bulk_forget(int host);
+
 #endif
