@@ -45,12 +45,6 @@ struct waiter {
     bool for_host;
 };
 
-void muster__lock_format(struct muster__lock *lock, uint32_t generation)
-{
-    atomic_store(&lock->wakes, 1);
-    atomic_store(&lock->word, MUSTER__LOCK_WORD(generation));
-}
-
 muster_err muster__lock_create(const char *name, uint32_t self, muster_handle *handle)
 {
     struct muster__object *object;
@@ -58,7 +52,9 @@ muster_err muster__lock_create(const char *name, uint32_t self, muster_handle *h
     muster_err err = muster__object_claim(MUSTER__LOCK, name, self, &object, &generation);
     if (err != MUSTER_OK)
         return err;
-    muster__lock_format(muster__lock_of(object), generation);
+    struct muster__lock *lock = muster__lock_of(object);
+    atomic_store(&lock->wakes, 1);
+    atomic_store(&lock->word, MUSTER__LOCK_WORD(generation));
     muster__object_publish(object, generation, handle);
     return MUSTER_OK;
 }

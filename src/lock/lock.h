@@ -15,9 +15,7 @@ struct muster__lock {
     _Atomic uint32_t called; /* the owner, a host, that was asked to give the lock back; see token.c */
     _Atomic int64_t turn_ns; /* when the present turn began; see lock.c */
     _Atomic uint64_t hosts;  /* that ever had it: bit host % 64 */
-    /* of a proxy; see token.c */
-    _Atomic uint64_t origin[2]; /* the lock that it stands for; 0: it is none */
-    _Atomic uint32_t here;      /* whether that lock is this host's; a futex */
+    _Atomic uint32_t here;   /* of a proxy: whether the lock that it stands for is this host's; a futex. See token.c */
 };
 
 enum {
@@ -30,8 +28,6 @@ enum {
 #define MUSTER__LOCK_OWNER     (UINT64_C(0xfffff)) /* 0: free */
 #define MUSTER__LOCK_WORD(gen) ((uint64_t)(gen) << 32)
 
-/** Makes a zeroed body a free lock. */
-void muster__lock_format(struct muster__lock *lock, uint32_t generation);
 /** Errors: NOMEM, with detail. */
 muster_err muster__lock_create(const char *name, uint32_t self, muster_handle *handle);
 /** Ends the lock, wakes everybody and retires the object. False: it had ended. *hosts (may be NULL): those that ever

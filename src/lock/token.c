@@ -24,7 +24,7 @@
  *   - whoever waits at home announces itself (WAITERS) before it looks whether the owner was called; who has granted
  *     clears `called` before it looks for WAITERS, and calls. One of the two sees the other
  *   - a host asks for no lock that it owns: ACQUIRE in that case is answered OK, the GRANT is on its way
- *   - the agent alone makes and ends proxies: its table has one writer
+ *   - the agent alone makes and ends proxies
  */
 #include "lock/lock.h"
 
@@ -56,30 +56,7 @@ enum {
     DIED = 2 /* the last holder on another host died: who uses it next is told */
 };
 
-/* ---- the table of proxies ---- */
-
-enum { ENTRIES = 8192, EMPTY = 0, REMOVED = UINT32_MAX };
-
-struct table {
-    _Atomic uint32_t entries[ENTRIES]; /* slot + 1 of a proxy */
-};
-
-static struct table *table(void)
-{
-    uint64_t offset = *(volatile uint64_t *)&muster__segment->roots[MUSTER__ROOT_PROXIES];
-    return offset ? muster__at(offset) : NULL;
-}
-
-static void origin_of(muster_handle lock, uint64_t origin[2])
-{
-    origin[0] = (uint64_t)lock.kind_home << 32 | lock.slot;
-    origin[1] = (uint64_t)lock.generation << 32 | lock.job;
-}
-
-static uint32_t first_entry(const uint64_t origin[2])
-{
-    return (uint32_t)(origin[0] + (origin[0] >> 32) * 40503) % ENTRIES; /* neighbours of one home: neighbours here */
-}
+/* ---- proxies ---- */
 
 struct proxy {
     struct muster__object *object; /* NULL: there is none */
@@ -87,40 +64,13 @@ struct proxy {
     uint32_t generation;
 };
 
-/* What the slot has, if it is a live proxy of that lock. */
-static bool stands_for(uint32_t slot, const uint64_t origin[2], struct proxy *proxy)
-{
-    struct muster__object *object = muster__object_slot(slot);
-    struct muster__lock *lock = muster__lock_of(object);
-    uint32_t generation = (uint32_t)(atomic_load(&lock->word) >> 32);
-    if (atomic_load(&lock->origin[0]) != origin[0] || atomic_load(&lock->origin[1]) != origin[1] ||
-        !muster__object_find(muster__handle_make(MUSTER__LOCK, slot, generation), MUSTER__LOCK))
-        return false;
-    *proxy = (struct proxy){object, lock, generation};
-    return true;
-}
-
-static _Atomic uint32_t *find_entry(muster_handle lock, struct proxy *proxy)
-{
-    uint64_t origin[2];
-    origin_of(lock, origin);
-    struct table *t = table();
-    uint32_t at = first_entry(origin);
-    for (uint32_t i = 0; t && i < ENTRIES; i++) {
-        _Atomic uint32_t *entry = &t->entries[(at + i) % ENTRIES];
-        uint32_t slot = atomic_load_explicit(entry, memory_order_acquire);
-        if (slot == EMPTY)
-            break;
-        if (slot != REMOVED && stands_for(slot - 1, origin, proxy))
-            return entry;
-    }
-    *proxy = (struct proxy){0};
-    return NULL;
-}
-
 static bool find(muster_handle lock, struct proxy *proxy)
 {
-    return find_entry(lock, proxy) != NULL;
+    struct muster__proxy found;
+    if (!muster__proxy_find(lock, &found))
+        return false;
+    *proxy = (struct proxy){found.object, muster__lock_of(found.object), found.generation};
+    return true;
 }
 
 /* What this thread used last. Whoever ends a proxy changes its generation, which each step compares. */
@@ -135,95 +85,40 @@ static inline bool is_last(muster_handle lock)
            lock.kind_home == last.lock.kind_home && lock.job == last.lock.job;
 }
 
-/* ---- the table's writer: the agent ---- */
-
-static bool make_table(void)
-{
-    uint32_t self = muster__self_number();
-    muster__ref ref = table() ? 0 : muster__heap_alloc(sizeof(struct table), self);
-    if (!ref)
-        return table() != NULL;
-    memset(muster__heap_at(ref), 0, sizeof(struct table));
-    muster__heap_hand_over(ref, self, 0);
-    atomic_thread_fence(memory_order_release);
-    *(volatile uint64_t *)&muster__segment->roots[MUSTER__ROOT_PROXIES] = muster__offset(muster__heap_at(ref));
-    return true;
-}
+/* ---- made and ended by the agent ---- */
 
 static muster_err prepare(muster_handle handle)
 {
     struct proxy proxy;
     char name[32];
-    uint64_t origin[2];
-    struct muster__object *object;
-    uint32_t generation;
     muster_handle made;
     if (find(handle, &proxy))
         return MUSTER_OK;
-    if (!make_table())
-        return muster__fail(MUSTER_ERR_NOMEM, "no room for locks of other hosts; raise MUSTER_SEGMENT_MIB");
-    origin_of(handle, origin);
-    uint32_t at = first_entry(origin);
-    _Atomic uint32_t *entry = NULL;
-    for (uint32_t i = 0; i < ENTRIES && !entry; i++) {
-        uint32_t slot = atomic_load(&table()->entries[(at + i) % ENTRIES]);
-        if (slot == EMPTY || slot == REMOVED)
-            entry = &table()->entries[(at + i) % ENTRIES];
-    }
-    if (!entry)
-        return muster__fail(MUSTER_ERR_NOMEM, "this host uses %d locks of other hosts already", ENTRIES);
     snprintf(name, sizeof name, "%u on %.20s", handle.slot, muster__host_name_of((int)(handle.kind_home & 0xffffff)));
-    muster_err err = muster__object_claim(MUSTER__LOCK, name, muster__self_number(), &object, &generation);
-    if (err)
-        return err;
-    struct muster__lock *lock = muster__lock_of(object);
-    muster__lock_format(lock, generation);
-    atomic_store(&lock->origin[0], origin[0]);
-    atomic_store(&lock->origin[1], origin[1]);
-    muster__object_publish(object, generation, &made);
-    atomic_store_explicit(entry, made.slot + 1, memory_order_release);
-    return MUSTER_OK;
-}
-
-/* Entries that were removed just before an empty one need not stand between others any more. */
-static void remove_entry(_Atomic uint32_t *entry)
-{
-    struct table *t = table();
-    uint32_t at = (uint32_t)(entry - t->entries);
-    atomic_store(entry, REMOVED);
-    if (atomic_load(&t->entries[(at + 1) % ENTRIES]) != EMPTY)
-        return;
-    for (; atomic_load(&t->entries[at]) == REMOVED; at = (at + ENTRIES - 1) % ENTRIES)
-        atomic_store(&t->entries[at], EMPTY);
-}
-
-static void end_proxy(_Atomic uint32_t *entry, const struct proxy *proxy)
-{
-    remove_entry(entry);
-    muster__lock_destroy(proxy->object, proxy->generation, NULL);
-    muster__futex_wake(&proxy->lock->here, -1);
+    muster_err err = muster__lock_create(name, muster__self_number(), &made);
+    if (err == MUSTER_OK && (err = muster__proxy_add(handle, made)) != MUSTER_OK)
+        muster__lock_destroy(muster__object_slot(made.slot), made.generation, NULL);
+    return err;
 }
 
 static void end(muster_handle handle)
 {
-    struct proxy proxy;
-    _Atomic uint32_t *entry = find_entry(handle, &proxy);
-    if (entry)
-        end_proxy(entry, &proxy);
+    struct muster__proxy proxy;
+    if (!muster__proxy_remove(handle, &proxy))
+        return;
+    muster__lock_destroy(proxy.object, proxy.generation, NULL);
+    muster__futex_wake(&muster__lock_of(proxy.object)->here, -1);
+}
+
+static void end_if_lock(muster_handle handle)
+{
+    if (handle.kind_home >> 24 == MUSTER__LOCK)
+        end(handle);
 }
 
 static void host_lost(int host)
 {
-    for (uint32_t i = 0; table() && i < ENTRIES; i++) {
-        uint32_t slot = atomic_load(&table()->entries[i]);
-        if (slot == EMPTY || slot == REMOVED)
-            continue;
-        struct muster__object *object = muster__object_slot(slot - 1);
-        struct muster__lock *lock = muster__lock_of(object);
-        struct proxy proxy = {object, lock, (uint32_t)(atomic_load(&lock->word) >> 32)};
-        if ((int)(atomic_load(&lock->origin[0]) >> 32 & 0xffffff) == host)
-            end_proxy(&table()->entries[i], &proxy);
-    }
+    muster__proxies_of(host, end_if_lock);
 }
 
 /* ---- a host that uses a lock ---- */
@@ -565,6 +460,6 @@ static const struct muster__lock_hosts between = {owner_is_host, call_from};
 __attribute__((constructor)) static void set_hooks(void)
 {
     muster__remote_register(MUSTER__LOCK, worker);
-    muster__remote_on_lost(host_lost);
+    muster__remote_on_lost(MUSTER__LOCK, host_lost);
     muster__lock_hosts = &between;
 }

@@ -60,11 +60,11 @@ bool muster__remote_is_host(uint32_t caller, int *host)
     return *host < (int)(sizeof standins.room / sizeof *standins.room);
 }
 
-static void (*on_lost)(int host);
+static void (*on_lost[MUSTER__KINDS])(int host);
 
-void muster__remote_on_lost(void (*told)(int host))
+void muster__remote_on_lost(enum muster__kind kind, void (*told)(int host))
 {
-    on_lost = told;
+    on_lost[kind] = told;
 }
 
 static void (*on_death)(uint32_t standin);
@@ -412,8 +412,9 @@ void home_lost(int host)
         if (standins.of[host][caller].number)
             home_gone(host, caller, standins.of[host][caller].incarnation, true);
     cancel_canceled();
-    if (on_lost)
-        on_lost(host);
+    for (int kind = 0; kind < MUSTER__KINDS; kind++)
+        if (on_lost[kind])
+            on_lost[kind](host);
 }
 
 void home_cancel(int host, uint64_t id)

@@ -79,6 +79,21 @@ muster_err muster__remote_end(struct muster__call *call);
  * so does what different threads ask one after the other. To a lost host, or without memory, nothing is sent; false. */
 bool muster__remote_note(const struct muster__call *call);
 
+/* ---- proxies: objects of this host that stand for objects of others ---- */
+
+struct muster__proxy {
+    struct muster__object *object;
+    uint32_t generation;
+};
+/** What stands for the object named; false: nothing does. It may end at any time, as any object. */
+bool muster__proxy_find(muster_handle handle, struct muster__proxy *proxy);
+/** The rest is the agent's, so of workers. Errors: NOMEM. */
+muster_err muster__proxy_add(muster_handle handle, muster_handle proxy);
+/** Forgets it, which does not end it. False: there was none. */
+bool muster__proxy_remove(muster_handle handle, struct muster__proxy *proxy);
+/** Tells what this host has proxies of, of those at home on that host; they may be removed meanwhile. */
+void muster__proxies_of(int host, void (*tell)(muster_handle handle));
+
 /* ---- answering ---- */
 
 /** Owner of blocks that are under way: beyond those of pools. */
@@ -112,7 +127,7 @@ void muster__remote_register(enum muster__kind kind, muster__worker worker);
  * by that thread's stand-in, before what that holds is swept. */
 void muster__remote_on_death(void (*told)(uint32_t standin));
 /** Told by the agent when a host was lost. */
-void muster__remote_on_lost(void (*told)(int host));
+void muster__remote_on_lost(enum muster__kind kind, void (*told)(int host));
 /** Whether a caller of this host's segment stands in for another host as a whole, and for which. */
 bool muster__remote_is_host(uint32_t caller, int *host);
 
