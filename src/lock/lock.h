@@ -12,9 +12,10 @@
 struct muster__lock {
     _Atomic uint64_t word;
     _Atomic uint32_t wakes;  /* futex: goes up with each wake, so that who is about to sleep notices */
-    _Atomic uint32_t called; /* the owner, a host, that was asked to give the lock back; see token.c */
+    _Atomic uint32_t called; /* the last grant that was asked back; see token.c */
     _Atomic int64_t turn_ns; /* when the present turn began; see lock.c */
     _Atomic uint64_t hosts;  /* that ever had it: bit host % 64 */
+    _Atomic uint32_t grants; /* to other hosts, so far */
     _Atomic uint32_t here;   /* of a proxy: whether the lock that it stands for is this host's; a futex. See token.c */
 };
 

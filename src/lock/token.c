@@ -21,8 +21,9 @@
  *   - a host is the lock's owner from before GRANT is sent until RETURN has come; mail of one sender arrives in order
  *   - `here` is set by GRANT alone, and cleared by who holds the proxy. A GRANT that nobody waits for any more (its
  *     thread gave up, or died) leaves the lock here, where CALL_BACK finds it
- *   - whoever waits at home announces itself (WAITERS) before it looks whether the owner was called; who has granted
- *     clears `called` before it looks for WAITERS, and calls. One of the two sees the other
+ *   - whoever waits at home announces itself (WAITERS) before it looks at the number of grants, and calls unless that
+ *     one was called; who has granted raises the number, after GRANT has gone, before it looks for WAITERS, and calls.
+ *     One of the two sees the other. Calling twice does no harm, so `called` is set late and may fall behind
  *   - a host asks for no lock that it owns: ACQUIRE in that case is answered OK, the GRANT is on its way
  *   - the agent alone makes and ends proxies
  */
@@ -343,14 +344,16 @@ static muster_handle handle_of(const struct muster__lock *lock, uint32_t generat
     return muster__handle_make(MUSTER__LOCK, (uint32_t)(offset / sizeof(struct muster__object)), generation);
 }
 
-/* Once for each time that the host has it. */
+/* Once for each grant, as a rule. If the owner is another one by now, who waits has been woken and looks again. */
 static void call_from(struct muster__lock *lock, uint32_t generation, uint32_t owner)
 {
     int host;
-    if (atomic_load(&lock->called) == owner || !muster__remote_is_host(owner, &host))
+    uint32_t grant = atomic_load(&lock->grants);
+    bool is_owner = (atomic_load(&lock->word) & MUSTER__LOCK_OWNER) == owner;
+    if (!is_owner || atomic_load(&lock->called) == grant || !muster__remote_is_host(owner, &host))
         return;
     note(handle_of(lock, generation), host + 1, CALL_BACK, MUSTER_FOREVER);
-    atomic_store(&lock->called, owner);
+    atomic_store(&lock->called, grant);
 }
 
 static void give(struct muster__lock *lock, const struct muster__work *work, muster_err err)
@@ -360,7 +363,7 @@ static void give(struct muster__lock *lock, const struct muster__work *work, mus
     if (!muster__lock_give(lock, generation, work->self, work->host_self))
         return; /* the host is its owner, or the lock was destroyed */
     note(work->object, work->host + 1, err == MUSTER_OK ? GRANT : GRANT_DEAD, MUSTER_NOWAIT);
-    atomic_store(&lock->called, 0);
+    atomic_fetch_add(&lock->grants, 1);
     if (muster__lock_is_waited_for(lock))
         call_from(lock, generation, work->host_self);
 }

@@ -2,7 +2,8 @@
  * The two ends of a queue.
  *
  * Items lie in a list of chunks (heap blocks). A record is a header word, zero until the record is there, and the
- * payload: the bytes themselves, or the ref of a heap block. A LINK record ends a chunk and names the next.
+ * payload: the bytes themselves, or the ref of a heap block. A LINK record ends a chunk and names the next, and where
+ * to go on in it: not at its start where items were put back before those that were there.
  *
  * What commits
  *   append  the header's store. Before it the payload is written and the next header zeroed; after it put_at moves
@@ -193,18 +194,19 @@ void muster__queue_repair_put(struct muster__queue *queue, uint32_t self)
 
 /* ---- get side ---- */
 
-static void head_set(struct muster__queue *queue, muster__ref chunk)
+static void head_set(struct muster__queue *queue, muster__ref chunk, uint64_t place)
 {
     set(&queue->head, chunk);
     set(&queue->head_base, muster__offset(muster__heap_at(chunk)));
-    set(&queue->got_at, at_start(get(&queue->got_at)));
+    set(&queue->got_at, at_start(get(&queue->got_at)) + place);
 }
 
-static void __attribute__((noinline)) cross(struct muster__queue *queue, muster__ref next, uint32_t self)
+static void __attribute__((noinline)) cross(struct muster__queue *queue, muster__ref next, size_t place, uint32_t self)
 {
     muster__ref left = get(&queue->head);
+    set(&queue->crossing, (uint32_t)place);
     set(&queue->retired, left);
-    head_set(queue, next);
+    head_set(queue, next, place);
     muster__heap_free(left, self);
     set(&queue->retired, 0);
 }
@@ -217,7 +219,7 @@ static uint64_t first(struct muster__queue *queue, _Atomic uint64_t **here, uint
         uint64_t header = atomic_load_explicit(*here, memory_order_acquire);
         if (record_of(header) != LINK)
             return header;
-        cross(queue, get(*here + 1), self);
+        cross(queue, get(*here + 1), size_of(header), self);
     }
 }
 
@@ -247,11 +249,19 @@ muster_err muster__queue_take(struct muster__queue *queue, void *bytes, size_t c
     return MUSTER_OK;
 }
 
+bool muster__queue_peek(struct muster__queue *queue, size_t *size, uint32_t self)
+{
+    _Atomic uint64_t *here;
+    uint64_t header = first(queue, &here, self);
+    *size = size_of(header);
+    return header;
+}
+
 void muster__queue_repair_get(struct muster__queue *queue, uint32_t dead, uint32_t self)
 {
     muster__ref retired = get(&queue->retired);
     if (retired && retired != get(&queue->head)) {
-        head_set(queue, get(&queue->head));
+        head_set(queue, get(&queue->head), get(&queue->crossing));
         muster__heap_free(retired, self);
     }
     set(&queue->retired, 0);
@@ -259,6 +269,111 @@ void muster__queue_repair_get(struct muster__queue *queue, uint32_t dead, uint32
     uint64_t header = atomic_load_explicit(here, memory_order_acquire);
     if (record_of(header) == BLOCK)
         muster__heap_hand_over(get(here + 1), dead, 0);
+}
+
+static uint64_t packed_at(const char *bytes)
+{
+    uint64_t item;
+    memcpy(&item, bytes, sizeof item);
+    return item;
+}
+
+static size_t record_room(uint64_t item)
+{
+    return item > MUSTER__QUEUE_INLINE_MAX ? REFERRING : muster__queue_packed(item);
+}
+
+static bool fill_record(_Atomic uint64_t *here, const char *bytes, uint64_t item, uint32_t self)
+{
+    uint64_t header = header_of(item > MUSTER__QUEUE_INLINE_MAX ? BLOCK : INLINE, item);
+    if (record_of(header) == BLOCK) {
+        muster__ref block = muster__heap_alloc(item, self);
+        if (!block)
+            return false;
+        memcpy(muster__heap_at(block), bytes, item);
+        muster__heap_hand_over(block, self, 0);
+        set(here + 1, block);
+    } else {
+        copy((void *)(here + 1), bytes, item);
+    }
+    set(here, header);
+    return true;
+}
+
+/* Chunks that are not the queue's yet: up to the one that `end` names. */
+static void drop_chunks(muster__ref chunk, muster__ref end, uint32_t self)
+{
+    while (chunk != end) {
+        uint64_t base = muster__offset(muster__heap_at(chunk)), at = 0, header;
+        for (; record_of(header = get(word(base, at))) != LINK; at += record_bytes(header) >> 3)
+            if (record_of(header) == BLOCK)
+                muster__heap_free(get(word(base, at) + 1), self);
+        muster__ref next = get(word(base, at) + 1);
+        muster__heap_free(chunk, self);
+        chunk = next;
+    }
+}
+
+/* A chunk with the first items that fit, *used bytes of them, and a link. 0: no memory. */
+static muster__ref fill_chunk(const char *bytes, size_t size, size_t *used, int64_t *count, uint32_t self)
+{
+    muster__ref chunk = muster__heap_alloc(CHUNK_BYTES, self);
+    if (!chunk)
+        return 0;
+    uint64_t base = muster__offset(muster__heap_at(chunk)), at = 0;
+    bool room = true;
+    for (*used = 0; *used < size; ++*count) {
+        uint64_t item = packed_at(bytes + *used);
+        size_t record = record_room(item);
+        if ((at << 3) + record + REFERRING > CHUNK_BYTES ||
+            !(room = fill_record(word(base, at), bytes + *used + sizeof item, item, self)))
+            break;
+        at += record >> 3;
+        *used += muster__queue_packed(item);
+    }
+    set(word(base, at) + 1, 0);
+    set(word(base, at), header_of(LINK, 0));
+    if (room)
+        return chunk;
+    drop_chunks(chunk, 0, self);
+    return 0;
+}
+
+static _Atomic uint64_t *link_of(muster__ref chunk)
+{
+    uint64_t base = muster__offset(muster__heap_at(chunk)), at = 0, header;
+    while (record_of(header = get(word(base, at))) != LINK)
+        at += record_bytes(header) >> 3;
+    return word(base, at);
+}
+
+bool muster__queue_prepend(struct muster__queue *queue, const char *bytes, size_t size, uint32_t self)
+{
+    muster__ref first_chunk = 0;
+    _Atomic uint64_t *last_link = NULL;
+    uint64_t got_at = get(&queue->got_at);
+    int64_t count = 0;
+    for (size_t at = 0, used; at < size; at += used) {
+        muster__ref chunk = fill_chunk(bytes + at, size - at, &used, &count, self);
+        if (!chunk) {
+            drop_chunks(first_chunk, 0, self);
+            return false;
+        }
+        muster__heap_hand_over(chunk, self, 0);
+        if (last_link)
+            set(last_link + 1, chunk);
+        else
+            first_chunk = chunk;
+        last_link = link_of(chunk);
+    }
+    if (!last_link)
+        return true;
+    set(last_link + 1, get(&queue->head));
+    set(last_link, header_of(LINK, got_at - at_start(got_at)));
+    set(&queue->head, first_chunk);
+    set(&queue->head_base, muster__offset(muster__heap_at(first_chunk)));
+    set(&queue->got_at, at_start(got_at) - ((uint64_t)count << MUSTER__QUEUE_AT_BITS));
+    return true;
 }
 
 void muster__queue_drop(struct muster__queue *queue, uint32_t self)

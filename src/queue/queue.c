@@ -210,7 +210,9 @@ static muster_err try_get(struct muster__queue *queue, uint32_t generation, uint
     if (MUSTER__UNLIKELY(!muster__latch_acquire(&queue->get_latch, generation, self)))
         return MUSTER_ERR_STALE;
     muster__ref block = 0;
-    muster_err err = muster__queue_take(queue, room->bytes, room->capacity, &room->size, &block, self);
+    muster_err err = MUSTER_ERR_BUSY;
+    if (MUSTER__LIKELY(!atomic_load_explicit(&queue->lent, memory_order_relaxed)))
+        err = muster__queue_take(queue, room->bytes, room->capacity, &room->size, &block, self);
     bool bounded = queue->maxsize != 0;
     muster__latch_release(&queue->get_latch, generation, self);
     if (err != MUSTER_OK)
@@ -270,6 +272,122 @@ muster_err muster__queue_get_block(struct muster__queue *queue, uint32_t generat
     *block = 0;
     return get(queue, generation, self, (struct room){.bytes = item, .capacity = capacity, .keep = block}, size,
                timeout_ms);
+}
+
+/* ---- many at once ---- */
+
+static muster_err take_fitting(struct muster__queue *queue, uint32_t self, size_t capacity,
+                               struct muster__queue_batch *batch)
+{
+    size_t left = capacity - batch->used, size;
+    size_t room =
+        left < muster__queue_packed(MUSTER__QUEUE_INLINE_MAX) ? left : muster__queue_packed(MUSTER__QUEUE_INLINE_MAX);
+    char *at = batch->bytes + batch->used + sizeof(uint64_t);
+    muster__ref block = 0;
+    if (room < 2 * sizeof(uint64_t))
+        return MUSTER_ERR_TOOBIG;
+    muster_err err = muster__queue_take(queue, at, (room & ~(size_t)7) - sizeof(uint64_t), &size, &block, self);
+    if (err == MUSTER_ERR_TOOBIG && !batch->used)
+        return muster__queue_take(queue, NULL, SIZE_MAX, &batch->size, &batch->block, self);
+    if (err != MUSTER_OK)
+        return err;
+    uint64_t word = size;
+    memcpy(at - sizeof word, &word, sizeof word);
+    batch->used += muster__queue_packed(size);
+    return MUSTER_OK;
+}
+
+muster_err muster__queue_take_many(struct muster__queue *queue, uint32_t generation, uint32_t self, size_t capacity,
+                                   bool large_only, struct muster__queue_batch *batch)
+{
+    muster_err err = MUSTER_OK;
+    size_t size;
+    batch->used = 0;
+    batch->block = 0;
+    if (!muster__latch_acquire(&queue->get_latch, generation, self))
+        return MUSTER_ERR_STALE;
+    if (large_only && !(muster__queue_peek(queue, &size, self) && size > MUSTER__QUEUE_INLINE_MAX))
+        err = MUSTER_ERR_EMPTY;
+    while (err == MUSTER_OK && !batch->block)
+        err = take_fitting(queue, self, capacity, batch);
+    muster__latch_release(&queue->get_latch, generation, self);
+    if (queue->maxsize)
+        muster__event_signal(&queue->space, -1);
+    return MUSTER_OK;
+}
+
+muster_err muster__queue_put_many(struct muster__queue *queue, uint32_t generation, uint32_t self, const char *bytes,
+                                  size_t size, size_t *used)
+{
+    int count = 0;
+    bool room = true;
+    *used = 0;
+    if (!muster__latch_acquire(&queue->put_latch, generation, self))
+        return MUSTER_ERR_STALE;
+    bool closed = atomic_load(&queue->closed);
+    while (!closed && *used < size) {
+        uint64_t word;
+        memcpy(&word, bytes + *used, sizeof word);
+        struct muster__queue_item item = {.bytes = bytes + *used + sizeof word, .size = word};
+        if (!(room = muster__queue_append(queue, &item, self)))
+            break;
+        *used += muster__queue_packed(word);
+        count++;
+    }
+    muster__latch_release(&queue->put_latch, generation, self);
+    if (count)
+        muster__event_signal(&queue->items, count);
+    return closed ? MUSTER_ERR_CLOSED : room ? MUSTER_OK : MUSTER_ERR_NOMEM;
+}
+
+muster_err muster__queue_put_back(struct muster__queue *queue, uint32_t generation, uint32_t self, const char *bytes,
+                                  size_t size)
+{
+    if (!muster__latch_acquire(&queue->get_latch, generation, self))
+        return MUSTER_ERR_STALE;
+    bool done = muster__queue_prepend(queue, bytes, size, self);
+    muster__latch_release(&queue->get_latch, generation, self);
+    muster__event_signal(&queue->items, -1);
+    return done ? MUSTER_OK : MUSTER_ERR_NOMEM;
+}
+
+uint32_t muster__queue_lend(struct muster__queue *queue, uint32_t generation, uint32_t self, uint32_t to)
+{
+    if (!muster__latch_acquire(&queue->get_latch, generation, self))
+        return 0;
+    uint32_t lent = atomic_load(&queue->lent);
+    if (to == 0)
+        lent = 0;
+    else if (to == MUSTER__QUEUE_RECALLED)
+        lent |= lent ? to : 0;
+    else if (!lent && !atomic_load(&queue->barred))
+        lent = to;
+    atomic_store(&queue->lent, lent);
+    muster__latch_release(&queue->get_latch, generation, self);
+    return lent;
+}
+
+void muster__queue_reopen(struct muster__queue *queue, uint32_t generation, uint32_t self)
+{
+    if (!muster__latch_acquire(&queue->put_latch, generation, self))
+        return;
+    atomic_store(&queue->closed, 0);
+    muster__latch_release(&queue->put_latch, generation, self);
+}
+
+muster_err muster__queue_await_empty(struct muster__queue *queue, uint32_t generation, int64_t timeout_ms)
+{
+    int64_t deadline_ns = muster__deadline_ns(timeout_ms);
+    for (;;) {
+        uint32_t expected = muster__event_prepare(&queue->space);
+        if (ended(queue, generation))
+            return MUSTER_ERR_STALE;
+        if (atomic_load(&queue->closed) || muster__queue_puts(queue) <= muster__queue_gets(queue))
+            return MUSTER_OK;
+        muster_err err = muster__sleep(&queue->space.word, expected, deadline_ns, NULL);
+        if (err != MUSTER_OK)
+            return err;
+    }
 }
 
 /* ---- the rest ---- */

@@ -203,6 +203,7 @@ static void send_call(struct asked *asked)
     frame.call.incarnation = asked->incarnation;
     frame.call.operation = asked->operation;
     frame.call.anonymous = asked->anonymous;
+    frame.call.ordered = asked->ordered;
     if (host >= agent.world->hosts) {
         asked->err = MUSTER_ERR_STALE;
         call_finish(asked);
@@ -221,22 +222,38 @@ static void send_call(struct asked *asked)
     agent_send(host, &frame, bytes, bulk ? 0 : asked->size);
 }
 
-void agent_note(int host, const struct muster__call *call)
+static void block_sent(void *ref)
+{
+    muster__heap_free((uint64_t)(uintptr_t)ref, muster__self_state.number);
+}
+
+void agent_note(int host, const struct muster__call *call, muster__ref block)
 {
     struct frame frame = {.type = FRAME_CALL};
+    void *ref = (void *)(uintptr_t)block;
+    if (host == agent.world->host) {
+        home_note(call);
+        return;
+    }
     frame.call.object = call->object;
     frame.call.timeout_ms = call->timeout_ms;
     frame.call.operation = call->operation;
+    frame.call.size = call->size;
     frame.call.anonymous = frame.call.unanswered = true;
-    agent_count(call->object, 0);
-    agent_send(host, &frame, NULL, 0);
+    agent_count(call->object, call->size);
+    bool bulk = call->size > REMOTE_INLINE;
+    if (bulk)
+        frame.call.channel = agent_bulk(host, call->bytes, call->size, block_sent, ref);
+    agent_send(host, &frame, call->bytes, bulk ? 0 : call->size);
+    if (!bulk)
+        block_sent(ref);
 }
 
 static void send_note(const struct asked *asked)
 {
     struct muster__call call = {
         .object = asked->object, .operation = asked->operation, .timeout_ms = asked->timeout_ms};
-    agent_note(asked->host, &call);
+    agent_note(asked->host, &call, 0);
 }
 
 static void send_to_others(struct frame *frame)
@@ -411,6 +428,13 @@ static bool hosts_lost(void)
     return box && atomic_load(&box->lost_any);
 }
 
+static void (*on_look)(void);
+
+void muster__remote_on_look(void (*look)(void))
+{
+    on_look = look;
+}
+
 static bool look(void)
 {
     agent.woke = 0;
@@ -420,6 +444,8 @@ static bool look(void)
     any |= send_all();
     any |= muster__mail_poll(take_letter) > 0;
     any |= muster__bulk_poll();
+    if (on_look)
+        on_look();
     return any | send_all();
 }
 
@@ -465,9 +491,17 @@ static void meet_agents(void)
     }
 }
 
+static MUSTER__THREAD_LOCAL bool is_agent;
+
+bool agent_is_this_thread(void)
+{
+    return is_agent;
+}
+
 static void *agent_main(void *unused)
 {
     (void)unused;
+    is_agent = true;
     muster__thread_serves();
     if (muster__caller_enter(muster__member_self(), false) != MUSTER_OK)
         muster__transport_abort(1);

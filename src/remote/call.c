@@ -67,11 +67,15 @@ static muster_err take_answer(struct asked *asked, struct muster__call *call, ui
     muster_err err = asked->err;
     call->number = asked->number;
     call->reply_size = asked->reply_size;
-    if (asked->reply)
+    if (call->keeps) {
+        muster__heap_hand_over(asked->reply, MUSTER__REMOTE_OWNER, self);
+        call->reply_block = asked->reply;
+    } else if (asked->reply) {
         memcpy(call->reply, muster__heap_at(asked->reply), asked->reply_size);
+        muster__heap_free(asked->reply, self);
+    }
     if (err)
         muster__fail(err, "%s", asked->text);
-    muster__heap_free(asked->reply, self);
     muster__heap_free(asked->bytes, self);
     muster__heap_free(asked->self, self);
     return err;
@@ -89,8 +93,8 @@ bool muster__remote_note(const struct muster__call *call)
     int host = host_asked(call);
     if (!self || !box || muster__host_lost(host))
         return false;
-    if (self == atomic_load(&box->agent)) {
-        agent_note(host, call);
+    if (agent_is_this_thread()) {
+        agent_note(host, call, 0);
         return true;
     }
     struct asked *asked = asked_make(ASKED_NOTE, self);
@@ -102,6 +106,12 @@ bool muster__remote_note(const struct muster__call *call)
     asked->timeout_ms = call->timeout_ms;
     asked_post(asked, self);
     return true;
+}
+
+void muster__remote_note_block(struct muster__call *call, muster__ref block)
+{
+    call->bytes = muster__heap_at(block);
+    agent_note(host_asked(call), call, block);
 }
 
 static muster_err begin(struct muster__call *call, const char *operation, bool rings)
@@ -120,6 +130,7 @@ static muster_err begin(struct muster__call *call, const char *operation, bool r
     asked->capacity = call->capacity;
     asked->rings = rings;
     asked->anonymous = call->anonymous;
+    asked->ordered = call->ordered;
     if (call->size) {
         asked->bytes = muster__heap_alloc(call->size, self);
         if (!asked->bytes) {

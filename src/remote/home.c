@@ -112,6 +112,7 @@ struct job {
     uint32_t actor; /* as whom a thread of the crew does it now; 0: none does. Under crew.mutex */
     char *bytes;    /* that came along */
     bool arrives;   /* its bytes do, by themselves */
+    bool ordered;   /* begins after those of its host that arrive when it comes */
     struct muster__work work;
     muster_err err;
     char text[REMOTE_TEXT];
@@ -323,7 +324,7 @@ static void begin(struct job *job)
         return;
     }
     perform(job, MUSTER_NOWAIT);
-    if (job->work.timeout_ms == MUSTER_NOWAIT || !would_wait(job->err)) {
+    if (job->work.timeout_ms == MUSTER_NOWAIT || job->work.settled || !would_wait(job->err)) {
         answer(job);
         return;
     }
@@ -336,14 +337,37 @@ static void begin(struct job *job)
     refuse(job, MUSTER_ERR_NOMEM, "no thread for an operation that another host waits for");
 }
 
+/* Older jobs are further down the list. */
+static bool may_begin(const struct job *job)
+{
+    for (const struct job *older = job->kept; older && job->ordered; older = older->kept)
+        if (older->host == job->host && older->arrives)
+            return false;
+    return true;
+}
+
+static void begin_ordered(int host)
+{
+    struct job *job = unanswered;
+    while (job && !(job->ordered && job->host == host && may_begin(job)))
+        job = job->kept;
+    if (!job)
+        return;
+    job->ordered = false;
+    begin(job);
+    begin_ordered(host); /* the list has changed */
+}
+
 static void bytes_arrived(void *arg)
 {
     struct job *job = arg;
+    int host = job->host;
     job->arrives = false;
     if (job->work.bytes)
         begin(job);
     else
         refuse(job, MUSTER_ERR_NOMEM, "no room in the host segment for what another host sends");
+    begin_ordered(host);
 }
 
 /* Much comes into a block of the segment, which the worker may keep. */
@@ -370,6 +394,7 @@ void home_call(int host, const struct frame *frame, const void *payload)
                         .incarnation = frame->call.incarnation,
                         .anonymous = frame->call.anonymous,
                         .one_way = frame->call.unanswered,
+                        .ordered = frame->call.ordered,
                         .work = {.host = host,
                                  .object = frame->call.object,
                                  .operation = frame->call.operation,
@@ -386,7 +411,22 @@ void home_call(int host, const struct frame *frame, const void *payload)
         MUSTER__CHECK_EQ(job->bytes != NULL, true);
         memcpy(job->bytes, payload, job->work.size);
     }
+    if (!may_begin(job))
+        return; /* see bytes_arrived */
+    job->ordered = false;
     begin(job);
+}
+
+void home_note(const struct muster__call *call)
+{
+    struct muster__work work = {.object = call->object,
+                                .operation = call->operation,
+                                .timeout_ms = MUSTER_NOWAIT,
+                                .self = muster__self_state.number,
+                                .host = (int)muster__segment->host,
+                                .bytes = call->bytes,
+                                .size = call->size};
+    workers[call->object.kind_home >> 24](&work);
 }
 
 /* Again at each look until it has come back. */

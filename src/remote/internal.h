@@ -6,8 +6,8 @@
 #include "transport/transport.h"
 
 enum {
-    REMOTE_TEXT = 200,     /* bytes of a detail line that travel */
-    REMOTE_INLINE = 16384, /* payloads up to this travel with what they belong to, others by themselves */
+    REMOTE_TEXT = 200, /* bytes of a detail line that travel */
+    REMOTE_INLINE = MUSTER__REMOTE_SMALL,
 };
 
 /* ---- in the segment ---- */
@@ -48,7 +48,7 @@ struct asked {
     uint32_t caller, incarnation, operation;
     uint32_t place; /* in the agent's list of those that are open */
     bool rings;     /* its caller's bell when it is answered */
-    bool died, anonymous;
+    bool died, anonymous, ordered;
     int host; /* that is asked */
     muster_handle object;
     int64_t timeout_ms;
@@ -83,7 +83,7 @@ struct frame {
             int64_t timeout_ms;
             uint64_t size, capacity;
             uint32_t caller, incarnation, operation, channel;
-            uint16_t anonymous, unanswered;
+            uint8_t anonymous, unanswered, ordered;
         } call;
         struct {
             int64_t number;
@@ -110,8 +110,10 @@ void agent_send(int host, struct frame *frame, const void *payload, size_t size)
 /** Sends bytes by themselves, to who has the channel that it returns from a frame; then calls done(arg). */
 uint32_t agent_bulk(int host, const void *bytes, size_t size, void (*done)(void *arg), void *arg);
 
-/** As muster__remote_note, in the agent's thread. */
-void agent_note(int host, const struct muster__call *call);
+/** As muster__remote_note, in the agent's thread; with a block (0: none) as muster__remote_note_block. */
+void agent_note(int host, const struct muster__call *call, muster__ref block);
+/** Also while it acts as a stand-in. */
+bool agent_is_this_thread(void);
 /** Counts a frame with size bytes after it, or by themselves. */
 void agent_count(muster_handle object, size_t size);
 /** A caller of this host was answered, and will want a core. */
@@ -122,6 +124,8 @@ void agent_call_ends(struct asked *asked);
 /* ---- home.c: work that other hosts ask for; all but the working threads' own part runs in the agent ---- */
 
 void home_call(int host, const struct frame *frame, const void *payload);
+/** Does what this host's own note asks. */
+void home_note(const struct muster__call *call);
 void home_cancel(int host, uint64_t id);
 void home_gone(int host, uint32_t caller, uint32_t incarnation, bool died);
 /** Answers what working threads have finished, and goes on canceling; returns how many answers. */

@@ -47,11 +47,14 @@ static inline muster_handle muster__host_handle(int host, enum muster__kind kind
 
 /* ---- asking ---- */
 
+enum { MUSTER__REMOTE_SMALL = 16384 }; /* bytes that travel together with what is asked; more go by themselves */
+
 struct muster__call {
     muster_handle object;
     int at;             /* the host that does it, + 1; 0: the object's home */
     uint32_t operation; /* of the object's kind */
     bool anonymous; /* it does not matter there who asks: no stand-in acts, and several such calls may run at once */
+    bool ordered;   /* done after what this host has asked there before, even if that is large and still on its way */
     int64_t timeout_ms;
     const void *bytes; /* sent along; copied */
     size_t size;
@@ -60,6 +63,8 @@ struct muster__call {
     /* answer */
     int64_t number;
     size_t reply_size; /* also with err TOOBIG: what was needed */
+    bool keeps;        /* the bytes of the answer, however many, stay in a block: reply_block, 0 without any; free it */
+    muster__ref reply_block;
     /* between begin and end */
     muster__ref asked;
 };
@@ -75,9 +80,15 @@ muster_err muster__remote_begin(struct muster__call *call, const char *operation
 bool muster__remote_ready(const struct muster__call *call);
 void muster__remote_cancel(const struct muster__call *call);
 muster_err muster__remote_end(struct muster__call *call);
-/** Has the operation done without an answer, in the name of nobody. What one thread asks of one host arrives in order;
- * so does what different threads ask one after the other. To a lost host, or without memory, nothing is sent; false. */
+/**
+ * Has the operation done without an answer, in the name of nobody. What one thread asks of one host arrives in order;
+ * so does what different threads ask one after the other, up to SMALL bytes. Only the agent's notes have bytes. This
+ * host's own agent does it with timeout NOWAIT when it comes to it; the agent itself, at once. To a lost host, or
+ * without memory, nothing is sent; false.
+ */
 bool muster__remote_note(const struct muster__call *call);
+/** By the agent: a note whose bytes are in a block, of any size, which is freed when they were sent. */
+void muster__remote_note_block(struct muster__call *call, muster__ref block);
 
 /* ---- proxies: objects of this host that stand for objects of others ---- */
 
@@ -114,6 +125,7 @@ struct muster__work {
     /* answer */
     int64_t number;
     size_t reply_size;
+    bool settled;         /* the answer is that: it shall not be tried again with time to wait */
     muster__ref reply_in; /* block handed to MUSTER__REMOTE_OWNER that is sent instead of reply, and then freed */
 };
 /**
@@ -126,6 +138,8 @@ void muster__remote_register(enum muster__kind kind, muster__worker worker);
 /** Told when a process of another host has died, once for each of its threads that had asked this host for something,
  * by that thread's stand-in, before what that holds is swept. */
 void muster__remote_on_death(void (*told)(uint32_t standin));
+/** Has the agent call it whenever it looks for mail. */
+void muster__remote_on_look(void (*look)(void));
 /** Told by the agent when a host was lost. */
 void muster__remote_on_lost(enum muster__kind kind, void (*told)(int host));
 /** Whether a caller of this host's segment stands in for another host as a whole, and for which. */

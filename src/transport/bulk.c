@@ -104,6 +104,15 @@ static bool may_run(const struct bulk *bulk)
     return before < SENDS_A_HOST;
 }
 
+/* What one host sends is over in the order in which it was announced. */
+static bool is_first(const struct bulk *bulk)
+{
+    for (const struct bulk *other = bulks; other != bulk; other = other->next)
+        if (!bulk->sends && !other->sends && other->host == bulk->host)
+            return false;
+    return true;
+}
+
 bool muster__bulk_poll(void)
 {
     bool any = false;
@@ -114,7 +123,7 @@ bool muster__bulk_poll(void)
         }
         begin_chunks(bulk);
         any |= end_chunks(bulk);
-        if (bulk->ended < bulk->size) {
+        if (bulk->ended < bulk->size || !is_first(bulk)) {
             link = &bulk->next;
             continue;
         }

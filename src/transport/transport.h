@@ -73,7 +73,8 @@ void muster__mail_stop(void);
 /*
  * By the same thread as mail, which tells the other side of it: who sends and who receives give the same channel
  * (taken modulo CHANNELS) and size; of one host's sends to another no two under way have the same channel. The memory
- * stays theirs until done(arg) is called, from muster__bulk_poll.
+ * stays theirs until done(arg) is called, from muster__bulk_poll: for what comes from one host, in the order in which
+ * it was to be received.
  */
 enum { MUSTER__CHANNELS = 30000 };
 

@@ -35,7 +35,7 @@ suite token 2
 unset MUSTER_TEST_OWN_CORES
 
 "$hosts" up 3
-for name in hosts process lock token pool queue; do
+for name in hosts process lock token pool queue lease; do
     suite "$name" 6
 done
 
