@@ -1,5 +1,5 @@
-# How tests are registered. Labels: unit, mpi, np<n>, script, valgrind, fuzz say what a test is; sanitize and thread say
-# which sanitizer builds run it.
+# How tests are registered. Labels: unit, mpi, np<n>, hosts<n>, script, valgrind, fuzz say what a test is; sanitize and
+# thread say which sanitizer builds run it.
 
 # Environment of everything that may start mpirun.
 set(test_environment)
@@ -134,14 +134,15 @@ function(muster_mpi_test name)
     string(REGEX MATCH "^[0-9]+" ranks ${run})
     set(test ${name}.np${ranks})
     set(more)
+    set(labels mpi np${ranks})
     if(run MATCHES "x([0-9]+)$")
       set(hosts ${CMAKE_MATCH_1})
       string(APPEND test .hosts${hosts})
       math(EXPR each "${ranks} / ${hosts}")
       set(more MUSTER_HOST_RANKS=${each})
+      list(APPEND labels hosts${hosts})
     endif()
     add_test(NAME ${test} COMMAND timeout -k 10 ${end} ${launcher} -np ${ranks} $<TARGET_FILE:mpi_${name}>)
-    set(labels mpi np${ranks})
     if(ranks EQUAL 2 OR ranks EQUAL 4)
       list(APPEND labels sanitize)
     endif()
