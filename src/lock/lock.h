@@ -16,7 +16,9 @@ struct muster__lock {
     _Atomic int64_t turn_ns; /* when the present turn began; see lock.c */
     _Atomic uint64_t hosts;  /* that ever had it: bit host % 64 */
     _Atomic uint32_t grants; /* to other hosts, so far */
-    _Atomic uint32_t here;   /* of a proxy: whether the lock that it stands for is this host's; a futex. See token.c */
+    /* of a proxy */
+    _Atomic uint32_t here;     /* whether the lock that it stands for is this host's; a futex. See token.c */
+    _Atomic uint32_t returner; /* who stands in the line to give it back; 0: nobody */
 };
 
 enum {

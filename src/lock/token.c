@@ -9,7 +9,8 @@
  *                                <-  GRANT     host the owner
  *   `here` is set; releases and acquires of
  *   this host's threads need no message
- *                                <-  CALL_BACK when somebody stands in the line at home
+ *                                <-  CALL_BACK when somebody stands in the line at home; GRANT_CALLED is both,
+ *                                    if somebody did already
  *   the agent, or a thread of the crew,
  *   stands in the proxy's line, then clears
  *   `here`; RETURN               ->            releases the lock
@@ -22,8 +23,11 @@
  *   - `here` is set by GRANT alone, and cleared by who holds the proxy. A GRANT that nobody waits for any more (its
  *     thread gave up, or died) leaves the lock here, where CALL_BACK finds it
  *   - whoever waits at home announces itself (WAITERS) before it looks at the number of grants, and calls unless that
- *     one was called; who has granted raises the number, after GRANT has gone, before it looks for WAITERS, and calls.
- *     One of the two sees the other. Calling twice does no harm, so `called` is set late and may fall behind
+ *     one was called; the agent raises the number, after GRANT has gone, before it looks for WAITERS, and calls. One of
+ *     the two sees the other. Calling twice does no harm, so `called` is set late and may fall behind; a call before
+ *     GRANT has gone does nothing, which is why the number rises only then
+ *   - one thread at most stands in a proxy's line to give the lock back. It says that it does not any more (`returner`)
+ *     before it clears `here`: whom it kept from standing there had set `here` before, or had no need to
  *   - a host asks for no lock that it owns: ACQUIRE in that case is answered OK, the GRANT is on its way
  *   - the agent alone makes and ends proxies
  */
@@ -42,11 +46,14 @@ enum operation {
     RELEASE, /* nobody of the asking host holds it: says what is wrong */
     RETURN,
     RETURN_DEAD, /* its holder died */
-    /* at hosts that use it */
-    PREPARE,
+    /* at hosts that use it; the first four come with the answer to ACQUIRE or TRY */
     GRANT,
+    GRANT_CALLED,
     GRANT_DEAD,
+    GRANT_DEAD_CALLED,
     CALL_BACK,
+    CALL_BACK_FREE, /* only if nobody holds it here; with an answer */
+    PREPARE,
     END
 };
 
@@ -155,16 +162,27 @@ static muster_err granted(muster_handle handle, uint32_t died)
     return MUSTER_OK;
 }
 
-/* BUSY, TIMEOUT: somebody holds the proxy. The death of its last holder is told at home, whoever comes next there. For
- * who waits here the host stands in the line at home again at once, not only when one of them has run. */
-static muster_err call_back(struct muster__work *work)
+static muster_err take_proxy(const struct proxy *proxy, uint32_t self, int64_t timeout_ms)
+{
+    uint32_t nobody = 0;
+    if (timeout_ms != MUSTER_NOWAIT && !atomic_compare_exchange_strong(&proxy->lock->returner, &nobody, self))
+        return MUSTER_ERR_STATE;
+    muster_err err = muster__lock_acquire_for_host(proxy->lock, proxy->generation, self, 0, timeout_ms);
+    if (timeout_ms != MUSTER_NOWAIT)
+        atomic_store(&proxy->lock->returner, 0);
+    return err;
+}
+
+/* BUSY: somebody holds the proxy. The death of its last holder is told at home, whoever comes next there. For who waits
+ * here the host stands in the line at home again at once, not only when one of them has run. */
+static muster_err call_back(const struct muster__work *work, int64_t timeout_ms)
 {
     struct proxy proxy;
     if (!find(work->object, &proxy))
         return MUSTER_OK;
-    muster_err err = muster__lock_acquire_for_host(proxy.lock, proxy.generation, work->self, 0, work->timeout_ms);
+    muster_err err = take_proxy(&proxy, work->self, timeout_ms);
     if (err != MUSTER_OK && err != MUSTER_ERR_OWNER_DEAD)
-        return err;
+        return err == MUSTER_ERR_STATE ? MUSTER_OK : err; /* another thread is at it */
     uint32_t here = atomic_exchange(&proxy.lock->here, AWAY);
     bool died = here & DIED || err == MUSTER_ERR_OWNER_DEAD;
     if (here)
@@ -173,6 +191,33 @@ static muster_err call_back(struct muster__work *work)
     if (here && muster__lock_is_waited_for(proxy.lock)) /* who was there to wake: releasing has found out */
         note(work->object, 0, ACQUIRE, MUSTER_FOREVER);
     return MUSTER_OK;
+}
+
+/* It was handed to who gives it back, or is about to be. */
+static bool is_on_its_way(const struct proxy *proxy)
+{
+    uint32_t returner = atomic_load(&proxy->lock->returner);
+    uint64_t word = atomic_load(&proxy->lock->word);
+    return returner && word >> 32 == proxy->generation &&
+           ((word & MUSTER__LOCK_OWNER) == returner || !(word & MUSTER__LOCK_OWNER));
+}
+
+/* BUSY: somebody uses it here. It has been sent, or is being sent, when this says OK. */
+static muster_err call_back_free(struct muster__work *work)
+{
+    struct proxy proxy;
+    muster_err err;
+    while ((err = call_back(work, MUSTER_NOWAIT)) == MUSTER_ERR_BUSY) {
+        if (!find(work->object, &proxy))
+            return MUSTER_OK;
+        work->settled = !is_on_its_way(&proxy);
+        if (work->settled || work->timeout_ms == MUSTER_NOWAIT)
+            return err;
+        uint32_t here = atomic_load(&proxy.lock->here);
+        if (muster__sleep(&proxy.lock->here, here, muster__deadline_ns(1), NULL) == MUSTER_ERR_INTERRUPTED)
+            return MUSTER_ERR_INTERRUPTED;
+    }
+    return err;
 }
 
 static muster_err gone(muster_handle handle, muster_err err, const char *operation)
@@ -356,16 +401,28 @@ static void call_from(struct muster__lock *lock, uint32_t generation, uint32_t o
     atomic_store(&lock->called, grant);
 }
 
-static void give(struct muster__lock *lock, const struct muster__work *work, muster_err err)
+static void grant_sent(const struct muster__work *work)
 {
-    uint32_t generation = work->object.generation;
-    atomic_fetch_or(&lock->hosts, UINT64_C(1) << work->host % 64);
-    if (!muster__lock_give(lock, generation, work->self, work->host_self))
-        return; /* the host is its owner, or the lock was destroyed */
-    note(work->object, work->host + 1, err == MUSTER_OK ? GRANT : GRANT_DEAD, MUSTER_NOWAIT);
+    struct muster__object *object = muster__object_find(work->object, MUSTER__LOCK);
+    if (!object)
+        return;
+    struct muster__lock *lock = muster__lock_of(object);
+    bool called = work->then == GRANT_CALLED || work->then == GRANT_DEAD_CALLED;
+    if (called)
+        atomic_store(&lock->called, atomic_load(&lock->grants) + 1);
     atomic_fetch_add(&lock->grants, 1);
-    if (muster__lock_is_waited_for(lock))
-        call_from(lock, generation, work->host_self);
+    if (!called && muster__lock_is_waited_for(lock))
+        call_from(lock, work->object.generation, work->host_self);
+}
+
+static void give(struct muster__lock *lock, struct muster__work *work, muster_err err)
+{
+    atomic_fetch_or(&lock->hosts, UINT64_C(1) << work->host % 64);
+    if (!muster__lock_give(lock, work->object.generation, work->self, work->host_self))
+        return; /* the host is its owner, or the lock was destroyed */
+    bool calls = muster__lock_is_waited_for(lock);
+    work->then = err == MUSTER_OK ? calls ? GRANT_CALLED : GRANT : calls ? GRANT_DEAD_CALLED : GRANT_DEAD;
+    work->sent = grant_sent;
 }
 
 static muster_err try_once(struct muster__lock *lock, uint32_t generation, uint32_t self, uint32_t ally)
@@ -381,7 +438,7 @@ static muster_err try_all(muster_handle handle, struct muster__lock *lock, uint3
     for (int i = 0, host; i < TRIES && err == MUSTER_ERR_BUSY; i++) {
         uint32_t owner = (uint32_t)(atomic_load(&lock->word) & MUSTER__LOCK_OWNER);
         if (owner && (!muster__remote_is_host(owner, &host) ||
-                      ask(handle, host + 1, CALL_BACK, MUSTER_NOWAIT, "muster_lock_acquire") != MUSTER_OK))
+                      ask(handle, host + 1, CALL_BACK_FREE, MUSTER_FOREVER, acquiring) != MUSTER_OK))
             return err;
         err = try_once(lock, handle.generation, self, ally);
     }
@@ -440,13 +497,21 @@ static muster_err worker(struct muster__work *work)
     static const char *const names[] = {"muster_lock_destroy", "muster_lock_acquire", "muster_lock_acquire",
                                         "muster_lock_release"};
     switch ((enum operation)work->operation) {
+    case GRANT:
+        return granted(work->object, 0);
+    case GRANT_DEAD:
+        return granted(work->object, DIED);
+    case GRANT_CALLED:
+    case GRANT_DEAD_CALLED:
+        if (work->timeout_ms == MUSTER_NOWAIT) /* the first try */
+            granted(work->object, work->operation == GRANT_DEAD_CALLED ? DIED : 0);
+        return call_back(work, work->timeout_ms);
+    case CALL_BACK:
+        return call_back(work, work->timeout_ms);
+    case CALL_BACK_FREE:
+        return call_back_free(work);
     case PREPARE:
         return prepare(work->object);
-    case GRANT:
-    case GRANT_DEAD:
-        return granted(work->object, work->operation == GRANT_DEAD ? DIED : 0);
-    case CALL_BACK:
-        return call_back(work);
     case END:
         end(work->object);
         return MUSTER_OK;

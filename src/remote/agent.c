@@ -388,6 +388,7 @@ static void take_frame(int host, const struct frame *frame, const void *payload)
         break;
     case FRAME_ANSWER:
         office_note_free(host, frame->answer.free);
+        home_then(host, frame);
         call_answered(host, frame, payload);
         break;
     case FRAME_CANCEL:

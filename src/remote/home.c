@@ -142,6 +142,21 @@ static void job_freed(void *job)
     job_free(job);
 }
 
+static void send_then(const struct job *job)
+{
+    if (job->work.then)
+        agent_note(job->host,
+                   &(struct muster__call){
+                       .object = job->work.object, .operation = job->work.then, .timeout_ms = MUSTER_FOREVER},
+                   0);
+}
+
+static void tell_sent(const struct job *job)
+{
+    if (job->work.then && job->work.sent)
+        job->work.sent(&job->work);
+}
+
 static void answer(struct job *job)
 {
     struct job **link = &unanswered;
@@ -149,12 +164,16 @@ static void answer(struct job *job)
         link = &(*link)->kept;
     *link = job->kept;
     if (job->one_way) {
+        send_then(job);
+        tell_sent(job);
         job_free(job);
         return;
     }
     struct frame frame = {.type = FRAME_ANSWER, .id = job->id};
     size_t size = job->err ? 0 : job->work.reply_size;
     frame.answer.err = job->err;
+    frame.answer.object = job->work.object;
+    frame.answer.then = job->work.then;
     frame.answer.free = muster__seats_free();
     frame.answer.number = job->work.number;
     frame.answer.reply_size = job->work.reply_size;
@@ -168,6 +187,7 @@ static void answer(struct job *job)
         agent_send(job->host, &frame, job->text, strlen(job->text) + 1);
     else
         agent_send(job->host, &frame, reply, bulk ? 0 : size);
+    tell_sent(job);
     if (!bulk)
         job_free(job);
 }
@@ -415,6 +435,18 @@ void home_call(int host, const struct frame *frame, const void *payload)
         return; /* see bytes_arrived */
     job->ordered = false;
     begin(job);
+}
+
+void home_then(int host, const struct frame *answer)
+{
+    struct frame frame = {.type = FRAME_CALL};
+    if (!answer->answer.then)
+        return;
+    frame.call.object = answer->answer.object;
+    frame.call.operation = answer->answer.then;
+    frame.call.timeout_ms = MUSTER_FOREVER;
+    frame.call.anonymous = frame.call.unanswered = true;
+    home_call(host, &frame, NULL);
 }
 
 void home_note(const struct muster__call *call)

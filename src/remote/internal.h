@@ -86,9 +86,10 @@ struct frame {
             uint8_t anonymous, unanswered, ordered;
         } call;
         struct {
+            muster_handle object;
             int64_t number;
             uint64_t size, reply_size;
-            uint32_t channel;
+            uint32_t channel, then;
             int32_t err, free; /* with an error, its text is the payload; the answering host's free cores now */
         } answer;
         struct {
@@ -124,6 +125,8 @@ void agent_call_ends(struct asked *asked);
 /* ---- home.c: work that other hosts ask for; all but the working threads' own part runs in the agent ---- */
 
 void home_call(int host, const struct frame *frame, const void *payload);
+/** Does what came with an answer, as if it had come by itself. */
+void home_then(int host, const struct frame *answer);
 /** Does what this host's own note asks. */
 void home_note(const struct muster__call *call);
 void home_cancel(int host, uint64_t id);

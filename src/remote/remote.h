@@ -125,7 +125,11 @@ struct muster__work {
     /* answer */
     int64_t number;
     size_t reply_size;
-    bool settled;         /* the answer is that: it shall not be tried again with time to wait */
+    bool settled;  /* the answer is that: it shall not be tried again with time to wait */
+    uint32_t then; /* with MUSTER_OK: an operation of the same object, without an answer and with all the time, that
+                      the asking host does before the caller is told, and in any case; 0: none */
+    void (*sent)(const struct muster__work *work); /* told by the agent, with `then`, when that is on its way: what is
+                                                      sent from here on comes later */
     muster__ref reply_in; /* block handed to MUSTER__REMOTE_OWNER that is sent instead of reply, and then freed */
 };
 /**
