@@ -6,9 +6,13 @@
 #include <string.h>
 
 /*
- * A branch's carrier: a thread of the host's lowest rank that takes work from home, queues it in the branch as a
- * submitter would, and brings what came out of it. It keeps two calls to home under way: one that waits for work, as
- * soon as the branch will soon have none, and one with results. It runs no tasks itself.
+ * A branch's carrier takes work from home, queues it in the branch as a submitter would, and brings what came out of
+ * it. It keeps two calls to home under way: one that waits for work, as soon as the branch will soon have none, and one
+ * with results. It runs no tasks itself.
+ *
+ * It is a caller of its own, and a thread of the host's lowest rank. While there is nothing to do that takes long, or
+ * waits, the thread rests and the agent takes the carrier's steps in its name (`turn`): a task that comes by itself is
+ * with its worker without a thread in between. The thread gives the turn, the agent gives it back.
  *
  * How much it asks for: work for AHEAD_NS, by what items took so far; asked for when less than half of that is left, or
  * a worker is idle. So long items are taken one by one when somebody can run them, and short ones in large pieces. What
@@ -22,7 +26,10 @@ enum {
     ROOM = 256 << 10, /* for what comes, at first */
     CONTEXTS = 8,
     MODULES = 16,
+    LIGHT = 16 << 10, /* bytes that the agent may copy */
 };
+
+enum { THREAD, AGENT };
 
 /* what was taken together: a piece of a map, which is a map of its own here, or a task */
 struct haul {
@@ -46,6 +53,11 @@ struct carrier {
     double item_ns; /* as taken by one worker; 0: not known yet */
     int64_t asked;  /* items, the last time */
     bool over;
+    size_t arrived; /* bytes in the inbox that are still to be begun */
+
+    _Atomic uint32_t turn; /* who takes the steps; a futex */
+    uint32_t seen;         /* the bell before the last step */
+    int64_t look_ns;       /* when there is a step to take if it has not rung */
 
     struct muster__call fetch, back;
     bool fetching, bringing;
@@ -67,8 +79,9 @@ struct carrier {
 };
 
 static struct {
-    pthread_mutex_t mutex;
+    pthread_mutex_t mutex; /* held by the agent while it takes steps */
     struct carrier *first;
+    _Atomic int count;
 } carriers = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 /* ---- modules and contexts of home's ---- */
@@ -222,13 +235,27 @@ static void begin_haul(struct carrier *c, const struct load *load)
     c->hauls = haul;
 }
 
-static void begin_hauls(struct carrier *c, size_t bytes)
+static void begin_hauls(struct carrier *c)
 {
-    for (const char *at = c->inbox, *end = at + bytes; at < end; at += ((const struct load *)at)->bytes) {
+    for (const char *at = c->inbox, *end = at + c->arrived; at < end; at += ((const struct load *)at)->bytes) {
         const struct load *load = (const struct load *)at;
         note_modules(c, load->modules);
         begin_haul(c, load);
     }
+    c->arrived = 0;
+}
+
+/* Whether to begin them takes no question to home, and no time. */
+static bool is_light(const struct carrier *c)
+{
+    uint64_t results = 0;
+    for (const char *at = c->inbox, *end = at + c->arrived; at < end; at += ((const struct load *)at)->bytes) {
+        const struct load *load = (const struct load *)at;
+        if (load->user || load->modules > c->modules)
+            return false;
+        results += load->result_bytes * (uint64_t)load->count;
+    }
+    return c->arrived <= LIGHT && results <= LIGHT;
 }
 
 static void learn(struct carrier *c, const struct haul *haul)
@@ -467,7 +494,7 @@ static void end_fetch(struct carrier *c)
     c->fetching = false;
     muster_err err = muster__remote_end(&c->fetch);
     if (err == MUSTER_OK)
-        begin_hauls(c, c->fetch.reply_size);
+        c->arrived = c->fetch.reply_size;
     else if (err == MUSTER_ERR_TOOBIG)
         widen(c, c->fetch.reply_size);
     else if (err == MUSTER_ERR_NOMEM && c->room > ROOM)
@@ -540,14 +567,18 @@ static void kill_some(struct carrier *c)
 
 /* ---- the thread ---- */
 
-static bool step(struct carrier *c)
+/* Returns whether there may be another one to take. */
+static bool step(struct carrier *c, int who)
 {
     bool any = end_hauls(c);
-    kill_some(c);
     return_stale(c);
     if (c->fetching && muster__remote_ready(&c->fetch)) {
         end_fetch(c);
         any = true;
+    }
+    if (c->arrived && (who == THREAD || is_light(c))) {
+        begin_hauls(c);
+        any = true; /* some may have ended already */
     }
     if (c->bringing && muster__remote_ready(&c->back)) {
         end_back(c);
@@ -555,7 +586,7 @@ static bool step(struct carrier *c)
     }
     if (!c->over && !c->bringing && c->out_bytes)
         begin_back(c);
-    if (!c->over && !c->fetching)
+    if (!c->over && !c->fetching && !c->arrived)
         begin_fetch(c);
     return any;
 }
@@ -573,14 +604,95 @@ static int64_t next_look_ns(const struct carrier *c)
     return c->hauls && sched_any_queued(c->pool) ? muster__now_ns() + STALE_NS / 2 : MUSTER__NEVER;
 }
 
+static bool is_at_work(const struct carrier *c)
+{
+    return !c->over && pool_state(c->pool) <= POOL_CLOSED;
+}
+
+/* Whether what comes next is nothing for the agent. */
+static bool needs_thread(const struct carrier *c)
+{
+    uint64_t results = 0;
+    for (const struct haul *haul = c->hauls; haul; haul = haul->next)
+        results += haul->result_bytes;
+    return !is_at_work(c) || c->arrived || results > LIGHT;
+}
+
+static uint32_t bell_of(const struct carrier *c)
+{
+    return atomic_load(&muster__caller(c->seat.self)->bell);
+}
+
+/* ---- the agent's part ---- */
+
+static void take_steps(struct carrier *c)
+{
+    struct muster__self before = muster__caller_act(c->seat.self);
+    do
+        c->seen = bell_of(c);
+    while (step(c, AGENT));
+    c->look_ns = next_look_ns(c);
+    muster__caller_rest(before);
+}
+
+static void hand_over(struct carrier *c)
+{
+    atomic_store(&c->turn, THREAD);
+    muster__futex_wake(&c->turn, 1);
+}
+
+static void look(void)
+{
+    if (!atomic_load_explicit(&carriers.count, memory_order_relaxed))
+        return;
+    pthread_mutex_lock(&carriers.mutex);
+    for (struct carrier *c = carriers.first; c; c = c->next) {
+        if (atomic_load(&c->turn) != AGENT ||
+            (c->seen == bell_of(c) && (c->look_ns == MUSTER__NEVER || c->look_ns > muster__now_ns())))
+            continue;
+        if (!c->kill_count && is_at_work(c))
+            take_steps(c);
+        if (c->kill_count || needs_thread(c))
+            hand_over(c);
+    }
+    pthread_mutex_unlock(&carriers.mutex);
+}
+
+__attribute__((constructor)) static void set_hook(void)
+{
+    muster__remote_on_look(look);
+}
+
+/* ---- the thread's ---- */
+
+static void rest(struct carrier *c, uint32_t seen)
+{
+    c->seen = seen;
+    c->look_ns = next_look_ns(c);
+    muster__caller_blocks(true);
+    muster__remote_relay(c->seat.self, true);
+    atomic_store(&c->turn, AGENT);
+    if (bell_of(c) != seen) /* before it rang the agent, too */
+        muster__ring(c->seat.self);
+    while (atomic_load(&c->turn) == AGENT)
+        muster__futex_wait(&c->turn, AGENT, MUSTER__NEVER);
+    muster__remote_relay(c->seat.self, false);
+    muster__caller_blocks(false);
+}
+
 static void run(struct carrier *c)
 {
     _Atomic uint32_t *bell = &muster__self_state.caller->bell;
     sched_listen(c->pool, c->seat.lane->index);
-    while (!c->over && pool_state(c->pool) <= POOL_CLOSED) {
+    while (is_at_work(c)) {
         uint32_t seen = atomic_load(bell);
-        if (!step(c))
+        kill_some(c);
+        if (step(c, THREAD))
+            continue;
+        if (needs_thread(c))
             muster__sleep(bell, seen, next_look_ns(c), NULL);
+        else
+            rest(c, seen);
     }
     if (!c->over)
         tell_why(c);
@@ -598,6 +710,7 @@ static void enlist(struct carrier *c)
     pthread_mutex_lock(&carriers.mutex);
     c->next = carriers.first;
     carriers.first = c;
+    atomic_fetch_add(&carriers.count, 1);
     pthread_mutex_unlock(&carriers.mutex);
 }
 
@@ -608,6 +721,7 @@ static void strike_off(struct carrier *c)
     while (*link != c)
         link = &(*link)->next;
     *link = c->next;
+    atomic_fetch_sub(&carriers.count, 1);
     pthread_mutex_unlock(&carriers.mutex);
 }
 

@@ -169,36 +169,27 @@ static muster_err pool_ended(struct pool *pool)
     return muster__fail(MUSTER_ERR_CLOSED, "the pool has ended");
 }
 
-/* Like an idle worker. */
-static muster_err await_work(struct pack *pack)
-{
-    struct pool *pool = pack->seat.pool;
-    _Atomic uint32_t *bell = &muster__self_state.caller->bell;
-    uint32_t seen = atomic_load(bell);
-    muster_err err = MUSTER_OK;
-    sched_idle_begin(&pack->seat);
-    if (pool_state(pool) <= POOL_CLOSED && !sched_any_queued(pool))
-        err = muster__sleep(bell, seen, MUSTER__NEVER, NULL);
-    sched_idle_end(&pack->seat, err == MUSTER_OK);
-    return err;
-}
-
 static muster_err fetch(struct pack *pack, struct muster__work *work)
 {
+    struct pool *pool = pack->seat.pool;
+    if (work->parked)
+        sched_idle_end(&pack->seat, !work->ends);
+    if (work->ends)
+        return muster__fail(MUSTER_ERR_INTERRUPTED, "called off");
     for (;;) {
-        if (pool_state(pack->seat.pool) > POOL_CLOSED)
-            return pool_ended(pack->seat.pool);
+        if (pool_state(pool) > POOL_CLOSED)
+            return pool_ended(pool);
         pack_some(pack);
         work->reply_size = pack->needed ? pack->needed : pack->used;
         if (pack->needed)
             return muster__fail(MUSTER_ERR_TOOBIG, "a task needs %zu bytes", pack->needed);
         if (pack->used)
             return MUSTER_OK;
-        if (work->timeout_ms == MUSTER_NOWAIT)
+        work->parks = true;
+        sched_idle_begin(&pack->seat); /* like an idle worker */
+        if (pool_state(pool) <= POOL_CLOSED && !sched_any_queued(pool))
             return MUSTER_ERR_EMPTY;
-        muster_err err = await_work(pack);
-        if (err)
-            return err;
+        sched_idle_end(&pack->seat, true);
     }
 }
 

@@ -429,11 +429,18 @@ static bool hosts_lost(void)
     return box && atomic_load(&box->lost_any);
 }
 
-static void (*on_look)(void);
+static void (*on_look[4])(void);
+static size_t lookers;
 
 void muster__remote_on_look(void (*look)(void))
 {
-    on_look = look;
+    MUSTER__CHECK_EQ(lookers < sizeof on_look / sizeof *on_look, true);
+    on_look[lookers++] = look;
+}
+
+void muster__remote_relay(uint32_t caller, bool on)
+{
+    muster__caller_relay(caller, on ? atomic_load(&office()->agent) : 0);
 }
 
 static bool look(void)
@@ -442,11 +449,14 @@ static bool look(void)
     beat();
     bool any = take_outbox();
     any |= home_answer_finished() > 0;
+    any |= home_try_parked() > 0;
     any |= send_all();
     any |= muster__mail_poll(take_letter) > 0;
     any |= muster__bulk_poll();
-    if (on_look)
-        on_look();
+    for (size_t i = 0; i < lookers; i++)
+        on_look[i]();
+    if (atomic_load_explicit(&office()->outbox, memory_order_relaxed))
+        any |= take_outbox();
     return any | send_all();
 }
 
@@ -524,7 +534,7 @@ static void *agent_main(void *unused)
             nap(seen, muster__now_ns() - traffic_ns);
     }
     home_stop();
-    while (atomic_load(&agent.leave) == LEAVE_POLITELY && home_answer_finished() | send_all())
+    while (atomic_load(&agent.leave) == LEAVE_POLITELY && home_answer_finished() | home_try_parked() | send_all())
         ;
     if (atomic_load(&agent.leave) == LEAVE_POLITELY)
         meet_agents();

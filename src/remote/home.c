@@ -109,6 +109,7 @@ struct job {
     bool anonymous;
     bool one_way; /* nobody waits for the answer */
     bool canceled;
+    uint32_t seen;  /* of its stand-in's bell, when it was parked */
     uint32_t actor; /* as whom a thread of the crew does it now; 0: none does. Under crew.mutex */
     char *bytes;    /* that came along */
     bool arrives;   /* its bytes do, by themselves */
@@ -315,6 +316,80 @@ static void conclude(struct job *job)
     answer(job);
 }
 
+/* ---- what is parked ---- */
+
+static struct {
+    int count;
+    uint32_t seen; /* rings for stand-ins, so far */
+} parking;
+
+static uint32_t bell_of(const struct job *job)
+{
+    return atomic_load(&muster__caller(job->work.self)->bell);
+}
+
+static void unpark(struct job *job)
+{
+    parking.count--;
+    job->work.parked = false;
+    muster__remote_relay(job->work.self, false);
+    conclude(job);
+}
+
+/* Rings between two tries are for the second. False: it is over. */
+static bool try_parked(struct job *job)
+{
+    while (job->seen != bell_of(job)) {
+        job->seen = bell_of(job);
+        job->work.parks = false;
+        perform(job, MUSTER_NOWAIT);
+        if (!job->work.parks || !would_wait(job->err))
+            return false;
+    }
+    return true;
+}
+
+/* From here on its stand-in's bell rings the agent's; it may have rung before. */
+static void park(struct job *job, struct standin *standin, uint32_t seen)
+{
+    standin->works = true;
+    job->work.parked = true;
+    job->seen = seen;
+    parking.count++;
+    muster__remote_relay(job->work.self, true);
+    if (!try_parked(job))
+        unpark(job);
+}
+
+int home_try_parked(void)
+{
+    int count = 0;
+    uint32_t rung = parking.count ? atomic_load(&muster__self_state.caller->relayed) : parking.seen;
+    if (rung == parking.seen)
+        return 0;
+    parking.seen = rung;
+    for (struct job *job = unanswered, *next; job; job = next) {
+        next = job->kept;
+        if (job->work.parked && !try_parked(job)) {
+            unpark(job);
+            count++;
+        }
+    }
+    return count;
+}
+
+static void end_parked(void)
+{
+    for (struct job *job = unanswered, *next; job; job = next) {
+        next = job->kept;
+        if (!job->work.parked || !job->canceled)
+            continue;
+        job->work.ends = true;
+        perform(job, MUSTER_NOWAIT);
+        unpark(job);
+    }
+}
+
 /* Whose operation it is; false: no memory. */
 static bool take_identity(struct job *job, struct standin **standin)
 {
@@ -343,9 +418,14 @@ static void begin(struct job *job)
         refuse(job, MUSTER_ERR_NOMEM, "no memory for an operation that another host asks for");
         return;
     }
+    uint32_t seen = standin ? bell_of(job) : 0;
     perform(job, MUSTER_NOWAIT);
     if (job->work.timeout_ms == MUSTER_NOWAIT || job->work.settled || !would_wait(job->err)) {
         answer(job);
+        return;
+    }
+    if (job->work.parks) {
+        park(job, standin, seen);
         return;
     }
     if (standin)
@@ -462,13 +542,19 @@ void home_note(const struct muster__call *call)
 }
 
 /* Again at each look until it has come back. */
-static void cancel_canceled(void)
+static void cancel_working(void)
 {
     pthread_mutex_lock(&crew.mutex);
     for (struct job *job = unanswered; job; job = job->kept)
         if (job->canceled && job->actor)
             muster__caller_cancel(job->actor);
     pthread_mutex_unlock(&crew.mutex);
+}
+
+static void cancel_canceled(void)
+{
+    cancel_working();
+    end_parked();
 }
 
 void home_lost(int host)
@@ -524,7 +610,7 @@ int home_answer_finished(void)
         next = job->next;
         conclude(job);
     }
-    cancel_canceled();
+    cancel_working();
     return count;
 }
 

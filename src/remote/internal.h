@@ -133,6 +133,8 @@ void home_cancel(int host, uint64_t id);
 void home_gone(int host, uint32_t caller, uint32_t incarnation, bool died);
 /** Answers what working threads have finished, and goes on canceling; returns how many answers. */
 int home_answer_finished(void);
+/** Tries again what is parked, where a bell has rung; returns how many answers. */
+int home_try_parked(void);
 /** What its callers held is treated as the holdings of dead ones, and what they wait for is called off. */
 void home_lost(int host);
 /** Ends this host's objects, in a thread of its own. */

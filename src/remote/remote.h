@@ -5,8 +5,9 @@
  *   agent   a thread in each host's lowest rank; it alone sends and receives mail: calls of its host's callers, and
  *           work that other hosts' callers ask of objects at home here
  *   work    is the same function that a local caller runs. The agent tries it without waiting; what would wait goes to
- *           a thread of its own, so that it stands in the same line as local waiters. It runs in the name of the
- *           remote caller: a stand-in, who is a caller of this host as far as objects can tell
+ *           a thread of its own, so that it stands in the same line as local waiters; or it is parked, and tried again
+ *           when its bell rings. It runs in the name of the remote caller: a stand-in, who is a caller of this host as
+ *           far as objects can tell
  *
  * Why no cycle of waits can form: an agent never waits for anything but its bell. It sends without blocking, and its
  * receives are posted before anybody sends, so that mail always moves; what a peer does not take yet stays in a queue
@@ -126,6 +127,10 @@ struct muster__work {
     int64_t number;
     size_t reply_size;
     bool settled;  /* the answer is that: it shall not be tried again with time to wait */
+    bool parks;    /* it shall be tried again, without waiting, whenever the stand-in's bell has rung: no thread
+                      waits. Not for anonymous calls */
+    bool parked;   /* it was; and if the call was called off meanwhile, */
+    bool ends;     /* this is the last time, to undo what parking did */
     uint32_t then; /* with MUSTER_OK: an operation of the same object, without an answer and with all the time, that
                       the asking host does before the caller is told, and in any case; 0: none */
     void (*sent)(const struct muster__work *work); /* told by the agent, with `then`, when that is on its way: what is
@@ -134,16 +139,18 @@ struct muster__work {
 };
 /**
  * Does the work; each kind of object registers how. err BUSY, FULL, EMPTY and TIMEOUT mean that it would have to wait
- * longer than timeout_ms: tried first with MUSTER_NOWAIT, then in a thread that may wait. So an operation that may take
- * long says BUSY at first, and its callers give it time. Sets the detail line with any error.
+ * longer than timeout_ms: tried first with MUSTER_NOWAIT, then in a thread that may wait, or again and again. So an
+ * operation that may take long says BUSY at first, and its callers give it time. Sets the detail line with any error.
  */
 typedef muster_err (*muster__worker)(struct muster__work *work);
 void muster__remote_register(enum muster__kind kind, muster__worker worker);
 /** Told when a process of another host has died, once for each of its threads that had asked this host for something,
  * by that thread's stand-in, before what that holds is swept. */
 void muster__remote_on_death(void (*told)(uint32_t standin));
-/** Has the agent call it whenever it looks for mail. */
+/** Has the agent call it whenever it looks for mail. A few may be registered. */
 void muster__remote_on_look(void (*look)(void));
+/** Whoever rings that caller, as which no thread acts, rings the agent, too; false: no more. */
+void muster__remote_relay(uint32_t caller, bool on);
 /** Told by the agent when a host was lost. */
 void muster__remote_on_lost(enum muster__kind kind, void (*told)(int host));
 /** Whether a caller of this host's segment stands in for another host as a whole, and for which. */

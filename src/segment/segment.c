@@ -92,6 +92,7 @@ muster_err muster__caller_make(uint32_t member, uint32_t *number_made)
         caller->incarnation++;
         caller->heeds_signal = caller->asks = false;
         atomic_store(&caller->canceled, 0);
+        atomic_store(&caller->relay, 0);
         atomic_store(&caller->asleep, 1);
         atomic_store(&muster__segment->caller_hint, number);
         *number_made = number;
@@ -141,6 +142,11 @@ muster_err muster__caller_enter(uint32_t member, bool heeds_signal)
     pthread_once(&thread_end_once, thread_end_make);
     pthread_setspecific(thread_end, muster__self_state.caller);
     return MUSTER_OK;
+}
+
+void muster__caller_relay(uint32_t number, uint32_t to)
+{
+    atomic_store(&muster__caller(number)->relay, to);
 }
 
 void muster__caller_cancel(uint32_t number)

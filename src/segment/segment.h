@@ -98,8 +98,10 @@ struct muster__caller {
     _Atomic uint64_t sleeps_on; /* offset of the word it sleeps on; 0: none */
     uint32_t incarnation;       /* how often this number was given out */
     uint32_t arena;
-    bool heeds_signal; /* its waits end with err INTERRUPTED when a signal asks the job to stop */
-    bool asks;         /* it has asked other hosts for something; see muster__caller_gone */
+    _Atomic uint32_t relay;   /* who is rung with it; 0: nobody. See muster__caller_relay */
+    _Atomic uint32_t relayed; /* how often this one was rung for others */
+    bool heeds_signal;        /* its waits end with err INTERRUPTED when a signal asks the job to stop */
+    bool asks;                /* it has asked other hosts for something; see muster__caller_gone */
 };
 
 struct muster__self {
@@ -121,6 +123,8 @@ void muster__caller_blocks(bool blocks);
 /** Ends the wait of a caller of this process, and its later ones, with err INTERRUPTED. To be repeated until it has
  * come back: it may have been about to fall asleep. */
 void muster__caller_cancel(uint32_t number);
+/** Who rings that caller rings another one, too: who looks after it while no thread acts as it. 0: nobody any more. */
+void muster__caller_relay(uint32_t number, uint32_t to);
 /** Told when a caller that asks other hosts leaves or has died; set by the remote layer. */
 extern void (*muster__caller_gone)(uint32_t number, uint32_t incarnation, bool died);
 /** The calling thread now belongs to another member. */

@@ -89,6 +89,12 @@ void muster__ring(uint32_t number)
 {
     struct muster__caller *caller = muster__caller(number);
     atomic_fetch_add(&caller->bell, 1);
+    uint32_t relay = atomic_load(&caller->relay);
+    if (relay) {
+        caller = muster__caller(relay);
+        atomic_fetch_add(&caller->relayed, 1);
+        atomic_fetch_add(&caller->bell, 1);
+    }
     if (atomic_load(&caller->asleep))
         muster__futex_wake(&caller->bell, 1);
 }

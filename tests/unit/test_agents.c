@@ -167,6 +167,116 @@ static void others_go_on_without_a_host(void **state)
     unsetenv("MUSTER_PEER_LIMIT_MS");
 }
 
+/* ---- what is parked ---- */
+
+enum { TELLER, CALLED_OFF }; /* of hosts_shared's values: a count, how many waits for it were called off */
+
+static uint32_t _Atomic asking[HOSTS]; /* at home: stand-ins */
+
+/* Tells the count once it is as high as asked. */
+static muster_err teller(struct muster__work *work)
+{
+    int64_t wanted;
+    memcpy(&wanted, work->bytes, sizeof wanted);
+    HOSTS_CHECK(work->timeout_ms == MUSTER_NOWAIT);
+    if (work->ends) {
+        HOSTS_CHECK(work->parked);
+        atomic_fetch_add(&hosts_shared->value[CALLED_OFF], 1);
+        return MUSTER_ERR_INTERRUPTED;
+    }
+    atomic_store(&asking[work->host], work->self);
+    work->number = atomic_load(&hosts_shared->value[TELLER]);
+    work->parks = true;
+    return work->number < wanted ? MUSTER_ERR_EMPTY : MUSTER_OK;
+}
+
+static struct muster__call call_teller(const int64_t *wanted)
+{
+    return (struct muster__call){.object = muster__host_handle(0, MUSTER__POOL),
+                                 .timeout_ms = MUSTER_FOREVER,
+                                 .bytes = wanted,
+                                 .size = sizeof *wanted};
+}
+
+static void await_called_off(int64_t count)
+{
+    while (atomic_load(&hosts_shared->value[CALLED_OFF]) < count)
+        nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+    HOSTS_CHECK(atomic_load(&hosts_shared->value[CALLED_OFF]) == count);
+}
+
+static void count_up(void)
+{
+    for (int i = 0; i < TURNS; i++) {
+        atomic_fetch_add(&hosts_shared->value[TELLER], 1);
+        for (int host = 1; host < HOSTS; host++)
+            if (atomic_load(&asking[host]))
+                muster__ring(atomic_load(&asking[host]));
+        nanosleep(&(struct timespec){.tv_nsec = i % 3 * 20000}, NULL);
+    }
+}
+
+static void park_part(int host)
+{
+    muster__remote_register(MUSTER__POOL, teller);
+    hosts_meet();
+    if (host == 0)
+        count_up();
+    for (int64_t wanted = 1; wanted <= TURNS && host > 0; wanted++) {
+        struct muster__call call = call_teller(&wanted);
+        HOSTS_CHECK(muster__remote_call(&call, "teller") == MUSTER_OK);
+        HOSTS_CHECK(call.number >= wanted);
+    }
+    hosts_meet();
+    int64_t never = TURNS + 1;
+    struct muster__call call = call_teller(&never);
+    if (host > 0) {
+        HOSTS_CHECK(muster__remote_begin(&call, "teller") == MUSTER_OK);
+        muster__remote_cancel(&call);
+        HOSTS_CHECK(muster__remote_end(&call) == MUSTER_ERR_INTERRUPTED);
+    }
+    hosts_meet();
+    await_called_off(HOSTS - 1);
+}
+
+static void parked_calls_are_tried_when_rung(void **state)
+{
+    (void)state;
+    hosts_run(park_part, 0, -1);
+    hosts_run(park_part, LATE_NS, -1);
+}
+
+static void park_lost_part(int host)
+{
+    int64_t now = 0, never = 1;
+    struct muster__call first = call_teller(&now), call = call_teller(&never);
+    muster__remote_register(MUSTER__POOL, teller);
+    hosts_meet();
+    HOSTS_CHECK(muster__remote_call(&first, "teller") == MUSTER_OK);
+    hosts_meet();
+    atomic_store(&asking[LOST], 0);
+    hosts_meet();
+    if (host == LOST) {
+        HOSTS_CHECK(muster__remote_begin(&call, "teller") == MUSTER_OK);
+        for (;;)
+            pause();
+    }
+    while (host == 0 && !atomic_load(&asking[LOST]))
+        nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+    atomic_store(&hosts_shared->gone[LOST], 1);
+    hosts_meet();
+    atomic_store(&hosts_shared->cut[LOST], 1);
+    await_called_off(1);
+}
+
+static void parked_calls_end_with_their_host(void **state)
+{
+    (void)state;
+    setenv("MUSTER_PEER_LIMIT_MS", "700", 1);
+    hosts_run(park_lost_part, 0, LOST);
+    unsetenv("MUSTER_PEER_LIMIT_MS");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +284,8 @@ int main(void)
         cmocka_unit_test(put_is_seen_at_once),
         cmocka_unit_test(lock_excludes),
         cmocka_unit_test(others_go_on_without_a_host),
+        cmocka_unit_test(parked_calls_are_tried_when_rung),
+        cmocka_unit_test(parked_calls_end_with_their_host),
     };
     alarm(100);
     return cmocka_run_group_tests_name("agents", tests, NULL, NULL);

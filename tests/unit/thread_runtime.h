@@ -151,6 +151,16 @@ void muster__remote_register(enum muster__kind kind, muster__worker worker)
     (void)worker;
 }
 
+void muster__remote_on_look(void (*look)(void))
+{
+    (void)look;
+}
+
+void muster__remote_relay(uint32_t caller, bool on)
+{
+    fail_msg("caller %u was left to an agent: %d", caller, on);
+}
+
 muster_err muster__remote_begin(struct muster__call *call, const char *operation)
 {
     fail_msg("call %p to another host: %s", (void *)call, operation);
