@@ -16,9 +16,10 @@ typedef struct muster_lock {
 
 typedef struct muster_lock_options {
     const char *name; /**< shown in messages; copied, cut at 31 bytes; NULL: none */
+    const int *rank;  /**< the rank whose host is its home; NULL: this one's host */
 } muster_lock_options;
 
-/** Makes a lock, free. Errors: NOMEM (no object slot left), STATE (before muster_init). */
+/** Makes a lock, free. Errors: INVAL (no such rank), NOMEM (no object slot left), PEER, STATE (before muster_init). */
 MUSTER_API muster_err muster_lock_create(muster_lock *lock, const muster_lock_options *options);
 
 /** Ends the lock; who waits on it gets err CLOSED, later uses get err STALE. Errors: STALE. */

@@ -17,9 +17,10 @@ typedef struct muster_queue {
 typedef struct muster_queue_options {
     const char *name; /**< shown in messages; copied, cut at 31 bytes; NULL: none */
     int64_t maxsize;  /**< most items held at a time; 0: no bound but memory */
+    const int *rank;  /**< the rank whose host is its home: that of who uses it most; NULL: this one's host */
 } muster_queue_options;
 
-/** Makes an empty queue, at home on this host. Errors: INVAL (negative maxsize), NOMEM, STATE (before muster_init). */
+/** Makes an empty queue. Errors: INVAL (negative maxsize, no such rank), NOMEM, PEER, STATE (before muster_init). */
 MUSTER_API muster_err muster_queue_create(muster_queue *queue, const muster_queue_options *options);
 
 /** Ends the queue and drops what it holds; who waits on it gets err CLOSED, later uses err STALE. Errors: STALE. */

@@ -74,9 +74,15 @@ static inline muster_err release_here(muster_lock lock, uint32_t self)
 
 muster_err muster_lock_create(muster_lock *lock, const muster_lock_options *options)
 {
-    muster_err err = muster__runtime_require("muster_lock_create");
+    static const char operation[] = "muster_lock_create";
+    int host;
+    muster_err err = muster__runtime_require(operation);
+    if (err == MUSTER_OK)
+        err = muster__host_wanted(options ? options->rank : NULL, operation, &host);
     if (err != MUSTER_OK)
         return err;
+    if (host != (int)muster__segment->host)
+        return muster__token_make(host, options->name, operation, &lock->handle);
     err = muster__lock_create(options ? options->name : NULL, muster__self_number(), &lock->handle);
     if (err == MUSTER_OK)
         muster__count(lock->handle);

@@ -95,6 +95,8 @@ _Static_assert(sizeof(struct muster__lock) <= MUSTER__LINE, "one cache line");
 muster_err muster__token_acquire(muster_handle lock, uint32_t self, int64_t timeout_ms);
 muster_err muster__token_release(muster_handle lock, uint32_t self);
 muster_err muster__token_destroy(muster_handle lock);
+/** Makes one there. */
+muster_err muster__token_make(int host, const char *name, const char *operation, muster_handle *lock);
 /** Tries a lock of this host that may be another one's: asks that host, if nobody uses it there. No detail. */
 muster_err muster__token_try(muster_handle handle, struct muster__lock *lock, uint32_t self);
 /** Ends a lock that was destroyed on this host for all others; what muster__lock_destroy said of them. */

@@ -46,6 +46,7 @@ enum operation {
     RELEASE, /* nobody of the asking host holds it: says what is wrong */
     RETURN,
     RETURN_DEAD, /* its holder died */
+    MAKE,        /* of a host: there is no lock yet */
     /* at hosts that use it; the first four come with the answer to ACQUIRE or TRY */
     GRANT,
     GRANT_CALLED,
@@ -375,7 +376,20 @@ muster_err muster__token_destroy(muster_handle handle)
     return ask(handle, 0, DESTROY, MUSTER_FOREVER, "muster_lock_destroy");
 }
 
+muster_err muster__token_make(int host, const char *name, const char *operation, muster_handle *lock)
+{
+    char wanted[32] = "";
+    snprintf(wanted, sizeof wanted, "%s", name ? name : "");
+    return muster__remote_make(host, MUSTER__LOCK, MAKE, wanted, sizeof wanted, operation, lock);
+}
+
 /* ---- home ---- */
+
+static muster_err make(struct muster__work *work)
+{
+    work->reply_size = sizeof(muster_handle);
+    return muster__lock_create(work->bytes, work->self, work->reply);
+}
 
 static bool owner_is_host(uint32_t owner)
 {
@@ -497,6 +511,8 @@ static muster_err worker(struct muster__work *work)
     static const char *const names[] = {"muster_lock_destroy", "muster_lock_acquire", "muster_lock_acquire",
                                         "muster_lock_release"};
     switch ((enum operation)work->operation) {
+    case MAKE:
+        return make(work);
     case GRANT:
         return granted(work->object, 0);
     case GRANT_DEAD:

@@ -104,17 +104,18 @@ muster_err muster_process_create(muster_process *process, muster_process_fn fn, 
     const int *rank = options ? options->rank : NULL;
     if (!fn || (size_bytes && !arg))
         return muster__fail(MUSTER_ERR_INVAL, "muster_process_create: %s", fn ? "arg is NULL" : "no function");
-    if (rank && (*rank < 0 || *rank >= muster_ranks()))
-        return muster__fail(MUSTER_ERR_INVAL, "muster_process_create: rank is %d: 0 to %d are allowed", *rank,
-                            muster_ranks() - 1);
+    int host;
     muster__function function;
-    err = muster__function_name((const void *)fn, &function);
+    err = muster__host_wanted(rank, "muster_process_create", &host);
+    if (!err)
+        err = muster__function_name((const void *)fn, &function);
     if (err)
         return err;
     struct process_wanted wanted = {.function = function, .rank = rank ? *rank : -1};
     if (options && options->name)
         snprintf(wanted.name, sizeof wanted.name, "%s", options->name);
-    int host = rank ? muster__host_of_rank(*rank) : muster__host_choose();
+    if (!rank)
+        host = muster__host_choose();
     if (host == (int)muster__segment->host)
         return process_create(process, &wanted, arg, size_bytes, 0);
     wanted.module = muster__module_of(function);

@@ -56,6 +56,7 @@ const char *const queue_operation_names[] = {
     [QUEUE_SIZE] = "muster_queue_size",       [QUEUE_FULL] = "muster_queue_full",
     [QUEUE_CLOSE] = "muster_queue_close",     [QUEUE_TASK_DONE] = "muster_queue_task_done",
     [QUEUE_JOIN] = "muster_queue_join",       [QUEUE_SETTLE] = "a queue's lease",
+    [QUEUE_MAKE] = "muster_queue_create",
 };
 
 /* ---- on queues of this host, whoever asks ---- */
@@ -263,10 +264,34 @@ static muster_err do_work(const struct doer *doer)
     }
 }
 
+/* what a queue is made of on another host */
+struct wanted {
+    int64_t maxsize;
+    char name[32];
+};
+
+static muster_err make_for(struct muster__work *work)
+{
+    const struct wanted *wanted = work->bytes;
+    work->reply_size = sizeof(muster_handle);
+    return muster__queue_create(wanted->name, wanted->maxsize, work->self, work->reply);
+}
+
+static muster_err make_elsewhere(int host, const muster_queue_options *options, muster_handle *handle)
+{
+    struct wanted wanted = {.maxsize = options->maxsize};
+    if (options->name)
+        snprintf(wanted.name, sizeof wanted.name, "%s", options->name);
+    return muster__remote_make(host, MUSTER__QUEUE, QUEUE_MAKE, &wanted, sizeof wanted,
+                               queue_operation_names[QUEUE_MAKE], handle);
+}
+
 static muster_err worker(struct muster__work *work)
 {
     if (work->operation > QUEUE_LAST)
         return pipe_work(work);
+    if (work->operation == QUEUE_MAKE)
+        return make_for(work);
     muster_queue queue = {.handle = work->object};
     struct muster__queue *q = named(queue);
     struct doer doer = {.queue = queue,
@@ -328,13 +353,19 @@ get_leased(muster_queue queue, struct muster__queue *q, struct room *room, muste
 
 muster_err muster_queue_create(muster_queue *queue, const muster_queue_options *options)
 {
-    muster_err err = muster__runtime_require("muster_queue_create");
+    static const char operation[] = "muster_queue_create";
+    int host;
+    muster_err err = muster__runtime_require(operation);
+    if (err == MUSTER_OK)
+        err = muster__host_wanted(options ? options->rank : NULL, operation, &host);
     if (err != MUSTER_OK)
         return err;
     int64_t maxsize = options ? options->maxsize : 0;
     if (maxsize < 0)
-        return muster__fail(MUSTER_ERR_INVAL, "muster_queue_create: maxsize %lld; 0 (no bound) or more is allowed",
+        return muster__fail(MUSTER_ERR_INVAL, "%s: maxsize %lld; 0 (no bound) or more is allowed", operation,
                             (long long)maxsize);
+    if (host != (int)muster__segment->host)
+        return make_elsewhere(host, options, &queue->handle);
     err = muster__queue_create(options ? options->name : NULL, maxsize, muster__self_number(), &queue->handle);
     if (err == MUSTER_OK)
         muster__count(queue->handle);

@@ -50,7 +50,8 @@ enum queue_operation {
     QUEUE_TASK_DONE,
     QUEUE_JOIN,
     QUEUE_SETTLE,
-    QUEUE_LAST = QUEUE_SETTLE,
+    QUEUE_MAKE, /* of a host: there is no queue yet */
+    QUEUE_LAST = QUEUE_MAKE,
     /* at hosts that use it */
     QUEUE_LEND_PUT,
     QUEUE_LEND_GET,

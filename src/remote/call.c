@@ -170,6 +170,22 @@ muster_err muster__remote_call(struct muster__call *call, const char *operation)
     return err ? err : muster__remote_end(call);
 }
 
+muster_err muster__remote_make(int host, enum muster__kind kind, uint32_t operation, const void *bytes, size_t size,
+                               const char *name, muster_handle *made)
+{
+    struct muster__call call = {.object = muster__host_handle(host, kind),
+                                .operation = operation,
+                                .anonymous = true,
+                                .bytes = bytes,
+                                .size = size,
+                                .reply = made,
+                                .capacity = sizeof *made};
+    muster_err err = muster__remote_call(&call, name);
+    if (err == MUSTER_OK)
+        muster__count(*made);
+    return err;
+}
+
 /* A caller that has asked other hosts for something has gone: what stands in for it there goes, too. */
 static void caller_gone(uint32_t number, uint32_t incarnation, bool died)
 {

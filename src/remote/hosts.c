@@ -120,6 +120,18 @@ int muster__host_of_rank(int rank)
     return box ? rank_hosts(box)[rank] : 0;
 }
 
+muster_err muster__host_wanted(const int *rank, const char *operation, int *host)
+{
+    *host = (int)muster__segment->host;
+    if (!rank)
+        return MUSTER_OK;
+    if (*rank < 0 || *rank >= muster_ranks())
+        return muster__fail(MUSTER_ERR_INVAL, "%s: rank is %d: 0 to %d are allowed", operation, *rank,
+                            muster_ranks() - 1);
+    *host = muster__host_of_rank(*rank);
+    return MUSTER_OK;
+}
+
 bool muster__host_lost(int host)
 {
     const struct office *box = office();

@@ -35,6 +35,8 @@ static inline bool muster__is_remote(muster_handle handle, enum muster__kind kin
 const char *muster__host_name_of(int host);
 int muster__host_ranks_of(int host);
 int muster__host_of_rank(int rank);
+/** Where a user wants an object: on the host of that rank; NULL: here. Errors: INVAL. */
+muster_err muster__host_wanted(const int *rank, const char *operation, int *host);
 /** Whether the host was taken for dead. */
 bool muster__host_lost(int host);
 /** Where a process would find a free core: this host if it has one, else the one that has most of them as far as is
@@ -72,6 +74,9 @@ struct muster__call {
 /** Has the operation done at the object's home and waits for it. Errors: the operation's, with its detail line; PEER
  * (the host is gone), NOMEM, INTERRUPTED. */
 muster_err muster__remote_call(struct muster__call *call, const char *operation);
+/** Has another host make an object, by an operation whose answer is the handle. Errors: as muster__remote_call. */
+muster_err muster__remote_make(int host, enum muster__kind kind, uint32_t operation, const void *bytes, size_t size,
+                               const char *name, muster_handle *made);
 /**
  * The same in steps: several at once. begin asks, and may ask this host itself; when the answer is there the calling
  * thread's bell rings and `ready` is true; end waits for the answer, as muster__remote_call does. Whoever began must

@@ -315,6 +315,61 @@ static void objects_of_another_host(void **state)
         assert_int_equal(muster_queue_destroy(queues[i]), MUSTER_OK);
 }
 
+static int host_of(muster_handle handle)
+{
+    return (int)(handle.kind_home & 0xffffff);
+}
+
+/* By a process of the rank that was chosen. */
+static int is_home(const void *arg, size_t size)
+{
+    (void)size;
+    const struct lent *lent = arg;
+    muster_queue own;
+    if (muster_queue_create(&own, NULL))
+        return 1;
+    bool both = host_of(lent->queue.handle) == host_of(own.handle) && host_of(lent->lock.handle) == host_of(own.handle);
+    return muster_queue_destroy(own) || !both ? 2 : 0;
+}
+
+static int pass_one_on(const void *arg, size_t size)
+{
+    (void)size;
+    const struct lent *lent = arg;
+    char item;
+    if (muster_lock_acquire(lent->lock, MUSTER_FOREVER) || muster_queue_get(lent->queue, &item, 1, NULL, MUSTER_NOWAIT))
+        return 1;
+    item++;
+    return muster_queue_put(lent->queue, &item, 1, MUSTER_NOWAIT) || muster_lock_release(lent->lock) ? 2 : 0;
+}
+
+static void home_is_chosen(void **state)
+{
+    (void)state;
+    for (int rank = 0; rank < muster_ranks(); rank++) {
+        struct lent lent;
+        char item = 'a';
+        int other = muster_ranks() - 1 - rank, wrong = muster_ranks();
+        muster_queue_options queue = {.name = "chosen", .maxsize = 1, .rank = &rank};
+        muster_lock_options lock = {.name = "chosen", .rank = &rank};
+        assert_int_equal(muster_queue_create(&lent.queue, &queue), MUSTER_OK);
+        assert_int_equal(muster_lock_create(&lent.lock, &lock), MUSTER_OK);
+        join(start_on(rank, is_home, &lent, sizeof lent));
+        assert_int_equal(muster_queue_put(lent.queue, &item, 1, MUSTER_NOWAIT), MUSTER_OK);
+        assert_int_equal(muster_queue_put(lent.queue, &item, 1, MUSTER_NOWAIT), MUSTER_ERR_FULL);
+        assert_non_null(strstr(muster_err_detail(), "chosen"));
+        join(start_on(other, pass_one_on, &lent, sizeof lent));
+        assert_int_equal(muster_queue_get(lent.queue, &item, 1, NULL, MUSTER_NOWAIT), MUSTER_OK);
+        assert_int_equal(item, 'b');
+        assert_int_equal(muster_queue_destroy(lent.queue), MUSTER_OK);
+        assert_int_equal(muster_lock_destroy(lent.lock), MUSTER_OK);
+        queue.rank = lock.rank = &wrong;
+        assert_int_equal(muster_queue_create(&lent.queue, &queue), MUSTER_ERR_INVAL);
+        assert_int_equal(muster_lock_create(&lent.lock, &lock), MUSTER_ERR_INVAL);
+        assert_non_null(strstr(muster_err_detail(), "rank is"));
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -325,6 +380,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(child_abroad_ends_with_its_parent),
         cmocka_unit_test(items_of_any_size_travel),
         cmocka_unit_test(objects_of_another_host),
+        cmocka_unit_test(home_is_chosen),
     };
     return mpi_case_main(&argc, &argv, tests, sizeof tests / sizeof *tests, "hosts");
 }

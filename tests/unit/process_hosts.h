@@ -62,6 +62,11 @@ int muster_hosts(void)
     return HOSTS;
 }
 
+int muster_ranks(void)
+{
+    return HOSTS;
+}
+
 int muster_cores(void)
 {
     return 2;
