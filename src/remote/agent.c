@@ -11,10 +11,12 @@
  * its bell, which callers ring, and looks for mail each time it wakes: MPI has no bell.
  */
 
-#define AWAKE_NS    100000            /* after the last traffic, and without it this long: */
-#define NAP_NS      INT64_C(50000)    /* naps so long, */
-#define LATE_NS     INT64_C(20000000) /* and after that time */
-#define LONG_NAP_NS INT64_C(500000)   /* so long */
+/* So long after the last traffic it begins to nap, each time for a part of the time without: what comes waits for
+ * little more than that part. */
+#define AWAKE_NS       100000
+#define NAP_PART       100
+#define NAP_NS         INT64_C(50000)
+#define LONGEST_NAP_NS INT64_C(10000000)
 
 #define HOG_NS    INT64_C(200000)
 #define HOGGED_NS INT64_C(50000000)
@@ -48,6 +50,7 @@ static struct {
         uint32_t open_count, open_room;
     } * peers;
     int64_t beat_ns, limit_ns;
+    uint64_t traffic;                  /* frames and chunks that came or went, but for beats */
     int woke;                          /* callers who were answered, in this look */
     int64_t hogged_until_ns;           /* whom it yielded to, kept the core: for so long that is expected again */
     _Atomic uint32_t meet, met, leave; /* asked by the rank, and done */
@@ -76,6 +79,7 @@ void agent_send(int host, struct frame *frame, const void *payload, size_t size)
     size_t bytes = round_up(sizeof *frame + size);
     if (peer->lost)
         return;
+    agent.traffic += frame->type != FRAME_BEAT;
     struct parcel *parcel = malloc(sizeof *parcel + bytes);
     MUSTER__CHECK_EQ(parcel != NULL, true);
     frame->bytes = (uint32_t)bytes;
@@ -382,6 +386,7 @@ static void beat(void)
 
 static void take_frame(int host, const struct frame *frame, const void *payload)
 {
+    agent.traffic += frame->type != FRAME_BEAT;
     switch ((enum frame_type)frame->type) {
     case FRAME_CALL:
         home_call(host, frame, payload);
@@ -452,7 +457,10 @@ static bool look(void)
     any |= home_try_parked() > 0;
     any |= send_all();
     any |= muster__mail_poll(take_letter) > 0;
-    any |= muster__bulk_poll();
+    if (muster__bulk_poll()) {
+        agent.traffic++;
+        any = true;
+    }
     for (size_t i = 0; i < lookers; i++)
         on_look[i]();
     if (atomic_load_explicit(&office()->outbox, memory_order_relaxed))
@@ -480,7 +488,8 @@ static bool crowded(void)
 static void nap(uint32_t seen, int64_t idle_ns)
 {
     bool full = crowded();
-    int64_t now = muster__now_ns(), ns = idle_ns < LATE_NS ? NAP_NS : LONG_NAP_NS;
+    int64_t now = muster__now_ns(), ns = idle_ns / NAP_PART;
+    ns = ns < NAP_NS ? NAP_NS : ns < LONGEST_NAP_NS ? ns : LONGEST_NAP_NS;
     if (idle_ns >= AWAKE_NS || (full && (agent.woke || now < agent.hogged_until_ns))) {
         muster__sleep(&muster__self_state.caller->bell, seen, now + ns, NULL);
     } else {
@@ -518,6 +527,7 @@ static void *agent_main(void *unused)
         muster__transport_abort(1);
     atomic_store(&office()->agent, muster__self_state.number);
     int64_t traffic_ns = agent.beat_ns = muster__now_ns();
+    uint64_t traffic = 0;
     for (int host = 0; host < agent.world->hosts; host++)
         agent.peers[host].heard_ns = traffic_ns;
     while (!atomic_load(&agent.leave)) {
@@ -528,8 +538,9 @@ static void *agent_main(void *unused)
             muster__futex_wake(&agent.met, -1);
         }
         bool any = look();
-        if (any)
+        if (agent.traffic != traffic)
             traffic_ns = muster__now_ns();
+        traffic = agent.traffic;
         if (!any || agent.woke)
             nap(seen, muster__now_ns() - traffic_ns);
     }
