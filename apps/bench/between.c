@@ -25,7 +25,7 @@ struct raw {
     bool answers; /* each message is answered */
 };
 
-static int raw_side(const void *item, void *result, void *user)
+static int raw_side(const void *item, void *result, const void *user)
 {
     (void)result;
     (void)user;
@@ -83,7 +83,8 @@ static int own_objects(const void *arg, size_t size)
 static muster_process start_at(int rank, muster_process_fn fn, const void *arg, size_t size)
 {
     muster_process process;
-    bench_must(muster_process_create(&process, fn, arg, size, &(muster_process_options){.rank = &rank}), "create");
+    bench_must(muster_process_create(&process, fn, arg, size, &(muster_process_options){.on = muster_on_rank(rank)}),
+               "create");
     bench_must(muster_process_start(process), "start");
     return process;
 }
@@ -196,7 +197,7 @@ static double stream_once(muster_queue queue, size_t bytes, int items)
 
 /* ---- pools ---- */
 
-static int echo(const void *item, void *result, void *user)
+static int echo(const void *item, void *result, const void *user)
 {
     (void)user;
     *(int *)result = *(const int *)item;
@@ -215,7 +216,7 @@ static double submit_once(muster_pool pool)
     return (bench_now_s() - began) / ROUNDS * 1e6;
 }
 
-static int nap(const void *item, void *result, void *user)
+static int nap(const void *item, void *result, const void *user)
 {
     (void)item;
     (void)user;

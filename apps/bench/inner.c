@@ -83,7 +83,7 @@ void inner_process(void)
 
 /* ---- idle: cpu time of the other ranks, their nurseries and all threads ---- */
 
-static int own_pid(const void *item, void *result, void *user)
+static int own_pid(const void *item, void *result, const void *user)
 {
     (void)item;
     (void)user;

@@ -7,7 +7,7 @@
 
 #include <muster/muster.h>
 
-static int nothing(const void *item, void *result, void *user)
+static int nothing(const void *item, void *result, const void *user)
 {
     (void)item;
     (void)result;
@@ -16,7 +16,7 @@ static int nothing(const void *item, void *result, void *user)
 }
 
 /* some hundred nanoseconds of work */
-static int some_work(const void *item, void *result, void *user)
+static int some_work(const void *item, void *result, const void *user)
 {
     (void)user;
     uint64_t x = *(const uint64_t *)item;
@@ -102,7 +102,7 @@ static double submit_many(muster_pool pool)
 }
 
 /* a task that submits children one by one, or many and then gets them, all run by the worker itself */
-static int parent(const void *item, void *result, void *user)
+static int parent(const void *item, void *result, const void *user)
 {
     (void)item;
     const muster_pool *pool = user;

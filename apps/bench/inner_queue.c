@@ -12,7 +12,7 @@ enum { SMALL = 1000000, LARGE = 400, LARGE_BYTES = 1 << 20 };
 
 /* ---- the yardstick: raw MPI between rank 0 and a task in rank 1 ---- */
 
-static int mpi_send_all(const void *item, void *result, void *user)
+static int mpi_send_all(const void *item, void *result, const void *user)
 {
     (void)result;
     (void)user;

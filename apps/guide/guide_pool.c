@@ -3,7 +3,7 @@
 
 #include "must.h"
 
-static int square_number(const void *item, void *result, void *user)
+static int square_number(const void *item, void *result, const void *user)
 {
     (void)user;
     int n = *(const int *)item;

@@ -38,7 +38,7 @@ static bool stop_requested(void)
 }
 
 /* muster_task_fn: item is a chain_task, result a task_result. */
-static int run_task(const void *item, void *result, void *user)
+static int run_task(const void *item, void *result, const void *user)
 {
     const struct chain_task *task = item;
     struct task_result *r = result;

@@ -16,7 +16,7 @@ typedef struct muster_lock {
 
 typedef struct muster_lock_options {
     const char *name; /**< shown in messages; copied, cut at 31 bytes; NULL: none */
-    const int *rank;  /**< the rank whose host is its home; NULL: this one's host */
+    muster_on on;     /**< where its home is: muster_on_rank(n); all zero: this rank's host */
 } muster_lock_options;
 
 /** Makes a lock, free. Errors: INVAL (no such rank), NOMEM (no object slot left), PEER, STATE (before muster_init). */

@@ -24,7 +24,7 @@ typedef struct muster_task {
  * of the caller's that makes the task failed (err TASK); muster_task_fail adds a text. May submit tasks to the same
  * pool and wait for them.
  */
-typedef int (*muster_task_fn)(const void *item, void *result, void *user);
+typedef int (*muster_task_fn)(const void *item, void *result, const void *user);
 
 typedef struct muster_pool_options {
     const char *name; /**< shown in messages; copied, cut at 31 bytes; NULL: none */
@@ -63,11 +63,13 @@ typedef struct muster_map_progress {
     double elapsed_s;
 } muster_map_progress;
 
+#define MUSTER_NO_RETRIES (-1)
+
 typedef struct muster_submit_options {
     const void *user; /**< context for this task, instead of the pool's; copied */
     size_t user_bytes;
     int64_t time_limit_ms; /**< isolated workers: its worker is killed after this (err TIMEOUT); 0: none */
-    const int *retries;    /**< overrides the pool's; NULL: the pool's */
+    int retries; /**< how often it is run again after its worker died; 0: as the pool says; MUSTER_NO_RETRIES: none */
 } muster_submit_options;
 
 /** What is known about a failed task. */
@@ -196,17 +198,17 @@ MUSTER_API muster_err muster_imap_next(muster_imap *imap, void *result, int64_t 
 /** Ends the imap, canceling what was not drawn or started. NULL is fine. */
 MUSTER_API void muster_imap_end(muster_imap *imap);
 
-/** A generator over an array, for muster_pool_imap: generate = muster_array_next, generate_arg = &muster_array. */
-typedef struct muster_array {
+/** A generator over a C array, for muster_pool_imap: generate = muster_items_next, generate_arg = &muster_items. */
+typedef struct muster_items {
     const void *items;
     int64_t n;
     size_t item_bytes;
     int64_t next;
-} muster_array;
-MUSTER_API int muster_array_next(void *item, void *array);
+} muster_items;
+MUSTER_API int muster_items_next(void *item, void *items);
 
 /** Combines: *accumulated = *accumulated op *value. Must be associative up to rounding. */
-typedef int (*muster_combine_fn)(void *accumulated, const void *value, void *user);
+typedef int (*muster_combine_fn)(void *accumulated, const void *value, const void *user);
 
 /**
  * Combines fn(items[0]) .. fn(items[n-1]) into *result (result_bytes). Chunks are folded left to right, chunk results

@@ -23,8 +23,8 @@ typedef int (*muster_process_fn)(const void *arg, size_t size_bytes);
 
 typedef struct muster_process_options {
     const char *name; /**< shown in messages; copied, cut at 31 bytes; NULL: "process-<n>" */
-    const int *rank;  /**< the rank that hosts it; NULL: this one's host if a core is free there, else the host that has
-                           most free cores */
+    muster_on on;     /**< the rank that hosts it: muster_on_rank(n); all zero: one of this host if a core is free here,
+                         else of the host that has most free cores */
 } muster_process_options;
 
 /** How a process ended: exit_code is valid when signal is 0. */

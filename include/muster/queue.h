@@ -17,7 +17,7 @@ typedef struct muster_queue {
 typedef struct muster_queue_options {
     const char *name; /**< shown in messages; copied, cut at 31 bytes; NULL: none */
     int64_t maxsize;  /**< most items held at a time; 0: no bound but memory */
-    const int *rank;  /**< the rank whose host is its home: that of who uses it most; NULL: this one's host */
+    muster_on on; /**< where its home is, best with who uses it most: muster_on_rank(n); all zero: this rank's host */
 } muster_queue_options;
 
 /** Makes an empty queue. Errors: INVAL (negative maxsize, no such rank), NOMEM, PEER, STATE (before muster_init). */

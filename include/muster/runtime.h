@@ -32,6 +32,20 @@ typedef struct muster_handle {
     uint32_t job; /**< tells handles of another job apart */
 } muster_handle;
 
+/** Which host an object is at home on, or a process runs on, in options: that of a rank. All zero: the default told at
+ * the field. */
+typedef struct muster_on {
+    int rank_plus_1;
+} muster_on;
+
+/** On the host of that rank. One that the job has not: err INVAL from the call whose options it is in. */
+static inline muster_on muster_on_rank(int rank)
+{
+    muster_on on;
+    on.rank_plus_1 = rank < 0 || rank == INT32_MAX ? rank : rank + 1; /* a negative one stays one */
+    return on;
+}
+
 typedef enum muster_log_level {
     MUSTER_LOG_DEFAULT, /**< MUSTER_LOG from the environment (error, warn, info, debug), else warn */
     MUSTER_LOG_ERROR,

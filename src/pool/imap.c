@@ -63,7 +63,7 @@ static int *codes_of(struct chunk_result *result)
     return (int *)((char *)result + codes_offset());
 }
 
-static int run_chunk(const void *bytes, void *result, void *user)
+static int run_chunk(const void *bytes, void *result, const void *user)
 {
     const struct chunk_arg *arg = bytes;
     struct chunk_result *out = result;
@@ -309,9 +309,9 @@ muster_err muster_imap_next(muster_imap *imap, void *result, int64_t *index, int
     return hand_out(imap, result, index);
 }
 
-int muster_array_next(void *item, void *array)
+int muster_items_next(void *item, void *items)
 {
-    struct muster_array *a = array;
+    muster_items *a = items;
     if (a->next >= a->n)
         return 1;
     if (a->item_bytes)

@@ -354,7 +354,7 @@ void run_error_fill(struct muster_task_error *error, int worker, muster_err err,
                     muster__function function);
 /** Calls one function with the crash report's context set. */
 int run_call(const struct seat *seat, muster_task_fn function, muster__function name, const char *what, int64_t index,
-             const void *item, void *result, void *user);
+             const void *item, void *result, const void *user);
 /** Remembers the error for muster_pool_last_error, sets the detail line, returns its err. */
 muster_err run_report(const struct muster_task_error *error, const char *operation);
 

@@ -81,7 +81,7 @@ static void run_items(const struct seat *seat, struct map *map, struct piece *pi
     muster_task_fn function = (muster_task_fn)known.function;
     const char *items = muster__heap_at(map->items);
     char *results = map->results ? muster__heap_at(map->results) : NULL;
-    void *user = map->user ? muster__heap_at(map->user) : NULL;
+    const void *user = map->user ? muster__heap_at(map->user) : NULL;
     size_t item_bytes = map->item_bytes, result_bytes = map->result_bytes;
     if (results)
         memset(results + (size_t)begin * result_bytes, 0, (size_t)(end - begin) * result_bytes);

@@ -15,7 +15,7 @@ struct recipe {
     int64_t count; /* items in a chunk, or results in a tree */
 };
 
-static void *own_user(struct recipe *context)
+static const void *own_user(const struct recipe *context)
 {
     return context->user_bytes ? context + 1 : NULL;
 }
@@ -29,9 +29,9 @@ static int find(muster__function function, void **pointer)
 }
 
 /* Folds a chunk's items left to right. */
-static int fold_chunk(const void *items, void *result, void *user)
+static int fold_chunk(const void *items, void *result, const void *user)
 {
-    struct recipe *context = user;
+    const struct recipe *context = user;
     void *function, *combine;
     int code = find(context->function, &function);
     if (!code)
@@ -56,9 +56,9 @@ static int fold_chunk(const void *items, void *result, void *user)
 }
 
 /* One level of the tree: neighbours are combined, an odd last one goes up as it is. */
-static int combine_pair(const void *pair, void *result, void *user)
+static int combine_pair(const void *pair, void *result, const void *user)
 {
-    struct recipe *context = user;
+    const struct recipe *context = user;
     void *combine;
     int code = find(context->combine, &combine);
     if (code)
@@ -68,9 +68,9 @@ static int combine_pair(const void *pair, void *result, void *user)
 }
 
 /* All levels of a small tree, in the same order. */
-static int combine_tree(const void *values, void *result, void *user)
+static int combine_tree(const void *values, void *result, const void *user)
 {
-    struct recipe *context = user;
+    const struct recipe *context = user;
     size_t bytes = context->result_bytes;
     char *level = malloc((size_t)context->count * bytes + 1);
     if (!level)

@@ -34,7 +34,7 @@ const muster_task_error *muster_pool_last_error(void)
 }
 
 int run_call(const struct seat *seat, muster_task_fn function, muster__function name, const char *what, int64_t index,
-             const void *item, void *result, void *user)
+             const void *item, void *result, const void *user)
 {
     struct muster__running *outer = muster__running,
                            running = {.what = what,

@@ -78,7 +78,8 @@ static muster_err apply_options(const struct seat *seat, struct record *record, 
                                 const struct context *shared)
 {
     struct pool *pool = seat->pool;
-    record->retries = (uint8_t)(options && options->retries ? *options->retries : pool->retries);
+    int retries = options && options->retries ? options->retries : pool->retries;
+    record->retries = (uint8_t)(retries == MUSTER_NO_RETRIES ? 0 : retries);
     if (!shared && (!options || (!options->user && options->time_limit_ms <= 0)))
         return MUSTER_OK;
     if (options && options->time_limit_ms > 0 && !pool->isolated)
@@ -137,6 +138,15 @@ muster_err task_submit(const struct seat *seat, muster_task *task, muster__funct
     return err;
 }
 
+static muster_err check_options(const muster_submit_options *options)
+{
+    if (options->retries < MUSTER_NO_RETRIES || options->retries > 255)
+        return muster__fail(MUSTER_ERR_INVAL,
+                            "muster_pool_submit: retries is %d: 1 to 255, 0 or MUSTER_NO_RETRIES are allowed",
+                            options->retries);
+    return MUSTER_OK;
+}
+
 muster_err muster_pool_submit(muster_pool pool, muster_task *task, muster_task_fn fn, const void *arg, size_t arg_bytes,
                               size_t result_bytes, const muster_submit_options *options)
 {
@@ -149,7 +159,9 @@ muster_err muster_pool_submit(muster_pool pool, muster_task *task, muster_task_f
         err = task_refusal(seat.pool, "muster_pool_submit");
     else if (MUSTER__UNLIKELY(arg_bytes && !arg))
         err = muster__fail(MUSTER_ERR_INVAL, "muster_pool_submit: arg is NULL but arg_bytes is %zu", arg_bytes);
-    else
+    else if (options)
+        err = check_options(options);
+    if (MUSTER__LIKELY(!err))
         err = muster__function_name((const void *)fn, &function);
     if (MUSTER__LIKELY(!err))
         err = task_submit(&seat, task, function, arg, arg_bytes, result_bytes, options, NULL);

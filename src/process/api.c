@@ -101,20 +101,20 @@ muster_err muster_process_create(muster_process *process, muster_process_fn fn, 
     muster_err err = muster__runtime_require("muster_process_create");
     if (err)
         return err;
-    const int *rank = options ? options->rank : NULL;
+    muster_on on = options ? options->on : (muster_on){0};
     if (!fn || (size_bytes && !arg))
         return muster__fail(MUSTER_ERR_INVAL, "muster_process_create: %s", fn ? "arg is NULL" : "no function");
     int host;
     muster__function function;
-    err = muster__host_wanted(rank, "muster_process_create", &host);
+    err = muster__host_wanted(on, "muster_process_create", &host);
     if (!err)
         err = muster__function_name((const void *)fn, &function);
     if (err)
         return err;
-    struct process_wanted wanted = {.function = function, .rank = rank ? *rank : -1};
+    struct process_wanted wanted = {.function = function, .rank = on.rank_plus_1 - 1};
     if (options && options->name)
         snprintf(wanted.name, sizeof wanted.name, "%s", options->name);
-    if (!rank)
+    if (!on.rank_plus_1)
         host = muster__host_choose();
     if (host == (int)muster__segment->host)
         return process_create(process, &wanted, arg, size_bytes, 0);

@@ -357,7 +357,7 @@ muster_err muster_queue_create(muster_queue *queue, const muster_queue_options *
     int host;
     muster_err err = muster__runtime_require(operation);
     if (err == MUSTER_OK)
-        err = muster__host_wanted(options ? options->rank : NULL, operation, &host);
+        err = muster__host_wanted(options ? options->on : (muster_on){0}, operation, &host);
     if (err != MUSTER_OK)
         return err;
     int64_t maxsize = options ? options->maxsize : 0;

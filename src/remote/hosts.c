@@ -120,15 +120,16 @@ int muster__host_of_rank(int rank)
     return box ? rank_hosts(box)[rank] : 0;
 }
 
-muster_err muster__host_wanted(const int *rank, const char *operation, int *host)
+muster_err muster__host_wanted(muster_on on, const char *operation, int *host)
 {
     *host = (int)muster__segment->host;
-    if (!rank)
+    if (!on.rank_plus_1)
         return MUSTER_OK;
-    if (*rank < 0 || *rank >= muster_ranks())
-        return muster__fail(MUSTER_ERR_INVAL, "%s: rank is %d: 0 to %d are allowed", operation, *rank,
+    int rank = on.rank_plus_1 - (on.rank_plus_1 > 0);
+    if (rank < 0 || rank >= muster_ranks())
+        return muster__fail(MUSTER_ERR_INVAL, "%s: rank is %d: 0 to %d are allowed", operation, rank,
                             muster_ranks() - 1);
-    *host = muster__host_of_rank(*rank);
+    *host = muster__host_of_rank(rank);
     return MUSTER_OK;
 }
 

@@ -35,8 +35,8 @@ static inline bool muster__is_remote(muster_handle handle, enum muster__kind kin
 const char *muster__host_name_of(int host);
 int muster__host_ranks_of(int host);
 int muster__host_of_rank(int rank);
-/** Where a user wants an object: on the host of that rank; NULL: here. Errors: INVAL. */
-muster_err muster__host_wanted(const int *rank, const char *operation, int *host);
+/** Where a user wants an object: on the host of that rank; all zero: here. Errors: INVAL. */
+muster_err muster__host_wanted(muster_on on, const char *operation, int *host);
 /** Whether the host was taken for dead. */
 bool muster__host_lost(int host);
 /** Where a process would find a free core: this host if it has one, else the one that has most of them as far as is

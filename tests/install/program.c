@@ -2,7 +2,7 @@
 
 #include <muster/muster.h>
 
-static int square(const void *item, void *result, void *user)
+static int square(const void *item, void *result, const void *user)
 {
     (void)user;
     *(int *)result = *(const int *)item * *(const int *)item;

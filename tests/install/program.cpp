@@ -4,7 +4,7 @@
 
 #include <muster/muster.h>
 
-static int square(const void *item, void *result, void *)
+static int square(const void *item, void *result, const void *)
 {
     int n = *static_cast<const int *>(item);
     *static_cast<int *>(result) = n * n;

@@ -28,7 +28,7 @@ static int last_rank(void)
 static muster_process start_on(int rank, muster_process_fn fn, const void *arg, size_t size)
 {
     muster_process process;
-    muster_process_options options = {.name = "abroad", .rank = &rank};
+    muster_process_options options = {.name = "abroad", .on = muster_on_rank(rank)};
     assert_int_equal(muster_process_create(&process, fn, arg, size, &options), MUSTER_OK);
     assert_int_equal(muster_process_start(process), MUSTER_OK);
     return process;
@@ -79,7 +79,7 @@ static int parent(const void *arg, size_t size)
     muster_process child;
     muster_process_info info = {0};
     int rank = 0;
-    muster_process_options options = {.rank = &rank};
+    muster_process_options options = {.on = muster_on_rank(rank)};
     if (muster_process_create(&child, sleep_for_ever, NULL, 0, &options) || muster_process_start(child))
         return 1;
     while (info.pid == 0)
@@ -134,7 +134,7 @@ static void process_goes_where_asked(void **state)
     }
     int beyond = muster_ranks();
     muster_process none;
-    muster_process_options options = {.rank = &beyond};
+    muster_process_options options = {.on = muster_on_rank(beyond)};
     assert_int_equal(muster_process_create(&none, tell_rank, NULL, 0, &options), MUSTER_ERR_INVAL);
     assert_int_equal(muster_queue_destroy(queue), MUSTER_OK);
 }
@@ -349,9 +349,9 @@ static void home_is_chosen(void **state)
     for (int rank = 0; rank < muster_ranks(); rank++) {
         struct lent lent;
         char item = 'a';
-        int other = muster_ranks() - 1 - rank, wrong = muster_ranks();
-        muster_queue_options queue = {.name = "chosen", .maxsize = 1, .rank = &rank};
-        muster_lock_options lock = {.name = "chosen", .rank = &rank};
+        int other = muster_ranks() - 1 - rank, wrong[] = {muster_ranks(), -1, INT32_MIN, INT32_MAX};
+        muster_queue_options queue = {.name = "chosen", .maxsize = 1, .on = muster_on_rank(rank)};
+        muster_lock_options lock = {.name = "chosen", .on = muster_on_rank(rank)};
         assert_int_equal(muster_queue_create(&lent.queue, &queue), MUSTER_OK);
         assert_int_equal(muster_lock_create(&lent.lock, &lock), MUSTER_OK);
         join(start_on(rank, is_home, &lent, sizeof lent));
@@ -363,10 +363,12 @@ static void home_is_chosen(void **state)
         assert_int_equal(item, 'b');
         assert_int_equal(muster_queue_destroy(lent.queue), MUSTER_OK);
         assert_int_equal(muster_lock_destroy(lent.lock), MUSTER_OK);
-        queue.rank = lock.rank = &wrong;
-        assert_int_equal(muster_queue_create(&lent.queue, &queue), MUSTER_ERR_INVAL);
-        assert_int_equal(muster_lock_create(&lent.lock, &lock), MUSTER_ERR_INVAL);
-        assert_non_null(strstr(muster_err_detail(), "rank is"));
+        for (int i = 0; i < 4; i++) {
+            queue.on = lock.on = muster_on_rank(wrong[i]);
+            assert_int_equal(muster_queue_create(&lent.queue, &queue), MUSTER_ERR_INVAL);
+            assert_int_equal(muster_lock_create(&lent.lock, &lock), MUSTER_ERR_INVAL);
+            assert_non_null(strstr(muster_err_detail(), "rank is"));
+        }
     }
 }
 

@@ -71,7 +71,7 @@ static void while_killing(void (*work)(int round), int least_kills)
 enum { ITEMS = 400 };
 static muster_pool pool;
 
-static int slow_square(const void *item, void *result, void *user)
+static int slow_square(const void *item, void *result, const void *user)
 {
     (void)user;
     int64_t n = *(const int64_t *)item;
@@ -163,7 +163,7 @@ static void test_submit_retries(void **state)
 
 /* ---- tasks that submit tasks: a parent that dies leaves its children to run; nothing hangs ---- */
 
-static int tree(const void *item, void *result, void *user)
+static int tree(const void *item, void *result, const void *user)
 {
     int64_t n = *(const int64_t *)item, part;
     if (n == 0) {

@@ -113,7 +113,7 @@ static muster_queue queue_make(void)
 static struct child child_make(int rank, muster_queue queue)
 {
     struct child child = {.queue = queue, .orders = queue_make(), .told = queue_make()};
-    muster_process_options options = {.rank = &rank};
+    muster_process_options options = {.on = muster_on_rank(rank)};
     assert_int_equal(muster_process_create(&child.process, obey, &child, sizeof child, &options), MUSTER_OK);
     assert_int_equal(muster_process_start(child.process), MUSTER_OK);
     return child;

@@ -226,7 +226,7 @@ static void is_fair(void **state)
         struct job job = job_make();
         muster_process processes[4];
         for (int i = 0; i < 4; i++)
-            processes[i] = start_with(contend, &job, &(muster_process_options){.rank = &here});
+            processes[i] = start_with(contend, &job, &(muster_process_options){.on = muster_on_rank(here)});
         for (int i = 0; i < 4; i++)
             hear(job.out);
         int64_t until = now_ns() + 1000000000, least = INT64_MAX, most = 0;

@@ -44,7 +44,7 @@ static void nap(int ms)
 
 /* ---- tasks ---- */
 
-static int square(const void *item, void *result, void *user)
+static int square(const void *item, void *result, const void *user)
 {
     (void)user;
     int64_t n = *(const int64_t *)item;
@@ -52,7 +52,7 @@ static int square(const void *item, void *result, void *user)
     return 0;
 }
 
-static int nap_task(const void *item, void *result, void *user)
+static int nap_task(const void *item, void *result, const void *user)
 {
     (void)user;
     nap(*(const int *)item);
@@ -60,13 +60,13 @@ static int nap_task(const void *item, void *result, void *user)
     return 0;
 }
 
-static int add_user(const void *item, void *result, void *user)
+static int add_user(const void *item, void *result, const void *user)
 {
     *(int64_t *)result = *(const int64_t *)item + *(const int64_t *)user;
     return 0;
 }
 
-static int fail_odd(const void *item, void *result, void *user)
+static int fail_odd(const void *item, void *result, const void *user)
 {
     (void)user;
     int64_t n = *(const int64_t *)item;
@@ -74,7 +74,7 @@ static int fail_odd(const void *item, void *result, void *user)
     return n % 2 ? muster_task_fail(7, "%lld is odd", (long long)n) : 0;
 }
 
-static int crash_at(const void *item, void *result, void *user)
+static int crash_at(const void *item, void *result, const void *user)
 {
     int64_t n = *(const int64_t *)item;
     if (n == *(const int64_t *)user)
@@ -131,8 +131,8 @@ static void test_empty(void **state)
     int64_t sum = 5;
     assert_int_equal(muster_pool_reduce(pool, square, NULL, NULL, 0, 8, &sum, 8, NULL), MUSTER_ERR_INVAL);
     muster_imap *imap;
-    struct muster_array none = {NULL, 0, 8, 0};
-    assert_int_equal(muster_pool_imap(pool, &imap, square, muster_array_next, &none, 8, 8, NULL), MUSTER_OK);
+    struct muster_items none = {NULL, 0, 8, 0};
+    assert_int_equal(muster_pool_imap(pool, &imap, square, muster_items_next, &none, 8, 8, NULL), MUSTER_OK);
     assert_int_equal(muster_imap_next(imap, &sum, NULL, MUSTER_FOREVER), MUSTER_ERR_CLOSED);
     assert_int_equal(sum, 5);
     muster_imap_end(imap);
@@ -183,7 +183,7 @@ static void test_map_user(void **state)
     pool_end(pool);
 }
 
-static int uneven(const void *item, void *result, void *user)
+static int uneven(const void *item, void *result, const void *user)
 {
     (void)user;
     int ms = *(const int *)item;
@@ -221,9 +221,9 @@ static void test_imap(void **state)
     assert_int_equal(muster_pool_workers(pool, &workers), MUSTER_OK);
     int items[8] = {200, 1, 1, 1, 1, 1, 1, 1};
     for (int unordered = 0; unordered < 2; unordered++) {
-        struct muster_array array = {items, 8, sizeof *items, 0};
+        struct muster_items array = {items, 8, sizeof *items, 0};
         muster_imap *imap;
-        assert_int_equal(muster_pool_imap(pool, &imap, nap_task, muster_array_next, &array, sizeof *items,
+        assert_int_equal(muster_pool_imap(pool, &imap, nap_task, muster_items_next, &array, sizeof *items,
                                           sizeof *items, &(muster_imap_options){.unordered = unordered}),
                          MUSTER_OK);
         bool seen[8] = {false};
@@ -286,9 +286,9 @@ static void test_imap_failures(void **state)
 {
     muster_pool pool = pool_make(state, (muster_pool_options){.workers = 2});
     int64_t *items = iota(20);
-    struct muster_array array = {items, 20, sizeof *items, 0};
+    struct muster_items array = {items, 20, sizeof *items, 0};
     muster_imap *imap;
-    assert_int_equal(muster_pool_imap(pool, &imap, fail_odd, muster_array_next, &array, 8, 8,
+    assert_int_equal(muster_pool_imap(pool, &imap, fail_odd, muster_items_next, &array, 8, 8,
                                       &(muster_imap_options){.chunk_items = 4}),
                      MUSTER_OK);
     for (int64_t i = 0; i < 20; i++) {
@@ -444,7 +444,7 @@ struct announced {
     int ms;
 };
 
-static int announce_and_nap(const void *item, void *result, void *user)
+static int announce_and_nap(const void *item, void *result, const void *user)
 {
     (void)result;
     (void)user;
@@ -509,7 +509,7 @@ static void test_time_limit(void **state)
 
 static int64_t initialized;
 
-static int initialize(const void *item, void *result, void *user)
+static int initialize(const void *item, void *result, const void *user)
 {
     (void)result;
     (void)user;
@@ -517,7 +517,7 @@ static int initialize(const void *item, void *result, void *user)
     return 0;
 }
 
-static int report_initialized(const void *item, void *result, void *user)
+static int report_initialized(const void *item, void *result, const void *user)
 {
     (void)user;
     if (*(const int64_t *)item == 50)
@@ -526,7 +526,7 @@ static int report_initialized(const void *item, void *result, void *user)
     return 0;
 }
 
-static int refuse(const void *item, void *result, void *user)
+static int refuse(const void *item, void *result, const void *user)
 {
     (void)item;
     (void)result;
@@ -534,7 +534,7 @@ static int refuse(const void *item, void *result, void *user)
     return 9;
 }
 
-static int finalize(const void *item, void *result, void *user)
+static int finalize(const void *item, void *result, const void *user)
 {
     (void)result;
     (void)user;
@@ -542,7 +542,7 @@ static int finalize(const void *item, void *result, void *user)
     return 0;
 }
 
-static int ask_queue(const void *item, void *result, void *user)
+static int ask_queue(const void *item, void *result, const void *user)
 {
     (void)item;
     (void)result;
@@ -668,7 +668,7 @@ static void test_crash(void **state)
     pool_end(pool);
 }
 
-static int crash_once(const void *item, void *result, void *user)
+static int crash_once(const void *item, void *result, const void *user)
 {
     (void)user;
     const muster_queue *queue = item;
@@ -701,7 +701,37 @@ static void test_retry(void **state)
     pool_end(pool);
 }
 
-static int die_first(const void *item, void *result, void *user)
+/* a task's own number goes before the pool's */
+static void test_retry_task(void **state)
+{
+    static const struct {
+        int retries, crashes;
+        muster_err err;
+    } tries[] = {
+        {0, 1, MUSTER_OK}, {0, 2, MUSTER_ERR_CRASHED}, {MUSTER_NO_RETRIES, 1, MUSTER_ERR_CRASHED}, {3, 3, MUSTER_OK}};
+    (void)state;
+    void *alone = (void *)&isolated;
+    muster_pool pool = pool_make(&alone, (muster_pool_options){.workers = 1, .retries = 1});
+    muster_queue queue;
+    muster_task task;
+    assert_int_equal(muster_queue_create(&queue, NULL), MUSTER_OK);
+    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
+        muster_submit_options options = {.retries = tries[i].retries};
+        for (int k = 0; k < tries[i].crashes; k++)
+            put_word(queue, "crash");
+        assert_int_equal(muster_pool_submit(pool, &task, crash_once, &queue, sizeof queue, sizeof(int), &options),
+                         MUSTER_OK);
+        assert_int_equal(muster_task_get(task, &(int){0}, sizeof(int), MUSTER_FOREVER), tries[i].err);
+    }
+    for (int bad = -2; bad <= 256; bad += 258)
+        assert_int_equal(muster_pool_submit(pool, &task, crash_once, &queue, sizeof queue, sizeof(int),
+                                            &(muster_submit_options){.retries = bad}),
+                         MUSTER_ERR_INVAL);
+    assert_int_equal(muster_queue_destroy(queue), MUSTER_OK);
+    pool_end(pool);
+}
+
+static int die_first(const void *item, void *result, const void *user)
 {
     (void)item;
     (void)result;
@@ -722,7 +752,7 @@ static void test_broken_start(void **state)
 
 /* ---- 25: tasks that submit tasks ---- */
 
-static int fibonacci(const void *item, void *result, void *user)
+static int fibonacci(const void *item, void *result, const void *user)
 {
     const muster_pool *pool = user;
     int64_t n = *(const int64_t *)item, parts[2];
@@ -744,7 +774,7 @@ static int fibonacci(const void *item, void *result, void *user)
     return 0;
 }
 
-static int nested_map(const void *item, void *result, void *user)
+static int nested_map(const void *item, void *result, const void *user)
 {
     const muster_pool *pool = user;
     int64_t n = *(const int64_t *)item, items[10], results[10];
@@ -782,7 +812,7 @@ static void test_nested(void **state)
 
 /* ---- 26: sizes ---- */
 
-static int checksum(const void *item, void *result, void *user)
+static int checksum(const void *item, void *result, const void *user)
 {
     (void)user;
     size_t size = *(const size_t *)item;
@@ -793,13 +823,13 @@ static int checksum(const void *item, void *result, void *user)
     return 0;
 }
 
-static int nothing(const void *item, void *result, void *user)
+static int nothing(const void *item, void *result, const void *user)
 {
     (void)user;
     return item || result ? muster_task_fail(1, "expected nothing") : 0;
 }
 
-static int one_byte(const void *item, void *result, void *user)
+static int one_byte(const void *item, void *result, const void *user)
 {
     (void)user;
     *(char *)result = (char)(*(const char *)item + 1);
@@ -836,14 +866,14 @@ static void test_sizes(void **state)
 
 /* ---- 27: reduce ---- */
 
-static int to_float(const void *item, void *result, void *user)
+static int to_float(const void *item, void *result, const void *user)
 {
     (void)user;
     *(float *)result = 1.0f / (float)(*(const int64_t *)item + 1);
     return 0;
 }
 
-static int add_float(void *accumulated, const void *value, void *user)
+static int add_float(void *accumulated, const void *value, const void *user)
 {
     (void)user;
     *(float *)accumulated += *(const float *)value;
@@ -891,7 +921,7 @@ static void test_reduce(void **state)
 
 /* ---- 29: random streams ---- */
 
-static int draw(const void *item, void *result, void *user)
+static int draw(const void *item, void *result, const void *user)
 {
     (void)item;
     muster_stream stream = muster_stream_make(*(const uint64_t *)user, (uint64_t)muster_task_index());
@@ -963,6 +993,7 @@ int main(int argc, char **argv)
         BOTH(test_terminate),
         cmocka_unit_test(test_crash),
         cmocka_unit_test(test_retry),
+        cmocka_unit_test(test_retry_task),
         cmocka_unit_test(test_broken_start),
         BOTH(test_nested),
         BOTH(test_sizes),

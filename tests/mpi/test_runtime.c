@@ -30,7 +30,7 @@ static void nap(int ms)
 
 /* ---- who is who ---- */
 
-static int own_rank(const void *item, void *result, void *user)
+static int own_rank(const void *item, void *result, const void *user)
 {
     (void)item;
     (void)user;
@@ -168,7 +168,7 @@ struct shared {
     int64_t counter;
 };
 
-static int twice(const void *item, void *result, void *user)
+static int twice(const void *item, void *result, const void *user)
 {
     (void)user;
     *(int64_t *)result = 2 * *(const int64_t *)item;

@@ -40,7 +40,7 @@ static int last_rank(void)
 static muster_process start_on(int rank, muster_process_fn fn, const struct job *job)
 {
     muster_process process;
-    muster_process_options options = {.rank = &rank};
+    muster_process_options options = {.on = muster_on_rank(rank)};
     assert_int_equal(muster_process_create(&process, fn, job, sizeof *job, &options), MUSTER_OK);
     assert_int_equal(muster_process_start(process), MUSTER_OK);
     return process;

@@ -9,7 +9,7 @@
 
 #include <muster/muster.h>
 
-static int nap(const void *item, void *result, void *user)
+static int nap(const void *item, void *result, const void *user)
 {
     (void)item;
     (void)result;
@@ -19,7 +19,7 @@ static int nap(const void *item, void *result, void *user)
 }
 
 __attribute__((no_sanitize("undefined", "address"))) static int crash_on_seven(const void *item, void *result,
-                                                                               void *user)
+                                                                               const void *user)
 {
     (void)item;
     (void)result;

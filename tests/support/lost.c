@@ -15,7 +15,7 @@ static void nap_ms(int ms)
     nanosleep(&(struct timespec){.tv_nsec = ms * 1000000L}, NULL);
 }
 
-static int slowly(const void *item, void *result, void *user)
+static int slowly(const void *item, void *result, const void *user)
 {
     (void)user;
     nap_ms(50);
@@ -57,7 +57,7 @@ int main(int argc, char **argv)
     muster_process process;
     muster_pool pool;
     int last = muster_ranks() - 1;
-    muster_process_options there = {.rank = &last};
+    muster_process_options there = {.on = muster_on_rank(last)};
     int items[ITEMS], results[ITEMS], wrong = 0;
     if (muster_queue_create(&out, NULL) || muster_process_create(&process, lend, &out, sizeof out, &there) ||
         muster_process_start(process) || muster_queue_get(out, &lent, sizeof lent, NULL, MUSTER_FOREVER) ||

@@ -66,7 +66,7 @@ static int pass_on(const void *arg, size_t size)
     return 0;
 }
 
-static int triple(const void *item, void *result, void *user)
+static int triple(const void *item, void *result, const void *user)
 {
     (void)user;
     *(int *)result = 3 * *(const int *)item;
@@ -84,7 +84,7 @@ static long wrong_in_queues(void)
         return 1;
     for (int i = 0; i < hosts; i++) {
         int rank = i * each;
-        muster_process_options there = {.rank = &rank};
+        muster_process_options there = {.on = muster_on_rank(rank)};
         if (muster_process_create(&process[i], pass_on, &ends, sizeof ends, &there) || muster_process_start(process[i]))
             return 1;
     }

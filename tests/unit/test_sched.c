@@ -23,7 +23,7 @@ static void end(muster_pool pool)
     assert_int_equal(muster__heap_used(), 0);
 }
 
-static int note(const void *item, void *result, void *user)
+static int note(const void *item, void *result, const void *user)
 {
     (void)user;
     int n = *(const int *)item;
@@ -82,7 +82,7 @@ static void maps_at_once(void **state)
 
 /* ---- tasks of tasks ---- */
 
-static int fibonacci(const void *item, void *result, void *user)
+static int fibonacci(const void *item, void *result, const void *user)
 {
     const muster_pool *pool = user;
     int n = *(const int *)item, less[2] = {n - 1, n - 2}, value[2];
@@ -143,7 +143,7 @@ static void canceled_or_run(void **state)
 
 /* ---- waking ---- */
 
-static int meet(const void *item, void *result, void *user)
+static int meet(const void *item, void *result, const void *user)
 {
     (void)item;
     (void)result;
