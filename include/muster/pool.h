@@ -39,7 +39,8 @@ typedef struct muster_pool_options {
     size_t init_arg_bytes;
     const void *user; /**< context passed to every task as user; copied once into shared memory; read-only */
     size_t user_bytes;
-    int retries; /**< how often a task is run again after its worker died */
+    int retries;          /**< how often a task is run again after its worker died */
+    uint64_t reserved[4]; /**< zero */
 } muster_pool_options;
 
 struct muster_map_progress;
@@ -53,6 +54,7 @@ typedef struct muster_map_options {
     /** Called on the calling thread about every 200 ms while the map runs, and at its end; may be NULL. */
     void (*progress)(const struct muster_map_progress *progress, void *progress_arg);
     void *progress_arg;
+    uint64_t reserved[4]; /**< zero */
 } muster_map_options;
 
 typedef struct muster_map_progress {
@@ -61,6 +63,7 @@ typedef struct muster_map_progress {
     int workers;      /**< alive now */
     int workers_busy; /**< running a task now */
     double elapsed_s;
+    uint64_t reserved[4]; /**< zero */
 } muster_map_progress;
 
 #define MUSTER_NO_RETRIES (-1)
@@ -70,6 +73,7 @@ typedef struct muster_submit_options {
     size_t user_bytes;
     int64_t time_limit_ms; /**< isolated workers: its worker is killed after this (err TIMEOUT); 0: none */
     int retries; /**< how often it is run again after its worker died; 0: as the pool says; MUSTER_NO_RETRIES: none */
+    uint64_t reserved[4]; /**< zero */
 } muster_submit_options;
 
 /** What is known about a failed task. */
@@ -82,7 +86,8 @@ typedef struct muster_task_error {
     int64_t failed; /**< how many items of the map failed or were not run */
     char host[64];
     char function[64];
-    char text[160]; /**< what muster_task_fail said */
+    char text[160];       /**< what muster_task_fail said */
+    uint64_t reserved[4]; /**< zero */
 } muster_task_error;
 
 /** Makes a pool and its workers, on all hosts. On other hosts it is used by those that have workers of it. Errors:
@@ -182,6 +187,7 @@ typedef struct muster_imap_options {
     bool unordered;        /**< results as they come */
     const void *user;
     size_t user_bytes;
+    uint64_t reserved[4]; /**< zero */
 } muster_imap_options;
 
 /** Starts a lazy map over what generate yields. The imap belongs to the calling thread. Ended by muster_imap_end.

@@ -25,12 +25,14 @@ typedef struct muster_process_options {
     const char *name; /**< shown in messages; copied, cut at 31 bytes; NULL: "process-<n>" */
     muster_on on;     /**< the rank that hosts it: muster_on_rank(n); all zero: one of this host if a core is free here,
                          else of the host that has most free cores */
+    uint64_t reserved[4]; /**< zero */
 } muster_process_options;
 
 /** How a process ended: exit_code is valid when signal is 0. */
 typedef struct muster_process_status {
     int exit_code;
-    int signal; /**< the signal that ended it, or 0 */
+    int signal;           /**< the signal that ended it, or 0 */
+    uint64_t reserved[2]; /**< zero */
 } muster_process_status;
 
 typedef enum muster_process_state {
@@ -47,6 +49,7 @@ typedef struct muster_process_info {
     int rank;       /**< the rank that hosts it; -1 before start */
     muster_process_state state;
     muster_process_status status;
+    uint64_t reserved[4]; /**< zero */
 } muster_process_info;
 
 /**

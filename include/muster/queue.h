@@ -18,6 +18,7 @@ typedef struct muster_queue_options {
     const char *name; /**< shown in messages; copied, cut at 31 bytes; NULL: none */
     int64_t maxsize;  /**< most items held at a time; 0: no bound but memory */
     muster_on on; /**< where its home is, best with who uses it most: muster_on_rank(n); all zero: this rank's host */
+    uint64_t reserved[4]; /**< zero */
 } muster_queue_options;
 
 /** Makes an empty queue. Errors: INVAL (negative maxsize, no such rank), NOMEM, PEER, STATE (before muster_init). */

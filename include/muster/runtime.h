@@ -15,7 +15,23 @@
 extern "C" {
 #endif
 
-#define MUSTER_VERSION "0.1.0"
+#define MUSTER_VERSION_MAJOR 0
+#define MUSTER_VERSION_MINOR 2
+#define MUSTER_VERSION_PATCH 0
+
+#define MUSTER_VERSION_TEXT_(x) #x
+#define MUSTER_VERSION_TEXT(x)  MUSTER_VERSION_TEXT_(x)
+/** "major.minor.patch" of these headers. */
+#define MUSTER_VERSION                                                                                                 \
+    MUSTER_VERSION_TEXT(MUSTER_VERSION_MAJOR)                                                                          \
+    "." MUSTER_VERSION_TEXT(MUSTER_VERSION_MINOR) "." MUSTER_VERSION_TEXT(MUSTER_VERSION_PATCH)
+
+/*
+ * Structures that grow: options, and what the library tells (info, status, progress, errors), end in reserved words. A
+ * later version may give them a meaning, of which zero is the default: programs that were built before keep theirs.
+ * So options are made by an initializer, { .workers = 4 } or {0}, and never word by word. A reserved word that is not
+ * zero is err INVAL: the program was made for a newer muster than it runs with. What the library tells has zero there.
+ */
 
 /** Timeouts are milliseconds in an int64_t; these two are the special values. */
 #define MUSTER_NOWAIT  INT64_C(0)
@@ -67,6 +83,7 @@ typedef struct muster_options {
                                      0: half the host's memory (MUSTER_SEGMENT_MIB) */
     int spare_children;         /**< children each rank keeps forked ahead; 0: one, once the first was started;
                                      negative: none */
+    uint64_t reserved[4];       /**< zero */
 } muster_options;
 
 /**

@@ -33,6 +33,15 @@ muster_err muster__fail(muster_err err, const char *format, ...) __attribute__((
 typedef void (*muster__describe_fn)(muster_err err, const char *what, uint64_t arg, char *line, size_t size);
 muster_err muster__routine(muster_err err, muster__describe_fn describe, const char *what, uint64_t arg);
 
+/**
+ * INVAL, naming the word, unless the reserved words at the end of options are zero; options may be NULL. What the words
+ * will be for a newer muster has this one do something else than its caller means.
+ */
+#define MUSTER__RESERVED(operation, options)                                                                           \
+    ((options) ? muster__reserved(operation, (options)->reserved, sizeof(options)->reserved / sizeof(uint64_t))        \
+               : MUSTER_OK)
+muster_err muster__reserved(const char *operation, const uint64_t *words, size_t count);
+
 /* ---- log: one write per line on stderr: time, host, rank, level, text ---- */
 
 enum muster__level { MUSTER__ERROR = 1, MUSTER__WARN, MUSTER__INFO, MUSTER__DEBUG };

@@ -73,6 +73,17 @@ muster_err muster__fail_logged(muster_err err, const char *format, ...)
     return err;
 }
 
+muster_err muster__reserved(const char *operation, const uint64_t *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (MUSTER__UNLIKELY(words[i]))
+            return muster__fail(MUSTER_ERR_INVAL,
+                                "%s: options->reserved[%zu] is not zero: made for a newer muster, or not made by an "
+                                "initializer",
+                                operation, i);
+    return MUSTER_OK;
+}
+
 muster_err muster__routine(muster_err err, muster__describe_fn describe, const char *what, uint64_t arg)
 {
     detail.describe = describe;

@@ -127,6 +127,8 @@ muster_err muster_pool_imap(muster_pool pool, muster_imap **imap, muster_task_fn
         return muster__fail(MUSTER_ERR_INVAL, "muster_pool_imap: chunk_items %lld, window_chunks %lld%s",
                             (long long)options->chunk_items, (long long)options->window_chunks,
                             generate ? "" : ", no generator");
+    if (MUSTER__RESERVED("muster_pool_imap", options))
+        return MUSTER_ERR_INVAL;
     muster_err err = seat_enter(pool.handle, "muster_pool_imap", &seat);
     if (err)
         return err;

@@ -418,6 +418,8 @@ static muster_err check_map(const struct pool *pool, const void *items, int64_t 
                             (long long)n, (long long)options->chunk_items);
     if ((n && item_bytes && !items) || (n && result_bytes && !results))
         return muster__fail(MUSTER_ERR_INVAL, "muster_pool_map: items or results is NULL");
+    if (MUSTER__RESERVED("muster_pool_map", options))
+        return MUSTER_ERR_INVAL;
     if (options->time_limit_ms > 0 && !pool->isolated)
         return muster__fail(MUSTER_ERR_UNSUPPORTED,
                             "a time limit needs isolated workers: a task inside a rank cannot be stopped");

@@ -35,7 +35,7 @@ static muster_err check_options(const muster_pool_options *options)
                             POOL_LANES - POOL_SUBMITTERS);
     if (options->retries < 0 || options->retries > 255)
         return muster__fail(MUSTER_ERR_INVAL, "retries is %d: 0 to 255 are allowed", options->retries);
-    return MUSTER_OK;
+    return MUSTER__RESERVED(OPERATION("create"), options);
 }
 
 static struct pool *block_make(const muster_pool_options *options, const struct share *share,

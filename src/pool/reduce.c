@@ -177,6 +177,8 @@ muster_err muster_pool_reduce(muster_pool pool, muster_task_fn fn, muster_combin
         return muster__fail(MUSTER_ERR_INVAL, "muster_pool_reduce: n %lld, chunk_items %lld%s%s", (long long)n,
                             (long long)chunk, combine ? "" : ", no combine function",
                             !fn && item_bytes != result_bytes ? ", items and results differ in size" : "");
+    if (MUSTER__RESERVED("muster_pool_reduce", options))
+        return MUSTER_ERR_INVAL;
     if (n == 0)
         return MUSTER_OK;
     if (!chunk)

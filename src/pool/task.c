@@ -144,7 +144,7 @@ static muster_err check_options(const muster_submit_options *options)
         return muster__fail(MUSTER_ERR_INVAL,
                             "muster_pool_submit: retries is %d: 1 to 255, 0 or MUSTER_NO_RETRIES are allowed",
                             options->retries);
-    return MUSTER_OK;
+    return MUSTER__RESERVED("muster_pool_submit", options);
 }
 
 muster_err muster_pool_submit(muster_pool pool, muster_task *task, muster_task_fn fn, const void *arg, size_t arg_bytes,

@@ -106,7 +106,9 @@ muster_err muster_process_create(muster_process *process, muster_process_fn fn, 
         return muster__fail(MUSTER_ERR_INVAL, "muster_process_create: %s", fn ? "arg is NULL" : "no function");
     int host;
     muster__function function;
-    err = muster__host_wanted(on, "muster_process_create", &host);
+    err = MUSTER__RESERVED("muster_process_create", options);
+    if (!err)
+        err = muster__host_wanted(on, "muster_process_create", &host);
     if (!err)
         err = muster__function_name((const void *)fn, &function);
     if (err)

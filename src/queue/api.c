@@ -357,6 +357,8 @@ muster_err muster_queue_create(muster_queue *queue, const muster_queue_options *
     int host;
     muster_err err = muster__runtime_require(operation);
     if (err == MUSTER_OK)
+        err = MUSTER__RESERVED(operation, options);
+    if (err == MUSTER_OK)
         err = muster__host_wanted(options ? options->on : (muster_on){0}, operation, &host);
     if (err != MUSTER_OK)
         return err;

@@ -239,6 +239,8 @@ muster_err muster__runtime_start(int *argc, char ***argv, const muster_options *
 {
     if (muster__me.started || muster__me.is_child)
         return muster__fail(MUSTER_ERR_STATE, "muster_init: called before, or in a child");
+    if (MUSTER__RESERVED("muster_init", options))
+        return MUSTER_ERR_INVAL;
     muster__me.log_level = log_level(options);
     muster__me.spmd = options->spmd;
     struct utsname name;

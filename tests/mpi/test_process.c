@@ -45,7 +45,7 @@ static muster_process start(muster_process_fn fn, const void *arg, size_t size)
 
 static muster_process_status join(muster_process process)
 {
-    muster_process_status status = {-1, -1};
+    muster_process_status status = {.exit_code = -1, .signal = -1};
     assert_int_equal(muster_process_join(process, &status, MUSTER_FOREVER), MUSTER_OK);
     return status;
 }
@@ -145,7 +145,7 @@ static void test_join_timeout(void **state)
 {
     (void)state;
     muster_process process = start(sleep_long, NULL, 0);
-    muster_process_status status = {5, 6};
+    muster_process_status status = {.exit_code = 5, .signal = 6};
     assert_int_equal(muster_process_join(process, &status, MUSTER_NOWAIT), MUSTER_ERR_TIMEOUT);
     int64_t began = now_ms();
     assert_int_equal(muster_process_join(process, &status, 20), MUSTER_ERR_TIMEOUT);

@@ -112,7 +112,7 @@ static void test_errors(void **state)
 static int run_in_child(muster_process_fn fn, const void *arg, size_t size)
 {
     muster_process process;
-    muster_process_status status = {-1, -1};
+    muster_process_status status = {.exit_code = -1, .signal = -1};
     assert_int_equal(muster_process_create(&process, fn, arg, size, NULL), MUSTER_OK);
     assert_int_equal(muster_process_start(process), MUSTER_OK);
     assert_int_equal(muster_process_join(process, &status, MUSTER_FOREVER), MUSTER_OK);
