@@ -1,6 +1,6 @@
 /*
- * Base layer: errors, log, clock, futex. Includes nothing of muster but the public error codes; may be used by every
- * layer.
+ * Base layer: errors, log, settings, clock, futex. Includes nothing of muster but the public error codes; may be used
+ * by every layer.
  *
  * Threads: everything here may be called from any thread. In signal handlers: only clock and futex.
  */
@@ -62,6 +62,37 @@ static inline void muster__check(int64_t a, int64_t b, bool holds, const char *t
     if (MUSTER__UNLIKELY(!holds))
         muster__broken(a, b, text, file, line);
 }
+
+/* ---- settings: the variables MUSTER_* of the environment; their table is in settings.c ---- */
+
+enum muster__setting {
+    MUSTER__SET_LOG,
+    MUSTER__SET_TOPOLOGY,
+    MUSTER__SET_PLACEMENT,
+    MUSTER__SET_RANKS,
+    MUSTER__SET_LAUNCH,
+    MUSTER__SET_PEER_LIMIT_MS,
+    MUSTER__SET_COUNTERS,
+    MUSTER__SET_SEGMENT_MIB,
+    MUSTER__SET_HOST_RANKS,
+    MUSTER__SET_DEADLOCK,
+    MUSTER__SET_DEADLOCK_MS,
+    MUSTER__SET_LOCK_ORDER,
+    MUSTER__SETTINGS
+};
+
+/** A number; of a flag 0 or 1; of words which one, from 1. Where the variable is not set, or to what is not allowed,
+ * the default, which may be outside of what is allowed. */
+int64_t muster__setting(enum muster__setting which);
+/** As it stands in the environment; NULL: it does not. */
+const char *muster__setting_text(enum muster__setting which);
+/**
+ * Says what is wrong in the environment (warn) and what is not as by default (info): once for the job, so aloud in one
+ * process, and not there if who started it has. Called by all ranks: what they start is another job.
+ */
+void muster__settings_say(bool aloud);
+/** What this process turns into starts ranks, which shall not say it again. */
+void muster__settings_said(void);
 
 /* ---- clock ---- */
 

@@ -21,10 +21,9 @@
 #define HOG_NS    INT64_C(200000)
 #define HOGGED_NS INT64_C(50000000)
 
-/* Hosts tell rank 0's host that they live, and that tells them. Who is silent for LIMIT_MS is taken for dead; before
- * the first word it may take longer: connections are being made, and not all start at the same time. */
+/* Hosts tell rank 0's host that they live, and that tells them. Who is silent for MUSTER_PEER_LIMIT_MS is taken for
+ * dead; before the first word it may take longer: connections are being made, and not all start at the same time. */
 #define BEAT_NS  INT64_C(500000000)
-#define LIMIT_MS 4000
 #define START_NS INT64_C(60000000000)
 
 enum { HUB = 0 };
@@ -555,13 +554,6 @@ static void *agent_main(void *unused)
 
 /* ---- what the rank asks for ---- */
 
-static int64_t limit_ns(void)
-{
-    const char *text = getenv("MUSTER_PEER_LIMIT_MS");
-    int64_t ms = text ? strtoll(text, NULL, 10) : 0;
-    return (ms > 0 ? ms : LIMIT_MS) * 1000000;
-}
-
 static muster_err hosts_start(const struct muster__world *world)
 {
     if (world->hosts == 1)
@@ -570,7 +562,7 @@ static muster_err hosts_start(const struct muster__world *world)
     if (err || world->local)
         return err;
     agent.world = world;
-    agent.limit_ns = limit_ns();
+    agent.limit_ns = muster__setting(MUSTER__SET_PEER_LIMIT_MS) * 1000000;
     err = office_make(world);
     if (err)
         return err;

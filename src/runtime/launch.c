@@ -64,14 +64,16 @@ static bool in_path(const char *program)
 static char **command(int argc, char **argv, char *self)
 {
     static char *fixed[] = {"mpirun", "--bind-to", "none"};
-    char *ranks = getenv("MUSTER_RANKS");
+    static char ranks[24];
+    int64_t wanted = muster__setting(MUSTER__SET_RANKS);
     char **line = calloc((size_t)argc + 10, sizeof *line);
     int n = 0;
     if (!line)
         return NULL;
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
         line[n++] = fixed[i];
-    if (ranks) {
+    if (wanted) {
+        snprintf(ranks, sizeof ranks, "%lld", (long long)wanted);
         line[n++] = "--oversubscribe";
         line[n++] = "-np";
         line[n++] = ranks;
@@ -100,6 +102,7 @@ static muster_err start_mpirun(char **line)
         if (state.apart)
             setpgid(0, 0);
         sigprocmask(SIG_SETMASK, &before, NULL);
+        muster__settings_said();
         if (getppid() == parent)
             execvp(line[0], line);
         _exit(127);
@@ -134,8 +137,7 @@ static muster_err refuse_root(void)
 
 muster_err launch_self(int *argc, char ***argv, const muster_options *options)
 {
-    const char *wanted = getenv("MUSTER_LAUNCH");
-    if (muster__transport_launched() || options->no_launch || (wanted && strcmp(wanted, "0") == 0))
+    if (muster__transport_launched() || options->no_launch || !muster__setting(MUSTER__SET_LAUNCH))
         return MUSTER_OK;
     if (!in_path("mpirun")) {
         muster__log(MUSTER__WARN, "mpirun is not in PATH: going on with one rank");
@@ -150,6 +152,7 @@ muster_err launch_self(int *argc, char ***argv, const muster_options *options)
     char **line = length > 0 ? command(argc ? *argc : 0, argv ? *argv : NULL, self) : NULL;
     if (!line)
         return muster__fail_logged(MUSTER_ERR_SYSTEM, "this program's own path cannot be read");
+    muster__settings_say(true);
     err = start_mpirun(line);
     if (!err)
         wait_for_mpirun();

@@ -14,16 +14,8 @@ static struct muster__topology *topology_copy(void)
 
 static muster_placement placement_of(const muster_options *options)
 {
-    static const char *const names[] = {"default", "compact", "spread", "numa", "l3", "none"};
-    const char *text = getenv("MUSTER_PLACEMENT");
-    if (options->placement != MUSTER_PLACE_DEFAULT || !text)
-        return options->placement;
-    for (int i = 0; i < 6; i++)
-        if (strcmp(text, names[i]) == 0)
-            return (muster_placement)i;
-    muster__log(MUSTER__WARN, "MUSTER_PLACEMENT is '%s': compact, spread, numa, l3 or none are known; taking compact",
-                text);
-    return MUSTER_PLACE_DEFAULT;
+    bool chosen = options->placement != MUSTER_PLACE_DEFAULT;
+    return chosen ? options->placement : (muster_placement)muster__setting(MUSTER__SET_PLACEMENT);
 }
 
 /* The launcher has given each rank cores of its own. */
@@ -230,7 +222,6 @@ muster_err muster_topology_print(FILE *stream)
 
 void place_picture_if_asked(const muster_options *options)
 {
-    const char *text = getenv("MUSTER_TOPOLOGY");
-    if ((options->show_topology || (text && strcmp(text, "0") != 0)) && muster_topology_print(stderr) != MUSTER_OK)
+    if ((options->show_topology || muster__setting(MUSTER__SET_TOPOLOGY)) && muster_topology_print(stderr) != MUSTER_OK)
         muster__log(MUSTER__WARN, "%s", muster_err_detail());
 }

@@ -17,7 +17,7 @@ struct line {
 
 muster_err report_start(const struct muster__world *world)
 {
-    bool wanted = getenv("MUSTER_COUNTERS") != NULL;
+    bool wanted = muster__setting_text(MUSTER__SET_COUNTERS) != NULL;
     muster__transport_job_tell(&wanted, sizeof wanted);
     muster__count_rank = (uint32_t)world->rank;
     return wanted && world->local == 0 ? muster__count_start(muster__self_number()) : MUSTER_OK;
@@ -168,7 +168,7 @@ static void print_json(const struct line *lines, size_t count, FILE *file)
 
 static void show(struct line *lines, size_t count)
 {
-    const char *where = getenv("MUSTER_COUNTERS");
+    const char *where = muster__setting_text(MUSTER__SET_COUNTERS);
     count = tidy(lines, count);
     if (!where || strcmp(where, "1") == 0) {
         print_table(lines, count, stderr);

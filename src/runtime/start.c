@@ -16,14 +16,8 @@ struct self muster__me = {.member = UINT32_MAX};
 
 static int log_level(const muster_options *options)
 {
-    static const char *const names[] = {"", "error", "warn", "info", "debug"};
-    const char *text = getenv("MUSTER_LOG");
-    if (options->log_level != MUSTER_LOG_DEFAULT)
-        return (int)options->log_level;
-    for (int i = 1; text && i < 5; i++)
-        if (strcmp(text, names[i]) == 0)
-            return i;
-    return MUSTER__WARN;
+    bool chosen = options->log_level != MUSTER_LOG_DEFAULT;
+    return chosen ? (int)options->log_level : (int)muster__setting(MUSTER__SET_LOG);
 }
 
 /* Less than that, and not asked for: worth a word. */
@@ -32,16 +26,16 @@ static int log_level(const muster_options *options)
 /* Address space is cheap, but what is touched must fit into /dev/shm, if it is there: leave some of it to others. */
 static size_t segment_bytes(const muster_options *options, bool in_shm)
 {
-    const char *text = getenv("MUSTER_SEGMENT_MIB");
-    size_t bytes = options->segment_bytes;
-    if (!bytes && text)
-        bytes = (size_t)strtoull(text, NULL, 10) << 20;
+    size_t bytes = options->segment_bytes, asked;
+    if (!bytes)
+        bytes = (size_t)muster__setting(MUSTER__SET_SEGMENT_MIB) << 20;
+    asked = bytes;
     if (!bytes)
         bytes = (size_t)sysconf(_SC_PHYS_PAGES) / 2 * (size_t)sysconf(_SC_PAGESIZE);
     struct statvfs shm;
     if (in_shm && statvfs("/dev/shm", &shm) == 0) {
         size_t room = (size_t)shm.f_bavail * shm.f_frsize / 10 * 9;
-        if (bytes > room && (options->segment_bytes || text || room < SEGMENT_SMALL))
+        if (bytes > room && (asked || room < SEGMENT_SMALL))
             muster__log(MUSTER__WARN,
                         "what the ranks of this host share is cut to %zu MiB, since /dev/shm has no more room: mount "
                         "it larger (mount -o remount,size=..., or --shm-size of a container)",
@@ -256,6 +250,7 @@ muster_err muster__runtime_start(int *argc, char ***argv, const muster_options *
         return err;
     muster__me.rank_pid = getpid();
     muster__log_setup(name.nodename, world->rank, world->ranks, "", muster__me.log_level);
+    muster__settings_say(world->rank == 0);
     err = set_up(world, options);
     if (err) {
         take_down();

@@ -62,8 +62,7 @@ static void count_hosts(struct muster__world *world)
 /* MUSTER_HOST_RANKS=k makes each k ranks a host of their own: what goes between hosts can be tested on one. */
 static int split_hosts(const struct muster__world *world)
 {
-    const char *text = getenv("MUSTER_HOST_RANKS");
-    int each = text ? atoi(text) : 0;
+    int each = (int)muster__setting(MUSTER__SET_HOST_RANKS);
     if (each > 0)
         return MPI_Comm_split(state.job, world->rank / each, world->rank, &state.host);
     return MPI_Comm_split_type(state.job, MPI_COMM_TYPE_SHARED, world->rank, MPI_INFO_NULL, &state.host);

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,6 +30,24 @@ enum { CASE_JOB = 77, CASE_HOST = 3, CASE_MEMBERS = 64 };
 
 static size_t case_bytes;
 static pid_t case_pids[CASE_MEMBERS];
+
+/* What f writes to stderr. */
+static inline const char *case_stderr_of(void (*f)(void))
+{
+    static char text[4096];
+    int pipes[2], kept = dup(STDERR_FILENO);
+    assert_int_equal(pipe(pipes), 0);
+    fcntl(pipes[0], F_SETFL, O_NONBLOCK);
+    dup2(pipes[1], STDERR_FILENO);
+    f();
+    dup2(kept, STDERR_FILENO);
+    ssize_t n = read(pipes[0], text, sizeof text - 1);
+    text[n > 0 ? n : 0] = 0;
+    close(kept);
+    close(pipes[0]);
+    close(pipes[1]);
+    return text;
+}
 
 static inline void *case_map(size_t bytes)
 {

@@ -1,7 +1,6 @@
 /* Errors and their detail, log lines, clock, futex. */
 #include "shared_case.h"
 
-#include <fcntl.h>
 #include <regex.h>
 #include <time.h>
 
@@ -59,24 +58,6 @@ static void detail_is_lazy_and_per_thread(void **state)
     assert_int_equal((uintptr_t)length, 0);
 }
 
-/* What f writes to stderr. */
-static const char *stderr_of(void (*f)(void))
-{
-    static char text[4096];
-    int pipes[2], kept = dup(STDERR_FILENO);
-    assert_int_equal(pipe(pipes), 0);
-    fcntl(pipes[0], F_SETFL, O_NONBLOCK);
-    dup2(pipes[1], STDERR_FILENO);
-    f();
-    dup2(kept, STDERR_FILENO);
-    ssize_t n = read(pipes[0], text, sizeof text - 1);
-    text[n > 0 ? n : 0] = 0;
-    close(kept);
-    close(pipes[0]);
-    close(pipes[1]);
-    return text;
-}
-
 static void log_some(void)
 {
     muster__log(MUSTER__WARN, "queue %d: %s", 7, "full");
@@ -110,12 +91,13 @@ static void log_lines(void **state)
     muster__log_setup("n03", 5, 16, "", MUSTER__WARN);
     assert_true(muster__log_wants(MUSTER__ERROR) && muster__log_wants(MUSTER__WARN));
     assert_false(muster__log_wants(MUSTER__INFO));
-    assert_true(matches(stderr_of(log_some), "^[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3} n03 5/16 warn queue 7: full\n$"));
-    assert_string_equal(stderr_of(log_too_verbose), "");
-    const char *line = stderr_of(log_endless);
+    assert_true(
+        matches(case_stderr_of(log_some), "^[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3} n03 5/16 warn queue 7: full\n$"));
+    assert_string_equal(case_stderr_of(log_too_verbose), "");
+    const char *line = case_stderr_of(log_endless);
     assert_true(strlen(line) <= 1024 && line[strlen(line) - 1] == '\n');
     muster__log_setup("n03", -1, 0, "", MUSTER__WARN);
-    assert_true(matches(stderr_of(log_some), " n03 warn queue 7: full\n$"));
+    assert_true(matches(case_stderr_of(log_some), " n03 warn queue 7: full\n$"));
 }
 
 static void fail_logged(void)
@@ -126,7 +108,7 @@ static void fail_logged(void)
 static void logged_failure_is_also_the_detail(void **state)
 {
     (void)state;
-    assert_true(matches(stderr_of(fail_logged), "error both ways\n$"));
+    assert_true(matches(case_stderr_of(fail_logged), "error both ways\n$"));
     assert_string_equal(muster_err_detail(), "both ways");
 }
 
