@@ -52,16 +52,29 @@ if ldd "$scratch/cmake/c_static" | grep -q libmuster; then
     exit 1
 fi
 
+# each header by itself
+strict=(-Wall -Wextra -Wpedantic -Werror)
+for header in "$prefix"/include/muster/*.h; do
+    name=$(basename "$header")
+    printf '#include <muster/%s>\n#include <muster/%s>\n' "$name" "$name" >"$scratch/header.c"
+    quietly cc -std=c11 "${strict[@]}" -I "$prefix/include" -fsyntax-only "$scratch/header.c"
+    for standard in c++11 c++17; do
+        quietly c++ -std=$standard "${strict[@]}" -I "$prefix/include" -fsyntax-only -x c++ "$scratch/header.c"
+    done
+done
+
 # by pkg-config; strict C11, warnings are errors: the headers bring none to their users
 read -r -a shared < <(pkg-config --cflags --libs muster)
 read -r -a static < <(pkg-config --cflags --static --libs muster | sed 's/-lmuster/-l:libmuster.a/')
 mkdir "$scratch/pkg-config"
 cd "$scratch/source"
-strict=(-Wall -Wextra -pedantic -Werror)
 quietly cc -std=c11 "${strict[@]}" program.c -o "$scratch/pkg-config/c_shared" "${shared[@]}"
 quietly cc -std=c11 "${strict[@]}" program.c -o "$scratch/pkg-config/c_static" "${static[@]}"
 quietly c++ -std=c++11 "${strict[@]}" program.cpp -o "$scratch/pkg-config/cxx_shared" "${shared[@]}"
 quietly c++ -std=c++11 "${strict[@]}" program.cpp -o "$scratch/pkg-config/cxx_static" "${static[@]}"
-for program in c_shared c_static cxx_shared cxx_static; do
+for standard in c++11 c++17; do
+    quietly c++ -std=$standard "${strict[@]}" everything.cpp -o "$scratch/pkg-config/$standard" "${shared[@]}"
+done
+for program in c_shared c_static cxx_shared cxx_static c++11 c++17; do
     runs "$scratch/pkg-config/$program"
 done
