@@ -1,5 +1,12 @@
 /*
  * Error codes: zero is success, everything else is negative and comes from the one table below.
+ *
+ * What all functions of muster say of themselves, in the last line of their comment or once for several:
+ *   Threads    which may call it. Between muster_init and muster_finalize, if nothing else is said
+ *   In tasks   whether a task may, or what muster_process runs, in a rank or in a child
+ *   Blocks     no; up to timeout_ms; until something has come about; for an answer: where an object of another host is
+ *              concerned, until that host has answered, else not
+ *   Hosts      any: objects of all hosts will do; own: this host's alone; none: it is about no object
  */
 #ifndef MUSTER_ERROR_H
 #define MUSTER_ERROR_H
@@ -45,12 +52,11 @@ typedef int muster_err;
 enum { MUSTER_OK = 0, MUSTER_ERRORS(MUSTER_ERROR_ENUM) };
 #undef MUSTER_ERROR_ENUM
 
+/* Each of these, at any time: Threads: any. In tasks: yes. Blocks: no. Hosts: none. */
 /** Short name of a code, such as "TIMEOUT"; "OK" for zero, "UNKNOWN" for anything else. Never NULL. */
 MUSTER_API const char *muster_err_name(muster_err err);
-
 /** One-line meaning of a code. Never NULL. */
 MUSTER_API const char *muster_err_text(muster_err err);
-
 /**
  * One line about the last failed call of this thread: the object, the ranks and hosts concerned and what to do.
  * Borrowed until the thread's next failing call; "" before the first. Never NULL.

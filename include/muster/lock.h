@@ -20,10 +20,16 @@ typedef struct muster_lock_options {
     uint64_t reserved[4]; /**< zero */
 } muster_lock_options;
 
-/** Makes a lock, free. Errors: INVAL (no such rank), NOMEM (no object slot left), PEER, STATE (before muster_init). */
+/**
+ * Makes a lock, free. Errors: INVAL (no such rank), NOMEM (no object slot left), PEER, STATE (before muster_init).
+ * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
+ */
 MUSTER_API muster_err muster_lock_create(muster_lock *lock, const muster_lock_options *options);
 
-/** Ends the lock; who waits on it gets err CLOSED, later uses get err STALE. Errors: STALE. */
+/**
+ * Ends the lock; who waits on it gets err CLOSED, later uses get err STALE. Errors: STALE.
+ * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
+ */
 MUSTER_API muster_err muster_lock_destroy(muster_lock lock);
 
 /**
@@ -31,10 +37,14 @@ MUSTER_API muster_err muster_lock_destroy(muster_lock lock);
  * caller holds it; the latter tells that the previous holder died inside its critical section. Errors: BUSY
  * (MUSTER_NOWAIT and held), TIMEOUT, DEADLOCK (the caller holds it already), CLOSED (destroyed meanwhile), STALE,
  * INTERRUPTED (rank 0's main program, after a signal).
+ * Threads: any. In tasks: yes. Blocks: up to timeout_ms. Hosts: any.
  */
 MUSTER_API muster_err muster_lock_acquire(muster_lock lock, int64_t timeout_ms);
 
-/** Gives the lock back. Errors: STATE (the caller does not hold it), STALE. Never blocks. */
+/**
+ * Gives the lock back. Errors: STATE (the caller does not hold it), STALE. Never blocks.
+ * Threads: the one that acquired it. In tasks: yes. Blocks: no. Hosts: any.
+ */
 MUSTER_API muster_err muster_lock_release(muster_lock lock);
 
 #ifdef __cplusplus

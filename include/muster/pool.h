@@ -90,22 +90,42 @@ typedef struct muster_task_error {
     uint64_t reserved[4]; /**< zero */
 } muster_task_error;
 
-/** Makes a pool and its workers, on all hosts. On other hosts it is used by those that have workers of it. Errors:
- * INVAL (negative count), NOFUNC, NOMEM, STATE, UNSUPPORTED, PEER (a host is gone). */
+/**
+ * Makes a pool and its workers, on all hosts. On other hosts it is used by those that have workers of it. On each
+ * host up to 64 threads besides its workers may use it (else err NOMEM). Errors: INVAL (negative count), NOFUNC, NOMEM,
+ * STATE, UNSUPPORTED, PEER (a host is gone).
+ * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
+ */
 MUSTER_API muster_err muster_pool_create(muster_pool *pool, const muster_pool_options *options);
 
-/** No more submissions: err CLOSED from now on. What was submitted completes and stays retrievable. Errors: STALE. */
+/**
+ * No more submissions: err CLOSED from now on. What was submitted completes and stays retrievable. Errors: STALE.
+ * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
+ */
 MUSTER_API muster_err muster_pool_close(muster_pool pool);
-/** Waits until all submitted work has ended (after muster_pool_close, else err STATE). Errors: TIMEOUT, STALE,
- * INTERRUPTED. */
+/**
+ * Waits until all submitted work has ended (after muster_pool_close, else err STATE). Errors: TIMEOUT, STALE,
+ * INTERRUPTED.
+ * Threads: any. In tasks: of other pools. Blocks: up to timeout_ms and to the end of a task that it runs meanwhile.
+ * Hosts: any.
+ */
 MUSTER_API muster_err muster_pool_join(muster_pool pool, int64_t timeout_ms);
-/** Cancels what has not started and ends the workers (isolated ones at once): pending gets return err CANCELED. Errors:
- * STALE. */
+/**
+ * Cancels what has not started and ends the workers (isolated ones at once): pending gets return err CANCELED. Errors:
+ * STALE.
+ * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
+ */
 MUSTER_API muster_err muster_pool_terminate(muster_pool pool);
-/** Terminates what is left, ends the workers and frees the pool. Errors: STALE. */
+/**
+ * Terminates what is left, ends the workers and frees the pool. Errors: STALE.
+ * Threads: any. In tasks: of other pools. Blocks: until its workers have left what they run. Hosts: any.
+ */
 MUSTER_API muster_err muster_pool_destroy(muster_pool pool);
 
-/** Number of workers. Errors: STALE. */
+/**
+ * Number of workers. Errors: STALE.
+ * Threads: any. In tasks: yes. Blocks: no. Hosts: any.
+ */
 MUSTER_API muster_err muster_pool_workers(muster_pool pool, int *workers);
 
 /**
@@ -114,18 +134,26 @@ MUSTER_API muster_err muster_pool_workers(muster_pool pool, int *workers);
  * holds the results of the items that succeeded also when err TASK or CRASHED is returned; details by
  * muster_pool_last_error. Errors: INVAL (negative n or chunk), TASK, CRASHED, BROKEN, CLOSED, CANCELED, NOFUNC, NOMEM,
  * STALE, INTERRUPTED.
+ * Threads: any. In tasks: yes. Blocks: until all have ended. Hosts: any.
  */
 MUSTER_API muster_err muster_pool_map(muster_pool pool, muster_task_fn fn, const void *items, int64_t n,
                                       size_t item_bytes, void *results, size_t result_bytes,
                                       const muster_map_options *options);
 
-/** The error of this thread's last failed map, imap step or get: lowest index first. Borrowed until the next one. */
+/**
+ * The error of this thread's last failed map, imap step or get: lowest index first. Borrowed until the next one.
+ * Threads: any. In tasks: yes. Blocks: no. Hosts: none.
+ */
 MUSTER_API const muster_task_error *muster_pool_last_error(void);
 
-/** Called inside a task: its text for the error report, printf-like; returns code, so that `return muster_task_fail(3,
- * "...")` works. */
+/**
+ * Called inside a task: its text for the error report, printf-like; returns code, so that `return muster_task_fail(3,
+ * "...")` works.
+ * Threads: the one that runs the task. In tasks: yes. Blocks: no. Hosts: none.
+ */
 MUSTER_API int muster_task_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Each of these: Threads: any. In tasks: yes. Blocks: no. Hosts: none. */
 /** Number of the worker that runs the calling task (0 <= n < workers, or workers and above for helping callers), -1
  * outside tasks. */
 MUSTER_API int muster_task_worker(void);
@@ -137,6 +165,7 @@ MUSTER_API int64_t muster_task_index(void);
  * elsewhere). Arguments of arg_bytes are copied. Every submitted task must be got or forgotten (muster_task_forget),
  * else its memory is kept until the pool's end. From inside a task of the same pool it goes to the worker's own end of
  * its line. Errors: CLOSED, BROKEN, NOFUNC, NOMEM, INVAL, STALE, UNSUPPORTED (time limit, in-rank workers).
+ * Threads: any. In tasks: yes. Blocks: no. Hosts: any.
  */
 MUSTER_API muster_err muster_pool_submit(muster_pool pool, muster_task *task, muster_task_fn fn, const void *arg,
                                          size_t arg_bytes, size_t result_bytes, const muster_submit_options *options);
@@ -145,8 +174,10 @@ MUSTER_API muster_err muster_pool_submit(muster_pool pool, muster_task *task, mu
  * Waits for the task and copies its result (up to capacity_bytes) out; the task's handle is stale afterwards. While it
  * waits the caller runs other tasks. Errors: TIMEOUT (a later get works), TASK, CRASHED, CANCELED, BROKEN, TOOBIG
  * (result larger; stays), STALE, INTERRUPTED.
+ * Threads: any. In tasks: yes. Blocks: up to timeout_ms and to the end of a task that it runs meanwhile. Hosts: own.
  */
 MUSTER_API muster_err muster_task_get(muster_task task, void *result, size_t capacity_bytes, int64_t timeout_ms);
+/* Each of these: Threads: any. In tasks: yes. Blocks: no. Hosts: own. */
 /** Whether it has ended, in whatever way. Errors: STALE. */
 MUSTER_API muster_err muster_task_ready(muster_task task, bool *ready);
 /** Whether it ended well. Errors: STATE (not ended), STALE. */
@@ -154,9 +185,13 @@ MUSTER_API muster_err muster_task_successful(muster_task task, bool *successful)
 /**
  * Cancels a task that has not started (its get: err CANCELED). A running one goes on (err STATE) unless kill and the
  * worker is isolated: then the worker is killed and replaced. Errors: STATE (running, or ended), STALE.
+ * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: own.
  */
 MUSTER_API muster_err muster_task_cancel(muster_task task, bool kill);
-/** Gives the handle up without waiting: the task still runs, its result is dropped. Errors: STALE. */
+/**
+ * Gives the handle up without waiting: the task still runs, its result is dropped. Errors: STALE.
+ * Threads: any. In tasks: yes. Blocks: no. Hosts: own.
+ */
 MUSTER_API muster_err muster_task_forget(muster_task task);
 
 typedef enum muster_wait_for {
@@ -165,12 +200,18 @@ typedef enum muster_wait_for {
     MUSTER_WAIT_FIRST_FAILURE /**< until one has failed or all have ended */
 } muster_wait_for;
 
-/** Waits over n tasks without consuming them; ready[i] (may be NULL) tells which have ended. Errors: TIMEOUT, STALE,
- * INTERRUPTED. */
+/**
+ * Waits over n tasks without consuming them; ready[i] (may be NULL) tells which have ended. Errors: TIMEOUT, STALE,
+ * INTERRUPTED.
+ * Threads: any. In tasks: yes. Blocks: up to timeout_ms and to the end of a task that it runs meanwhile. Hosts: own.
+ */
 MUSTER_API muster_err muster_task_wait(const muster_task *tasks, int64_t n, muster_wait_for what, bool *ready,
                                        int64_t timeout_ms);
-/** Next of n tasks to end that done[] does not mark yet: *index is set and done[*index] marked. Loop n times for
- * as-completed order. Errors: STATE (all marked), TIMEOUT, STALE, INTERRUPTED. */
+/**
+ * Next of n tasks to end that done[] does not mark yet: *index is set and done[*index] marked. Loop n times for
+ * as-completed order. Errors: STATE (all marked), TIMEOUT, STALE, INTERRUPTED.
+ * Threads: any. In tasks: yes. Blocks: up to timeout_ms and to the end of a task that it runs meanwhile. Hosts: own.
+ */
 MUSTER_API muster_err muster_task_next(const muster_task *tasks, int64_t n, bool *done, int64_t *index,
                                        int64_t timeout_ms);
 
@@ -190,8 +231,11 @@ typedef struct muster_imap_options {
     uint64_t reserved[4]; /**< zero */
 } muster_imap_options;
 
-/** Starts a lazy map over what generate yields. The imap belongs to the calling thread. Ended by muster_imap_end.
- * Errors: as muster_pool_submit. */
+/**
+ * Starts a lazy map over what generate yields. The imap belongs to the calling thread. Ended by muster_imap_end.
+ * Errors: as muster_pool_submit.
+ * Threads: any. In tasks: yes. Blocks: no. Hosts: any.
+ */
 MUSTER_API muster_err muster_pool_imap(muster_pool pool, muster_imap **imap, muster_task_fn fn,
                                        muster_generate_fn generate, void *generate_arg, size_t item_bytes,
                                        size_t result_bytes, const muster_imap_options *options);
@@ -199,9 +243,14 @@ MUSTER_API muster_err muster_pool_imap(muster_pool pool, muster_imap **imap, mus
  * The next result (result_bytes) and its index (may be NULL). err CLOSED after the last one. A failed item gives err
  * TASK or CRASHED for that item, and the next call goes on. Errors: TIMEOUT (call again), TASK, CRASHED, CLOSED,
  * INTERRUPTED.
+ * Threads: the one that made the imap. In tasks: yes. Blocks: up to timeout_ms and to the end of a task that it runs
+ * meanwhile. Hosts: any.
  */
 MUSTER_API muster_err muster_imap_next(muster_imap *imap, void *result, int64_t *index, int64_t timeout_ms);
-/** Ends the imap, canceling what was not drawn or started. NULL is fine. */
+/**
+ * Ends the imap, canceling what was not drawn or started. NULL is fine.
+ * Threads: the one that made the imap. In tasks: yes. Blocks: no. Hosts: any.
+ */
 MUSTER_API void muster_imap_end(muster_imap *imap);
 
 /** A generator over a C array, for muster_pool_imap: generate = muster_items_next, generate_arg = &muster_items. */
@@ -211,6 +260,7 @@ typedef struct muster_items {
     size_t item_bytes;
     int64_t next;
 } muster_items;
+/** Threads: any, one at a time. In tasks: yes. Blocks: no. Hosts: none. */
 MUSTER_API int muster_items_next(void *item, void *items);
 
 /** Combines: *accumulated = *accumulated op *value. Must be associative up to rounding. */
@@ -221,6 +271,7 @@ typedef int (*muster_combine_fn)(void *accumulated, const void *value, const voi
  * combined pairwise in a fixed tree: the same bits at any number of ranks for a given chunk_items (0: chosen from n
  * alone). fn NULL: the items themselves (item_bytes == result_bytes). n = 0 leaves *result as it is.
  * Errors: as muster_pool_map.
+ * Threads: any. In tasks: yes. Blocks: until all have ended. Hosts: any.
  */
 MUSTER_API muster_err muster_pool_reduce(muster_pool pool, muster_task_fn fn, muster_combine_fn combine,
                                          const void *items, int64_t n, size_t item_bytes, void *result,

@@ -56,6 +56,7 @@ typedef struct muster_process_info {
  * Makes a process that will run fn on a copy of arg. Nothing runs before muster_process_start.
  * Errors: INVAL, NOFUNC (fn is in no module the ranks share), NOMEM, STATE (before muster_init), PEER (the host is
  * gone).
+ * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
  */
 MUSTER_API muster_err muster_process_create(muster_process *process, muster_process_fn fn, const void *arg,
                                             size_t size_bytes, const muster_process_options *options);
@@ -64,29 +65,41 @@ MUSTER_API muster_err muster_process_create(muster_process *process, muster_proc
  * Starts it on its host's least loaded core. The child sees the program's memory as it was at muster_init. Returns at
  * once. It ends with the process that started it. Errors: STATE (started before), STALE, BROKEN (nobody left to fork
  * it).
+ * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
  */
 MUSTER_API muster_err muster_process_start(muster_process process);
 
 /**
  * Waits for its end; *status (may be NULL) tells how. A second join returns at once with the same status.
  * Errors: TIMEOUT (still alive; unharmed), STATE (not started), STALE, INTERRUPTED, SYSTEM (it could not be forked).
+ * Threads: any. In tasks: yes. Blocks: up to timeout_ms. Hosts: any.
  */
 MUSTER_API muster_err muster_process_join(muster_process process, muster_process_status *status, int64_t timeout_ms);
 
-/** Sends SIGTERM / SIGKILL. Fine on an ended process. Errors: STATE (not started), STALE. */
+/**
+ * Sends SIGTERM / SIGKILL. Fine on an ended process. Errors: STATE (not started), STALE.
+ * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
+ */
 MUSTER_API muster_err muster_process_terminate(muster_process process);
 MUSTER_API muster_err muster_process_kill(muster_process process);
 
-/** Frees what is kept about an ended or never started process. Errors: STATE (still alive). Twice is fine; any other
- * use then is err STATE. */
+/**
+ * Frees what is kept about an ended or never started process. Errors: STATE (still alive). Twice is fine; any other
+ * use then is err STATE.
+ * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
+ */
 MUSTER_API muster_err muster_process_close(muster_process process);
 
-/** Facts, readable before, during and after its life. Errors: STATE (after close). */
+/**
+ * Facts, readable before, during and after its life. Errors: STATE (after close).
+ * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
+ */
 MUSTER_API muster_err muster_process_get_info(muster_process process, muster_process_info *info);
 
 /**
  * Waits until any (all = false) or all of n processes have ended; *first (may be NULL) gets the lowest index among the
  * ended ones. n = 0 returns at once, *first = -1. Errors: TIMEOUT, INVAL, and those of muster_process_join.
+ * Threads: any. In tasks: yes. Blocks: up to timeout_ms. Hosts: any.
  */
 MUSTER_API muster_err muster_process_wait(const muster_process *processes, int n, bool all, int *first,
                                           int64_t timeout_ms);

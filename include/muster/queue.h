@@ -21,10 +21,16 @@ typedef struct muster_queue_options {
     uint64_t reserved[4]; /**< zero */
 } muster_queue_options;
 
-/** Makes an empty queue. Errors: INVAL (negative maxsize, no such rank), NOMEM, PEER, STATE (before muster_init). */
+/**
+ * Makes an empty queue. Errors: INVAL (negative maxsize, no such rank), NOMEM, PEER, STATE (before muster_init).
+ * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
+ */
 MUSTER_API muster_err muster_queue_create(muster_queue *queue, const muster_queue_options *options);
 
-/** Ends the queue and drops what it holds; who waits on it gets err CLOSED, later uses err STALE. Errors: STALE. */
+/**
+ * Ends the queue and drops what it holds; who waits on it gets err CLOSED, later uses err STALE. Errors: STALE.
+ * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
+ */
 MUSTER_API muster_err muster_queue_destroy(muster_queue queue);
 
 /**
@@ -32,6 +38,7 @@ MUSTER_API muster_err muster_queue_destroy(muster_queue queue);
  * that starts afterwards on any rank can see it. Waits up to timeout_ms while the queue is full. Errors: FULL (still
  * full at the deadline), CLOSED, NOMEM (the segment cannot hold the item), STALE, INTERRUPTED. On any error the queue
  * is as before.
+ * Threads: any. In tasks: yes. Blocks: up to timeout_ms. Hosts: any.
  */
 MUSTER_API muster_err muster_queue_put(muster_queue queue, const void *item, size_t size_bytes, int64_t timeout_ms);
 
@@ -39,10 +46,12 @@ MUSTER_API muster_err muster_queue_put(muster_queue queue, const void *item, siz
  * Takes the first item into item, which has room for capacity_bytes; *size_bytes (may be NULL) gets its size. Waits up
  * to timeout_ms while the queue is empty. Errors: EMPTY (still empty at the deadline), CLOSED (closed and drained),
  * TOOBIG (capacity too small: *size_bytes is set to what is needed and the item stays first), STALE, INTERRUPTED.
+ * Threads: any. In tasks: yes. Blocks: up to timeout_ms. Hosts: any.
  */
 MUSTER_API muster_err muster_queue_get(muster_queue queue, void *item, size_t capacity_bytes, size_t *size_bytes,
                                        int64_t timeout_ms);
 
+/* Each of these: Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any. */
 /** Number of items, exact at the moment it is taken. Errors: STALE. */
 MUSTER_API muster_err muster_queue_size(muster_queue queue, int64_t *items);
 /** Whether the queue held no item at that moment. Errors: STALE. */
@@ -53,13 +62,19 @@ MUSTER_API muster_err muster_queue_full(muster_queue queue, bool *full);
 /**
  * Says that nothing more will be put: later puts get err CLOSED, gets drain what is left and then get err CLOSED. This
  * is how a consumer's loop ends. Closing twice is fine. Errors: STALE.
+ * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
  */
 MUSTER_API muster_err muster_queue_close(muster_queue queue);
 
-/** Marks one item that was got as done, for muster_queue_join. Errors: STATE (more marks than items put), STALE. */
+/**
+ * Marks one item that was got as done, for muster_queue_join. Errors: STATE (more marks than items put), STALE.
+ * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
+ */
 MUSTER_API muster_err muster_queue_task_done(muster_queue queue);
 
-/** Waits until every item ever put was marked done. Errors: TIMEOUT, CLOSED (destroyed meanwhile), STALE, INTERRUPTED.
+/**
+ * Waits until every item ever put was marked done. Errors: TIMEOUT, CLOSED (destroyed meanwhile), STALE, INTERRUPTED.
+ * Threads: any. In tasks: yes. Blocks: up to timeout_ms. Hosts: any.
  */
 MUSTER_API muster_err muster_queue_join(muster_queue queue, int64_t timeout_ms);
 

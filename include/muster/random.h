@@ -24,6 +24,7 @@ typedef struct muster_stream {
     uint32_t used;
 } muster_stream;
 
+/* Each of these, at any time: Threads: any. In tasks: yes. Blocks: no. Hosts: none. */
 /** The stream of one task: the same numbers for the same (seed, index) at any rank count, placement and order. */
 MUSTER_API muster_stream muster_stream_make(uint64_t seed, uint64_t index);
 /** Next 32 uniform bits. */

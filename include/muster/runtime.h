@@ -93,6 +93,7 @@ typedef struct muster_options {
  * the program starts itself again under mpirun, with one rank per core. Call once, from the main thread, before
  * other threads exist. Collective.
  * Errors: STATE (called twice, or in a child), MPI, SYSTEM, NOMEM (segment), BROKEN (ranks run different binaries).
+ * Threads: main. In tasks: no. Blocks: until all ranks have come. Hosts: none.
  */
 MUSTER_API muster_err muster_init(int *argc, char ***argv, const muster_options *options);
 
@@ -100,9 +101,11 @@ MUSTER_API muster_err muster_init(int *argc, char ***argv, const muster_options 
  * Ends muster: closes what is open, ends children, lets the other ranks leave, finalizes MPI if muster_init had
  * initialized it. Returns the exit code for main: 0, or 130 / 143 / 75 after SIGINT / SIGTERM / SIGUSR1. Collective in
  * SPMD mode, rank 0 alone otherwise.
+ * Threads: main. In tasks: no. Blocks: until all ranks have left. Hosts: none.
  */
 MUSTER_API int muster_finalize(void);
 
+/* Each of these, at any time: Threads: any. In tasks: yes. Blocks: no. Hosts: none. */
 /** True when a launcher (mpirun, srun) started this process as a rank; any time. False before muster_init: it is going
  * to start ranks itself, so that what needs none, like --help or a mistake in the arguments, can be dealt with first.
  */
@@ -121,10 +124,14 @@ MUSTER_API bool muster_is_child(void);
 /**
  * The signal that asked the job to stop (SIGINT, SIGTERM or SIGUSR1), or 0. After one, waits of rank 0's main program
  * return err INTERRUPTED so that it can save what is finished.
+ * Threads: any. In tasks: yes. Blocks: no. Hosts: none.
  */
 MUSTER_API int muster_interrupted(void);
 
-/** Version of the library linked at run time, "major.minor.patch". */
+/**
+ * Version of the library linked at run time, "major.minor.patch".
+ * Threads: any. In tasks: yes. Blocks: no. Hosts: none.
+ */
 MUSTER_API const char *muster_version(void);
 
 #ifdef __cplusplus

@@ -21,10 +21,16 @@ typedef enum muster_placement {
     MUSTER_PLACE_NONE      /**< leave binding to the launcher and the kernel */
 } muster_placement;
 
-/** Cores this job may use on this host (launcher, cgroup and affinity respected). */
+/**
+ * Cores this job may use on this host (launcher, cgroup and affinity respected).
+ * Threads: any. In tasks: yes. Blocks: no. Hosts: own.
+ */
 MUSTER_API int muster_cores(void);
 
-/** Writes a text picture of this host: packages, NUMA nodes, L3 groups, cores, and which rank or child sits where. */
+/**
+ * Writes a text picture of this host: packages, NUMA nodes, L3 groups, cores, and which rank or child sits where.
+ * Threads: any. In tasks: yes. Blocks: no. Hosts: own.
+ */
 MUSTER_API muster_err muster_topology_print(FILE *stream);
 
 #ifdef __cplusplus
