@@ -7,6 +7,8 @@
  *   Blocks     no; up to timeout_ms; until something has come about; for an answer: where an object of another host is
  *              concerned, until that host has answered, else not
  *   Hosts      any: objects of all hosts will do; own: this host's alone; none: it is about no object
+ * Each of them gives err INVAL, and has changed nothing, for a NULL where none may be, a negative count, a negative
+ * timeout other than MUSTER_FOREVER, and a size that no memory has; so INVAL is listed only where there is more to it.
  */
 #ifndef MUSTER_ERROR_H
 #define MUSTER_ERROR_H
@@ -59,7 +61,8 @@ MUSTER_API const char *muster_err_name(muster_err err);
 MUSTER_API const char *muster_err_text(muster_err err);
 /**
  * One line about the last failed call of this thread: the object, the ranks and hosts concerned and what to do.
- * Borrowed until the thread's next failing call; "" before the first. Never NULL.
+ * Borrowed until the thread's next failing call; "" before the first. After muster_finalize a line may be shorter than
+ * it would have been before. Never NULL.
  */
 MUSTER_API const char *muster_err_detail(void);
 

@@ -27,7 +27,7 @@ typedef struct muster_stream {
 /* Each of these, at any time: Threads: any. In tasks: yes. Blocks: no. Hosts: none. */
 /** The stream of one task: the same numbers for the same (seed, index) at any rank count, placement and order. */
 MUSTER_API muster_stream muster_stream_make(uint64_t seed, uint64_t index);
-/** Next 32 uniform bits. */
+/** Next 32 uniform bits; 0 of NULL, as of the following ones. */
 MUSTER_API uint32_t muster_stream_u32(muster_stream *stream);
 /** Next 64 uniform bits. */
 MUSTER_API uint64_t muster_stream_u64(muster_stream *stream);

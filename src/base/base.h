@@ -33,6 +33,26 @@ muster_err muster__fail(muster_err err, const char *format, ...) __attribute__((
 typedef void (*muster__describe_fn)(muster_err err, const char *what, uint64_t arg, char *line, size_t size);
 muster_err muster__routine(muster_err err, muster__describe_fn describe, const char *what, uint64_t arg);
 
+/** Before what lazy lines tell of is gone: the calling thread's is written, others' will tell the error alone. */
+void muster__details_settle(void);
+
+/* What every public call asks of its arguments, before anything else: INVAL with a text, or MUSTER_OK. */
+
+#define MUSTER__NULL_BAD(operation, pointer) ((pointer) ? MUSTER_OK : muster__null_refused(operation, #pointer))
+muster_err muster__null_refused(const char *operation, const char *argument) __attribute__((cold));
+
+/* a timeout that is negative, but not MUSTER_FOREVER */
+muster_err muster__timeout_refused(const char *operation, int64_t timeout_ms) __attribute__((cold));
+static inline muster_err muster__timeout_bad(const char *operation, int64_t timeout_ms)
+{
+    return MUSTER__LIKELY(timeout_ms >= -1) ? MUSTER_OK : muster__timeout_refused(operation, timeout_ms);
+}
+
+/* a size that no memory has: so sums of sizes do not overflow */
+#define MUSTER__SIZE_BAD(operation, size)                                                                              \
+    ((size) <= PTRDIFF_MAX / 2 ? MUSTER_OK : muster__size_refused(operation, #size, size))
+muster_err muster__size_refused(const char *operation, const char *argument, size_t size) __attribute__((cold));
+
 /**
  * INVAL, naming the word, unless the reserved words at the end of options are zero; options may be NULL. What the words
  * will be for a newer muster has this one do something else than its caller means.

@@ -39,13 +39,23 @@ const char *muster_err_text(muster_err err)
     return "unknown error code";
 }
 
+/* The runtime starts once in a process: what is gone stays gone. */
+static _Atomic bool settled;
+
 const char *muster_err_detail(void)
 {
-    if (detail.describe) {
+    if (detail.describe && atomic_load(&settled))
+        snprintf(detail.line, sizeof detail.line, "%s: %s", detail.what, muster_err_text(detail.err));
+    else if (detail.describe)
         detail.describe(detail.err, detail.what, detail.arg, detail.line, sizeof detail.line);
-        detail.describe = NULL;
-    }
+    detail.describe = NULL;
     return detail.line;
+}
+
+void muster__details_settle(void)
+{
+    muster_err_detail();
+    atomic_store(&settled, true);
 }
 
 static void detail_write(const char *format, va_list args)
@@ -71,6 +81,25 @@ muster_err muster__fail_logged(muster_err err, const char *format, ...)
     va_end(args);
     muster__log(MUSTER__ERROR, "%s", detail.line);
     return err;
+}
+
+/* ---- arguments ---- */
+
+muster_err muster__null_refused(const char *operation, const char *argument)
+{
+    return muster__fail(MUSTER_ERR_INVAL, "%s: %s is NULL", operation, argument);
+}
+
+muster_err muster__timeout_refused(const char *operation, int64_t timeout_ms)
+{
+    return muster__fail(MUSTER_ERR_INVAL,
+                        "%s: timeout_ms is %lld: 0 (MUSTER_NOWAIT), more, or MUSTER_FOREVER are allowed", operation,
+                        (long long)timeout_ms);
+}
+
+muster_err muster__size_refused(const char *operation, const char *argument, size_t size)
+{
+    return muster__fail(MUSTER_ERR_INVAL, "%s: %s is %zu, more than any memory holds", operation, argument, size);
 }
 
 muster_err muster__reserved(const char *operation, const uint64_t *words, size_t count)

@@ -95,20 +95,31 @@ static muster_err create_elsewhere(muster_process *process, int host, const stru
     return err;
 }
 
+static muster_err check_create(const char *operation, const muster_process *process, muster_process_fn fn,
+                               const void *arg, size_t size_bytes)
+{
+    muster_err err = MUSTER__NULL_BAD(operation, process);
+    if (!err)
+        err = MUSTER__NULL_BAD(operation, fn);
+    if (!err && size_bytes)
+        err = MUSTER__NULL_BAD(operation, arg);
+    return err ? err : MUSTER__SIZE_BAD(operation, size_bytes);
+}
+
 muster_err muster_process_create(muster_process *process, muster_process_fn fn, const void *arg, size_t size_bytes,
                                  const muster_process_options *options)
 {
-    muster_err err = muster__runtime_require("muster_process_create");
-    if (err)
-        return err;
+    static const char operation[] = "muster_process_create";
     muster_on on = options ? options->on : (muster_on){0};
-    if (!fn || (size_bytes && !arg))
-        return muster__fail(MUSTER_ERR_INVAL, "muster_process_create: %s", fn ? "arg is NULL" : "no function");
     int host;
     muster__function function;
-    err = MUSTER__RESERVED("muster_process_create", options);
+    muster_err err = check_create(operation, process, fn, arg, size_bytes);
     if (!err)
-        err = muster__host_wanted(on, "muster_process_create", &host);
+        err = MUSTER__RESERVED(operation, options);
+    if (!err)
+        err = muster__runtime_require(operation);
+    if (!err)
+        err = muster__host_wanted(on, operation, &host);
     if (!err)
         err = muster__function_name((const void *)fn, &function);
     if (err)
@@ -132,11 +143,14 @@ muster_err muster_process_start(muster_process process)
 
 muster_err muster_process_join(muster_process process, muster_process_status *status, int64_t timeout_ms)
 {
+    muster_err err = muster__timeout_bad("muster_process_join", timeout_ms);
+    if (err)
+        return err;
     muster__count(process.handle);
     if (!is_elsewhere(process))
         return process_join(process, status, timeout_ms);
     struct muster__call call = {.object = process.handle, .operation = JOIN, .timeout_ms = timeout_ms};
-    muster_err err = muster__remote_call(&call, "muster_process_join");
+    err = muster__remote_call(&call, "muster_process_join");
     if (!err && status)
         *status =
             (muster_process_status){.exit_code = (int)(call.number & 0xffffffff), .signal = (int)(call.number >> 32)};
@@ -164,11 +178,14 @@ muster_err muster_process_close(muster_process process)
 
 muster_err muster_process_get_info(muster_process process, muster_process_info *info)
 {
+    static const char operation[] = "muster_process_get_info";
+    if (MUSTER__NULL_BAD(operation, info))
+        return MUSTER_ERR_INVAL;
     muster__count(process.handle);
     if (!is_elsewhere(process))
         return process_info(process, info);
     struct muster__call call = {.object = process.handle, .operation = INFO, .reply = info, .capacity = sizeof *info};
-    return muster__remote_call(&call, "muster_process_get_info");
+    return muster__remote_call(&call, operation);
 }
 
 /* ---- waiting on several hosts at once: each is asked to wait for its own ---- */
@@ -294,12 +311,17 @@ static muster_err wait_everywhere(const muster_process *processes, int n, bool a
 
 muster_err muster_process_wait(const muster_process *processes, int n, bool all, int *first, int64_t timeout_ms)
 {
-    muster_err err = muster__runtime_require("muster_process_wait");
+    static const char operation[] = "muster_process_wait";
     int found = -1;
+    if (n < 0)
+        return muster__fail(MUSTER_ERR_INVAL, "%s: n is %d", operation, n);
+    muster_err err = n ? MUSTER__NULL_BAD(operation, processes) : MUSTER_OK;
+    if (!err)
+        err = muster__timeout_bad(operation, timeout_ms);
+    if (!err)
+        err = muster__runtime_require(operation);
     if (err)
         return err;
-    if (n < 0)
-        return muster__fail(MUSTER_ERR_INVAL, "muster_process_wait: n is %d", n);
     err = all_here(processes, n) ? process_wait(processes, n, all, &found, timeout_ms)
                                  : wait_everywhere(processes, n, all, &found, timeout_ms);
     if (!err && first)

@@ -11,6 +11,8 @@ muster_stream muster_stream_make(uint64_t seed, uint64_t index)
 
 uint32_t muster_stream_u32(muster_stream *stream)
 {
+    if (!stream)
+        return 0;
     if (stream->used == 4) {
         philox4x32_ctr_t counter = {{stream->counter[0], stream->counter[1], stream->counter[2], stream->counter[3]}};
         philox4x32_key_t key = {{stream->key[0], stream->key[1]}};

@@ -208,12 +208,15 @@ static int gather_sitters(struct muster__sitter *sitters, int max)
 
 muster_err muster_topology_print(FILE *stream)
 {
-    muster_err err = muster__runtime_require("muster_topology_print");
+    static const char operation[] = "muster_topology_print";
+    muster_err err = MUSTER__NULL_BAD(operation, stream);
+    if (!err)
+        err = muster__runtime_require(operation);
     if (err)
         return err;
     struct muster__sitter *sitters = calloc(MUSTER__MEMBERS_MAX, sizeof *sitters);
     if (!sitters)
-        return muster__fail(MUSTER_ERR_NOMEM, "muster_topology_print: out of memory");
+        return muster__fail(MUSTER_ERR_NOMEM, "%s: out of memory", operation);
     int count = gather_sitters(sitters, MUSTER__MEMBERS_MAX);
     err = muster__topology_picture(topology_copy(), muster__host_name(), sitters, count, stream);
     free(sitters);

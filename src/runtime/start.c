@@ -14,6 +14,19 @@ struct self muster__me = {.member = UINT32_MAX};
 
 /* ---- options ---- */
 
+static muster_err check_arguments(int *argc, char ***argv, const muster_options *options)
+{
+    static const char operation[] = "muster_init";
+    if (!argc != !argv || (argc && (*argc < 0 || (*argc > 0 && !*argv))))
+        return muster__fail(MUSTER_ERR_INVAL, "%s: argc and argv: those of main, or NULL both", operation);
+    if ((int)options->placement < MUSTER_PLACE_DEFAULT || options->placement > MUSTER_PLACE_NONE)
+        return muster__fail(MUSTER_ERR_INVAL, "%s: options->placement is %d", operation, (int)options->placement);
+    if ((int)options->log_level < MUSTER_LOG_DEFAULT || options->log_level > MUSTER_LOG_DEBUG)
+        return muster__fail(MUSTER_ERR_INVAL, "%s: options->log_level is %d", operation, (int)options->log_level);
+    muster_err err = MUSTER__SIZE_BAD(operation, options->segment_bytes);
+    return err ? err : MUSTER__RESERVED(operation, options);
+}
+
 static int log_level(const muster_options *options)
 {
     bool chosen = options->log_level != MUSTER_LOG_DEFAULT;
@@ -223,6 +236,7 @@ static void take_down(void)
 {
     if (muster__segment && muster__me.tables && atomic_load(&nursery_at(muster__me.world.local)->pid) > 0)
         nursery_stop(muster__me.world.local);
+    muster__details_settle();
     muster__me.tables = NULL;
     if (muster__segment)
         muster__segment_detach();
@@ -233,14 +247,15 @@ muster_err muster__runtime_start(int *argc, char ***argv, const muster_options *
 {
     if (muster__me.started || muster__me.is_child)
         return muster__fail(MUSTER_ERR_STATE, "muster_init: called before, or in a child");
-    if (MUSTER__RESERVED("muster_init", options))
-        return MUSTER_ERR_INVAL;
+    muster_err err = check_arguments(argc, argv, options);
+    if (err)
+        return err;
     muster__me.log_level = log_level(options);
     muster__me.spmd = options->spmd;
     struct utsname name;
     uname(&name);
     muster__log_setup(name.nodename, -1, 0, "", muster__me.log_level);
-    muster_err err = launch_self(argc, argv, options);
+    err = launch_self(argc, argv, options);
     if (err)
         return err;
     muster__me.started = true;

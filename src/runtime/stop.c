@@ -78,6 +78,7 @@ int muster__runtime_stop(void)
     muster__sleep_look = NULL;
     signals_restore();
     crash_restore();
+    muster__details_settle();
     muster__segment_detach();
     muster__me.tables = NULL;
     muster__transport_stop(politely);

@@ -1,5 +1,6 @@
 /*
- * What every call refuses, and that it changes nothing then: words reserved for a newer muster, and 67.
+ * What every call refuses, and that it changes nothing then: words reserved for a newer muster, and 67 (but of pools,
+ * locks and queues, whose suites have theirs).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,13 +9,15 @@
 
 #include <cmocka.h>
 
+#include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <muster/muster.h>
 
 #include "support/mpi_case.h"
 
-static muster_err early[1]; /* what calls said before muster_init */
+static muster_err early[8]; /* what calls said before muster_init */
 
 static int nothing(const void *item, void *result, const void *user)
 {
@@ -69,7 +72,6 @@ static void test_reserved_objects(void **state)
     muster_pool_options pool_options = {0};
     LAST(pool_options) = 1;
     assert_named(muster_pool_create(&pool, &pool_options), "muster_pool_create");
-    assert_int_equal(early[0], MUSTER_ERR_INVAL);
 }
 
 static void test_reserved_tasks(void **state)
@@ -94,12 +96,154 @@ static void test_reserved_tasks(void **state)
     assert_int_equal(muster_pool_destroy(pool), MUSTER_OK);
 }
 
+/* ---- 67: processes ---- */
+
+static muster_process create(muster_process_fn fn)
+{
+    muster_process process;
+    assert_int_equal(muster_process_create(&process, fn, NULL, 0, NULL), MUSTER_OK);
+    return process;
+}
+
+static void assert_refused(muster_err err, const char *text)
+{
+    assert_int_equal(err, MUSTER_ERR_INVAL);
+    if (!strstr(muster_err_detail(), text))
+        fail_msg("'%s' is not in: %s", text, muster_err_detail());
+}
+
+static void test_process_create(void **state)
+{
+    static const muster_process untouched = {.handle = {.slot = 77}};
+    (void)state;
+    char byte = 1;
+    muster_process process = untouched;
+    assert_refused(muster_process_create(NULL, end_at_once, NULL, 0, NULL), "process is NULL");
+    assert_refused(muster_process_create(&process, NULL, NULL, 0, NULL), "fn is NULL");
+    assert_refused(muster_process_create(&process, end_at_once, NULL, 8, NULL), "arg is NULL");
+    assert_refused(muster_process_create(&process, end_at_once, &byte, SIZE_MAX, NULL), "size_bytes is");
+    assert_refused(muster_process_create(&process, end_at_once, &byte, SIZE_MAX / 2, NULL), "size_bytes is");
+    assert_int_equal(muster_process_create(&process, end_at_once, &byte, SIZE_MAX / 8, NULL), MUSTER_ERR_NOMEM);
+    for (int i = 0; i < 2; i++) {
+        muster_process_options options = {.on = muster_on_rank(i ? muster_ranks() : -1)};
+        assert_refused(muster_process_create(&process, end_at_once, NULL, 0, &options), "rank is");
+    }
+    assert_memory_equal(&process, &untouched, sizeof process);
+}
+
+static void test_process_use(void **state)
+{
+    (void)state;
+    muster_process process = create(end_at_once);
+    muster_process_status status = {.exit_code = 5};
+    int first = 7;
+    assert_refused(muster_process_get_info(process, NULL), "info is NULL");
+    assert_refused(muster_process_join(process, &status, -2), "timeout_ms is -2");
+    assert_refused(muster_process_join(process, &status, INT64_MIN), "timeout_ms is");
+    assert_refused(muster_process_wait(&process, 1, true, &first, -2), "timeout_ms is -2");
+    assert_refused(muster_process_wait(&process, -1, true, &first, MUSTER_NOWAIT), "n is -1");
+    assert_refused(muster_process_wait(NULL, 1, true, &first, MUSTER_NOWAIT), "processes is NULL");
+    assert_true(status.exit_code == 5 && first == 7);
+    assert_int_equal(muster_process_wait(NULL, 0, true, &first, MUSTER_NOWAIT), MUSTER_OK);
+    assert_int_equal(first, -1);
+    assert_int_equal(muster_process_start(process), MUSTER_OK); /* as if nothing had been asked */
+    assert_int_equal(muster_process_join(process, NULL, MUSTER_FOREVER), MUSTER_OK);
+    assert_int_equal(muster_process_close(process), MUSTER_OK);
+}
+
+/* ---- 67: the rest ---- */
+
+static void test_runtime(void **state)
+{
+    (void)state;
+    assert_refused(muster_topology_print(NULL), "stream is NULL");
+    assert_int_equal(muster_stream_u32(NULL), 0);
+    assert_int_equal(muster_stream_u64(NULL), 0);
+    assert_true(muster_stream_f64(NULL) == 0);
+    for (int code = -1000; code < 1000; code += 10)
+        assert_true(muster_err_name(code) && muster_err_text(code));
+}
+
+static void test_before_init(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(early[i], MUSTER_ERR_INVAL);
+    assert_int_equal(early[5], MUSTER_ERR_STATE);
+    assert_true(early[6] == MUSTER_ERR_STALE || early[6] == MUSTER_ERR_STATE);
+    assert_int_equal(early[7], MUSTER_ERR_STATE);
+}
+
+static void call_early(int *argc, char ***argv)
+{
+    muster_process process = {0};
+    early[0] = muster_init(argc, argv, &(muster_options){.reserved = {1}});
+    early[1] = muster_init(argc, NULL, NULL);
+    early[2] = muster_init(argc, argv, &(muster_options){.placement = (muster_placement)6});
+    early[3] = muster_init(argc, argv, &(muster_options){.log_level = (muster_log_level)5});
+    early[4] = muster_init(argc, argv, &(muster_options){.segment_bytes = SIZE_MAX});
+    early[5] = muster_process_create(&process, end_at_once, NULL, 0, NULL);
+    early[6] = muster_process_join(process, NULL, MUSTER_NOWAIT);
+    early[7] = muster_topology_print(stderr);
+}
+
+/* ---- the detail line outlives the job ---- */
+
+static pthread_barrier_t both;
+static pthread_t asker;
+static bool asks;
+static char late[128];
+
+static muster_err fail_routinely(void)
+{
+    muster_queue queue;
+    char byte;
+    muster_queue_create(&queue, &(muster_queue_options){.name = "late"});
+    return muster_queue_get(queue, &byte, 1, NULL, MUSTER_NOWAIT);
+}
+
+static void *ask_late(void *unused)
+{
+    bool failed = fail_routinely() == MUSTER_ERR_EMPTY;
+    pthread_barrier_wait(&both);
+    pthread_barrier_wait(&both); /* muster_finalize has returned */
+    snprintf(late, sizeof late, "%s", muster_err_detail());
+    return failed ? unused : NULL;
+}
+
+static void test_detail_kept(void **state)
+{
+    (void)state;
+    assert_int_equal(pthread_barrier_init(&both, NULL, 2), 0);
+    assert_int_equal(pthread_create(&asker, NULL, ask_late, &both), 0);
+    pthread_barrier_wait(&both);
+    asks = true;
+    assert_int_equal(fail_routinely(), MUSTER_ERR_EMPTY);
+}
+
+/* The main thread's line is whole; that of another thread names the call and the error. */
+static bool details_are_there(void)
+{
+    void *failed;
+    if (!asks)
+        return true;
+    bool mine = strstr(muster_err_detail(), "'late'") && strstr(muster_err_detail(), "muster_queue_get");
+    pthread_barrier_wait(&both);
+    pthread_join(asker, &failed);
+    if (!mine || !failed || strcmp(late, "muster_queue_get: queue empty") != 0)
+        fprintf(stderr, "after muster_finalize: '%s', '%s'\n", muster_err_detail(), late);
+    return mine && failed && strcmp(late, "muster_queue_get: queue empty") == 0;
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reserved_objects),
-        cmocka_unit_test(test_reserved_tasks),
+        cmocka_unit_test(test_reserved_objects), cmocka_unit_test(test_reserved_tasks),
+        cmocka_unit_test(test_process_create),   cmocka_unit_test(test_process_use),
+        cmocka_unit_test(test_runtime),          cmocka_unit_test(test_before_init),
+        cmocka_unit_test(test_detail_kept), /* last: what main said last is asked for after the end */
     };
-    early[0] = muster_init(&argc, &argv, &(muster_options){.reserved = {1}});
-    return mpi_case_main(&argc, &argv, tests, sizeof tests / sizeof *tests, "contract");
+    call_early(&argc, &argv);
+    int code = mpi_case_main(&argc, &argv, tests, sizeof tests / sizeof *tests, "contract");
+    return details_are_there() ? code : 1;
 }
