@@ -122,6 +122,8 @@ void muster__settings_said(void);
 int64_t muster__now_ns(void);
 /** Deadline of a public timeout: 0 is already over (0), negative is MUSTER__NEVER. */
 int64_t muster__deadline_ns(int64_t timeout_ms);
+/** What is left until a deadline, as a public timeout: rounded up, MUSTER_NOWAIT when it is over. */
+int64_t muster__left_ms(int64_t deadline_ns);
 
 /* ---- futex, shared between processes ---- */
 

@@ -25,6 +25,14 @@ int64_t muster__deadline_ns(int64_t timeout_ms)
     return muster__now_ns() + timeout_ms * 1000000;
 }
 
+int64_t muster__left_ms(int64_t deadline_ns)
+{
+    if (deadline_ns == MUSTER__NEVER)
+        return -1;
+    int64_t left_ns = deadline_ns ? deadline_ns - muster__now_ns() : 0;
+    return left_ns > 0 ? left_ns / 1000000 + (left_ns % 1000000 > 0) : 0;
+}
+
 enum muster__wake muster__futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns)
 {
     struct timespec deadline = {.tv_sec = deadline_ns / NS_PER_S, .tv_nsec = deadline_ns % NS_PER_S};

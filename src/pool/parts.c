@@ -260,13 +260,9 @@ bool parts_here(muster_handle named, muster_handle *handle)
         return true;
     }
     uint32_t before = muster__self_number() ? atomic_load(&muster__self_state.caller->using) : 0;
-    uint32_t high = atomic_load(&muster__segment->objects_high);
     bool found = false;
-    for (uint32_t slot = 0; slot < high && !found; slot++) {
-        uint32_t generation = (uint32_t)(atomic_load(&muster__object_slot(slot)->tag) >> 32);
-        last.here = muster__handle_make(MUSTER__POOL, slot, generation);
+    for (uint32_t at = 0; !found && muster__object_next(MUSTER__POOL, &at, &last.here);)
         found = is_branch_of(last.here, named);
-    }
     if (before)
         atomic_store(&muster__self_state.caller->using, before);
     last.named = found ? named : (muster_handle){0};

@@ -229,14 +229,6 @@ static bool all_ended(void *arg)
     return open == 0 || pool_state(pool) > POOL_CLOSED;
 }
 
-static int64_t left_ms(int64_t deadline_ns)
-{
-    if (deadline_ns == MUSTER__NEVER)
-        return MUSTER_FOREVER;
-    int64_t left = (deadline_ns - muster__now_ns() + 999999) / 1000000;
-    return left > 0 ? left : MUSTER_NOWAIT;
-}
-
 muster_err muster_pool_join(muster_pool handle, int64_t timeout_ms)
 {
     struct seat seat;
@@ -251,7 +243,7 @@ muster_err muster_pool_join(muster_pool handle, int64_t timeout_ms)
     else
         err = sched_wait(&seat, &(struct wait_for){.over = all_ended, .arg = seat.pool, .deadline_ns = deadline});
     if (!err)
-        err = parts_tell(seat.pool, PARTS_JOIN, left_ms(deadline));
+        err = parts_tell(seat.pool, PARTS_JOIN, muster__left_ms(deadline));
     if (!err && pool_state(seat.pool) == POOL_BROKEN)
         err = muster__fail(MUSTER_ERR_BROKEN, OPERATION("join") ": %s", seat.pool->broken_why);
     seat_leave(&seat);

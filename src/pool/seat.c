@@ -144,7 +144,7 @@ static muster_err __attribute__((cold)) no_part(muster_handle handle, const char
     if (!muster__is_remote(handle, MUSTER__POOL))
         return muster__object_stale(MUSTER__POOL, operation);
     return muster__fail(MUSTER_ERR_STALE, "%s: the pool on host %s was destroyed, or has no worker on this host (%s)",
-                        operation, muster__host_name_of((int)(handle.kind_home & 0xffffff)), muster__host_name());
+                        operation, muster__host_name_of(muster__handle_home(handle)), muster__host_name());
 }
 
 muster_err seat_enter(muster_handle handle, const char *operation, struct seat *seat)

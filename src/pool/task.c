@@ -32,12 +32,12 @@ struct entry {
 static muster_err enter(muster_task task, const char *operation, struct entry *entry)
 {
     muster_handle handle = task.handle;
-    uint32_t slot = handle.job >> 16, home = handle.kind_home & 0xffffff;
+    uint32_t slot = handle.job >> 16;
     if (!muster__segment || handle.kind_home >> 24 != MUSTER__TASK || slot >= MUSTER__OBJECTS_MAX)
         return stale(operation);
-    if (home != muster__segment->host)
+    if (muster__handle_home(handle) != (int)muster__segment->host)
         return muster__fail(MUSTER_ERR_UNSUPPORTED, "%s: the task was submitted on host %s; it can only be used there",
-                            operation, muster__host_name_of((int)home));
+                            operation, muster__host_name_of(muster__handle_home(handle)));
     uint32_t generation = (uint32_t)(atomic_load(&muster__object_slot(slot)->tag) >> 32);
     if ((generation & 0xffff) != (handle.job & 0xffff))
         return stale(operation);

@@ -188,10 +188,8 @@ static void look_for_pools(void)
     if (MUSTER__LIKELY(epoch == serving.epoch))
         return;
     serving.epoch = epoch;
-    uint32_t high = atomic_load(&muster__segment->objects_high);
-    for (uint32_t slot = 0; slot < high; slot++) {
-        uint32_t generation = (uint32_t)(atomic_load(&muster__object_slot(slot)->tag) >> 32);
-        muster_handle handle = muster__handle_make(MUSTER__POOL, slot, generation);
+    muster_handle handle;
+    for (uint32_t at = 0; muster__object_next(MUSTER__POOL, &at, &handle);) {
         struct muster__object *object = muster__object_pin(handle, MUSTER__POOL);
         if (!object)
             continue;

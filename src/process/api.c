@@ -197,11 +197,6 @@ struct party {
     int *index;                /* theirs in the caller's array */
 };
 
-static int home_of(muster_process process)
-{
-    return (int)(process.handle.kind_home & 0xffffff);
-}
-
 /* Whether all are on this host, or so wrong that this host can say so. */
 static bool all_here(const muster_process *processes, int n)
 {
@@ -227,7 +222,7 @@ static struct party *part(const muster_process *processes, int n)
         parties[host].processes = own + filled;
         parties[host].index = index + filled;
         for (int i = 0; i < n; i++)
-            if (home_of(processes[i]) == host) {
+            if (muster__handle_home(processes[i].handle) == host) {
                 own[filled] = processes[i];
                 index[filled++] = i;
                 parties[host].n++;

@@ -345,10 +345,8 @@ muster_err process_info(muster_process process, muster_process_info *info)
 /* The process that created it from another host is dead: so will be what it created. */
 static void creator_died(uint32_t standin)
 {
-    uint32_t high = atomic_load(&muster__segment->objects_high);
-    for (uint32_t slot = 0; slot < high; slot++) {
-        uint32_t generation = (uint32_t)(atomic_load(&muster__object_slot(slot)->tag) >> 32);
-        muster_process process = {.handle = muster__handle_make(MUSTER__PROCESS, slot, generation)};
+    muster_process process;
+    for (uint32_t at = 0; muster__object_next(MUSTER__PROCESS, &at, &process.handle);) {
         struct muster__object *object = muster__object_find(process.handle, MUSTER__PROCESS);
         if (object && ((struct body *)object->body)->standin == standin)
             process_signal(process, SIGKILL);

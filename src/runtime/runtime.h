@@ -55,6 +55,23 @@ int muster__seats_free(void);
 /** An in-rank worker begins (+1) or ends (-1) to use this rank's seat; children are counted by the runtime itself. */
 void muster__rank_occupies(int local, int change);
 
+/* ---- handles ---- */
+
+/** Every slot's handle in turn, for pin or find to say whether it is an object of that kind. *at is 0 at first. */
+static inline bool muster__object_next(enum muster__kind kind, uint32_t *at, muster_handle *handle)
+{
+    if (*at >= atomic_load(&muster__segment->objects_high))
+        return false;
+    uint32_t generation = (uint32_t)(atomic_load(&muster__object_slot(*at)->tag) >> 32);
+    *handle = muster__handle_make(kind, (*at)++, generation);
+    return true;
+}
+/** The host that a handle's object is at home on. */
+static inline int muster__handle_home(muster_handle handle)
+{
+    return (int)(handle.kind_home & 0xffffff);
+}
+
 /* ---- function handles: (module, offset); a module is known by its build id, and so on every host ---- */
 
 typedef uint64_t muster__function; /* 0 names none */

@@ -121,6 +121,12 @@ static void deadlines(void **state)
     assert_true(muster__deadline_ns(INT64_MAX) == MUSTER__NEVER);
     int64_t now = muster__now_ns(), deadline = muster__deadline_ns(1000);
     assert_true(deadline >= now + 1000000000 && deadline <= muster__now_ns() + 1000000000);
+
+    assert_int_equal(muster__left_ms(MUSTER__NEVER), -1);
+    assert_int_equal(muster__left_ms(0), 0);
+    assert_int_equal(muster__left_ms(now), 0);
+    assert_int_equal(muster__left_ms(muster__now_ns() + 3600000000000000), 3600000000);
+    assert_in_range(muster__left_ms(deadline), 1, 1000);
 }
 
 static _Atomic uint32_t *futex_word;
