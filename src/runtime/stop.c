@@ -55,6 +55,7 @@ int muster__runtime_stop(void)
     if (!muster__me.running)
         return 0;
     muster__me.running = false;
+    muster_err_detail(); /* written while the object that it tells of is there */
     int local = muster__me.world.local;
     muster__self_state.caller->heeds_signal = false;
     if (muster__me.spmd)

@@ -227,7 +227,8 @@ static bool details_are_there(void)
     void *failed;
     if (!asks)
         return true;
-    bool mine = strstr(muster_err_detail(), "'late'") && strstr(muster_err_detail(), "muster_queue_get");
+    bool mine = strstr(muster_err_detail(), "'late'") && strstr(muster_err_detail(), "muster_queue_get") &&
+                strncmp(muster_err_detail(), "queue ", 6) == 0;
     pthread_barrier_wait(&both);
     pthread_join(asker, &failed);
     if (!mine || !failed || strcmp(late, "muster_queue_get: queue empty") != 0)
