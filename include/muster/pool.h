@@ -135,12 +135,13 @@ MUSTER_API muster_err muster_pool_submit(muster_pool pool, muster_task *task, mu
                                          size_t arg_bytes, size_t result_bytes, const muster_submit_options *options);
 
 /**
- * Waits for the task and copies its result (up to capacity_bytes) out; the task's handle is stale afterwards. While it
- * waits the caller runs other tasks. Errors: TIMEOUT (a later get works), TASK, CRASHED, CANCELED, BROKEN, TOOBIG
- * (result larger; stays), STALE, INTERRUPTED.
+ * Waits for the task and copies its result (up to capacity_bytes) out; the task's handle is stale afterwards: of
+ * several getters one has it, the others get err STALE at once, asleep or not. While it waits the caller runs other
+ * tasks. Errors: TIMEOUT (a later get works), TASK, CRASHED, CANCELED, BROKEN, TOOBIG (result larger; stays), STALE,
+ * INTERRUPTED.
  */
 MUSTER_API muster_err muster_task_get(muster_task task, void *result, size_t capacity_bytes, int64_t timeout_ms);
-/** Whether it has ended, in whatever way. Errors: STALE. */
+/** Whether it has ended, in whatever way: a get would not wait. Errors: STALE. */
 MUSTER_API muster_err muster_task_ready(muster_task task, bool *ready);
 /** Whether it ended well. Errors: STATE (not ended), STALE. */
 MUSTER_API muster_err muster_task_successful(muster_task task, bool *successful);

@@ -197,7 +197,7 @@ static muster_err begin_piece(struct carrier *c, const struct load *load, struct
 
 static muster_err begin_task(struct carrier *c, const struct load *load, struct haul *haul)
 {
-    uint32_t index;
+    uint64_t state;
     const char *arg = (const char *)(load + 1);
     muster_submit_options options = {.user = arg + round_16(load->item_bytes),
                                      .user_bytes = load->user_bytes,
@@ -212,7 +212,9 @@ static muster_err begin_task(struct carrier *c, const struct load *load, struct 
     if (err)
         return err;
     haul->result_bytes = load->result_bytes;
-    record_mark_waited(record_of_task(c->pool, haul->task, &index));
+    struct record *record = record_of_task(c->pool, haul->task, &state);
+    if (record)
+        record_mark_waited(record, haul->task.handle.generation);
     return MUSTER_OK;
 }
 
@@ -291,9 +293,8 @@ static bool end_piece(struct carrier *c, struct haul *haul)
 
 static bool end_task(struct carrier *c, struct haul *haul)
 {
-    uint32_t index;
-    struct record *record = record_of_task(c->pool, haul->task, &index);
-    uint64_t state = record ? atomic_load_explicit(&record->state, memory_order_acquire) : 0;
+    uint64_t state;
+    struct record *record = record_of_task(c->pool, haul->task, &state);
     if (!record || !phase_final(state_phase(state)))
         return !record;
     struct yield *yield = yield_begin(c, haul->record, RECORD_TASK, haul->result_bytes);
@@ -303,7 +304,7 @@ static bool end_task(struct carrier *c, struct haul *haul)
         yield->error = ((struct extra *)muster__heap_at(record->extra))->error;
     if (yield->phase == RECORD_DONE && haul->result_bytes)
         memcpy(yield + 1, record_result(record), haul->result_bytes);
-    record_free(c->pool, record, index, c->seat.lane);
+    record_free(c->pool, record, haul->task.handle.slot, c->seat.lane);
     return true;
 }
 

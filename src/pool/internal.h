@@ -56,7 +56,7 @@ enum phase {
 enum {
     STATE_PHASE = 0xf,
     STATE_WAITED = 1 << 4,  /* somebody may sleep until it is final */
-    STATE_DROPPED = 1 << 5, /* nobody will get it: free it when final */
+    STATE_DROPPED = 1 << 5, /* its handle is given up: free it when final; who gets it sets this first */
     STATE_KILLED = 1 << 6,  /* canceled while running; its worker is being killed */
     STATE_LANE_SHIFT = 8,
 };
@@ -84,9 +84,10 @@ struct record {
     uint8_t kind;
     uint8_t retries;
     muster__ref data; /* argument and result, when they do not fit inline */
-    uint64_t arg_bytes, result_bytes;
-    int64_t number;    /* of the task in its pool */
-    muster__ref extra; /* struct extra, when there is something to say */
+    uint64_t arg_bytes;
+    _Atomic uint64_t result_bytes; /* this and number are also read by who may find out that he came too late */
+    _Atomic int64_t number;        /* of the task in its pool */
+    muster__ref extra;             /* struct extra, when there is something to say */
     union {
         unsigned char bytes[RECORD_INLINE];
         struct piece piece;
@@ -120,6 +121,15 @@ static inline uint64_t state_make(uint32_t generation, uint32_t lane, enum phase
 static inline bool phase_final(enum phase phase)
 {
     return phase >= RECORD_DONE;
+}
+/**
+ * Whether a task's handle of this generation still names the record in this state. Who holds a handle may find the
+ * record got, forgotten or reused at any time, so each look at the state asks this again, and each change of the state
+ * is made from one that was asked.
+ */
+static inline bool state_names(uint64_t state, uint32_t generation)
+{
+    return state >> 32 == generation && state_phase(state) >= RECORD_QUEUED && !(state & STATE_DROPPED);
 }
 
 /* ---- lanes ---- */
@@ -280,16 +290,18 @@ struct victims seat_victims(const struct seat *seat);
 struct record *record_new(const struct seat *seat, uint32_t *index);
 /** Frees a final or FILLING record and what it holds. self may be any caller. */
 void record_free(struct pool *pool, struct record *record, uint32_t index, struct lane *mine);
-/** The record a task handle names, or NULL. */
-struct record *record_of_task(struct pool *pool, muster_task task, uint32_t *index);
+/** The record a task's handle names, and its state; or NULL. Its index is the handle's slot. */
+struct record *record_of_task(struct pool *pool, muster_task task, uint64_t *state);
+/** Gives the handle up; false: somebody else has. *before: its state until then; was that final, the caller frees. */
+bool record_drop(struct record *record, uint32_t generation, uint64_t *before);
 void *record_arg(struct record *record);
 void *record_result(struct record *record);
 /** Makes room for an argument and a result; false: no memory. */
 bool record_reserve(struct pool *pool, struct record *record, size_t arg_bytes, size_t result_bytes, uint32_t self);
 struct extra *record_extra(struct pool *pool, struct record *record, uint32_t self);
 
-/** Whoever makes it final rings all lanes in waiters. */
-void record_mark_waited(struct record *record);
+/** Whoever makes it final, or gives its handle up, rings all lanes in waiters. */
+void record_mark_waited(struct record *record, uint32_t generation);
 
 /* ---- tasks (task.c) ---- */
 
@@ -307,7 +319,8 @@ muster_err task_submit(const struct seat *seat, muster_task *task, muster__funct
 
 /* ---- scheduling (sched.c) ---- */
 
-/** FILLING, or RUNNING, -> QUEUED at the bottom of the seat's lane; wakes a sleeper. False: no memory. */
+/** FILLING, or RUNNING, -> QUEUED at the bottom of the seat's lane; wakes a sleeper. False: no memory; what was RUNNING
+ * is then QUEUED in no deque, and the caller breaks the pool. */
 bool sched_queue(const struct seat *seat, struct record *record, uint32_t index);
 /** Takes any queued record, the lane's own first: it is RUNNING then, by the seat's lane. */
 bool sched_take(const struct seat *seat, struct record **record, uint32_t *index);

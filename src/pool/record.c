@@ -82,18 +82,32 @@ void record_free(struct pool *pool, struct record *record, uint32_t index, struc
     while (!atomic_compare_exchange_weak(&home->returned, &head, index + 1));
 }
 
-struct record *record_of_task(struct pool *pool, muster_task task, uint32_t *index)
+/* Pieces are never of a generation that a task's handle has. */
+struct record *record_of_task(struct pool *pool, muster_task task, uint64_t *state)
 {
-    *index = task.handle.slot;
-    uint32_t slab = *index >> POOL_SLAB_BITS;
+    uint32_t slab = task.handle.slot >> POOL_SLAB_BITS;
     if (slab >= POOL_SLABS || !pool->slab_offset[slab])
         return NULL;
-    struct record *record = pool_record(pool, *index);
-    uint64_t state = atomic_load_explicit(&record->state, memory_order_acquire);
-    if (state >> 32 != task.handle.generation || state_phase(state) < RECORD_QUEUED || record->kind != RECORD_TASK ||
-        (state & STATE_DROPPED))
-        return NULL;
-    return record;
+    struct record *record = pool_record(pool, task.handle.slot);
+    *state = atomic_load_explicit(&record->state, memory_order_acquire);
+    return state_names(*state, task.handle.generation) ? record : NULL;
+}
+
+bool record_drop(struct record *record, uint32_t generation, uint64_t *before)
+{
+    *before = atomic_load(&record->state);
+    while (state_names(*before, generation))
+        if (atomic_compare_exchange_weak(&record->state, before, *before | STATE_DROPPED))
+            return true;
+    return false;
+}
+
+void record_mark_waited(struct record *record, uint32_t generation)
+{
+    uint64_t state = atomic_load(&record->state);
+    while (state_names(state, generation) && !phase_final(state_phase(state)) && !(state & STATE_WAITED))
+        if (atomic_compare_exchange_weak(&record->state, &state, state | STATE_WAITED))
+            return;
 }
 
 static size_t result_offset(const struct record *record)
@@ -110,7 +124,7 @@ void *record_arg(struct record *record)
 
 void *record_result(struct record *record)
 {
-    if (!record->result_bytes)
+    if (!atomic_load_explicit(&record->result_bytes, memory_order_relaxed))
         return NULL;
     return (unsigned char *)(record->data ? muster__heap_at(record->data) : record->bytes) + result_offset(record);
 }
@@ -118,7 +132,7 @@ void *record_result(struct record *record)
 bool record_reserve(struct pool *pool, struct record *record, size_t arg_bytes, size_t result_bytes, uint32_t self)
 {
     record->arg_bytes = arg_bytes;
-    record->result_bytes = result_bytes;
+    atomic_store_explicit(&record->result_bytes, result_bytes, memory_order_relaxed);
     if (arg_bytes > SIZE_MAX / 4 || result_bytes > SIZE_MAX / 4)
         return false;
     size_t need = result_offset(record) + result_bytes;

@@ -144,8 +144,8 @@ void sched_forget_lane(struct pool *pool, uint32_t lane)
 
 /* ---- queueing, finding, running ---- */
 
-/* One that was RUNNING may be waited for. Returns its generation. */
-static uint32_t make_queued(const struct seat *seat, struct record *record)
+/* One that was RUNNING may be waited for. Returns the state it was in. */
+static uint64_t make_queued(const struct seat *seat, struct record *record)
 {
     uint64_t state = atomic_load_explicit(&record->state, memory_order_relaxed), queued;
     do {
@@ -156,16 +156,16 @@ static uint32_t make_queued(const struct seat *seat, struct record *record)
             break;
         }
     } while (!atomic_compare_exchange_weak(&record->state, &state, queued));
-    return (uint32_t)(state >> 32);
+    return state;
 }
 
+/* Without memory only what nobody else can know yet goes back: what was RUNNING may be canceled, or got, by now. */
 bool sched_queue(const struct seat *seat, struct record *record, uint32_t index)
 {
-    uint32_t generation = make_queued(seat, record);
-    if (!deque_push(&seat->lane->deque, (uint64_t)generation << 32 | index, seat->self)) {
-        /* nobody else can know it yet */
-        atomic_store_explicit(&record->state, state_make(generation, seat->lane->index, RECORD_FILLING),
-                              memory_order_relaxed);
+    uint64_t before = make_queued(seat, record);
+    if (!deque_push(&seat->lane->deque, before >> 32 << 32 | index, seat->self)) {
+        if (state_phase(before) == RECORD_FILLING)
+            atomic_store_explicit(&record->state, before, memory_order_relaxed);
         return false;
     }
     atomic_thread_fence(memory_order_seq_cst);
@@ -262,15 +262,16 @@ bool sched_run_one(const struct seat *seat, bool steal)
 }
 
 /* Whoever canceled it while it ran was told that it will not end: the worker sees to that itself, should the killer
- * have died. */
+ * have died. A handle that was given up stays so. */
 static uint64_t finish_state(struct record *record, enum phase phase, bool by_worker)
 {
-    uint64_t state = atomic_load_explicit(&record->state, memory_order_relaxed);
+    uint64_t state = atomic_load_explicit(&record->state, memory_order_relaxed), final;
     do {
         if (MUSTER__UNLIKELY(by_worker && state & STATE_KILLED))
             for (;;)
                 kill(getpid(), SIGKILL);
-    } while (!atomic_compare_exchange_weak(&record->state, &state, state_make((uint32_t)(state >> 32), 0, phase)));
+        final = state_make((uint32_t)(state >> 32), 0, phase) | (state & STATE_DROPPED);
+    } while (!atomic_compare_exchange_weak(&record->state, &state, final));
     return state;
 }
 

@@ -1,5 +1,6 @@
 #include "pool/internal.h"
 
+#include <sched.h>
 #include <string.h>
 
 /* ---- handles ---- */
@@ -26,7 +27,7 @@ static muster_err stale(const char *operation)
 struct entry {
     struct seat seat;
     struct record *record;
-    uint32_t index;
+    uint32_t index, generation;
 };
 
 static muster_err enter(muster_task task, const char *operation, struct entry *entry)
@@ -42,9 +43,13 @@ static muster_err enter(muster_task task, const char *operation, struct entry *e
     if ((generation & 0xffff) != (handle.job & 0xffff))
         return stale(operation);
     muster_handle pool = muster__handle_make(MUSTER__POOL, slot, generation);
-    if (seat_enter(pool, operation, &entry->seat))
-        return stale(operation);
-    entry->record = record_of_task(entry->seat.pool, task, &entry->index);
+    muster_err err = seat_enter(pool, operation, &entry->seat);
+    if (err)
+        return err == MUSTER_ERR_STALE ? stale(operation) : err;
+    uint64_t state;
+    entry->record = record_of_task(entry->seat.pool, task, &state);
+    entry->index = handle.slot;
+    entry->generation = handle.generation;
     if (entry->record)
         return MUSTER_OK;
     seat_leave(&entry->seat);
@@ -103,7 +108,7 @@ static muster_err fill(const struct seat *seat, struct record *record, muster__f
 {
     record->kind = RECORD_TASK;
     record->function = function;
-    record->number = seat->lane->numbers++;
+    atomic_store_explicit(&record->number, seat->lane->numbers++, memory_order_relaxed);
     if (!record_reserve(seat->pool, record, arg_bytes, result_bytes, seat->self))
         return muster__fail(MUSTER_ERR_NOMEM, "no %zu bytes left in the host segment for an argument and its result",
                             arg_bytes + result_bytes);
@@ -157,30 +162,25 @@ muster_err muster_pool_submit(muster_pool pool, muster_task *task, muster_task_f
     return err;
 }
 
-/* ---- waiting ---- */
+/* ---- get ---- */
 
-static bool ended(const struct record *record)
+/* Nothing runs in a pool that is over: there all tasks have ended. */
+static bool ended(const struct entry *entry, uint64_t state)
 {
-    return phase_final(state_phase(atomic_load_explicit(&record->state, memory_order_acquire)));
+    return phase_final(state_phase(state)) || pool_state(entry->seat.pool) > POOL_CLOSED;
 }
 
 static bool entry_over(void *arg)
 {
     struct entry *entry = arg;
-    return ended(entry->record) || pool_state(entry->seat.pool) > POOL_CLOSED;
-}
-
-void record_mark_waited(struct record *record)
-{
-    uint64_t state = atomic_load(&record->state);
-    while (!phase_final(state_phase(state)) && !(state & STATE_WAITED))
-        if (atomic_compare_exchange_weak(&record->state, &state, state | STATE_WAITED))
-            return;
+    uint64_t state = atomic_load_explicit(&entry->record->state, memory_order_acquire);
+    return !state_names(state, entry->generation) || ended(entry, state);
 }
 
 static void entry_announce(void *arg)
 {
-    record_mark_waited(((struct entry *)arg)->record);
+    struct entry *entry = arg;
+    record_mark_waited(entry->record, entry->generation);
 }
 
 /* what a task that has not ended and never will is worth */
@@ -191,32 +191,64 @@ static muster_err pool_over(struct pool *pool, const char *operation)
     return muster__fail(MUSTER_ERR_CANCELED, "%s: the pool was terminated before the task ended", operation);
 }
 
-static muster_err take_result(struct entry *entry, void *result, size_t capacity)
+/* One of several getters takes it; the others find their handles stale. */
+static muster_err take(struct entry *entry, size_t capacity, enum phase *phase)
 {
     struct record *record = entry->record;
-    uint64_t state = atomic_load_explicit(&record->state, memory_order_acquire);
-    if (!phase_final(state_phase(state)))
-        return pool_over(entry->seat.pool, "muster_task_get");
-    if (state_phase(state) == RECORD_DONE && record->result_bytes > capacity)
-        return muster__fail(MUSTER_ERR_TOOBIG, "muster_task_get: the result has %zu bytes, the buffer %zu",
-                            (size_t)record->result_bytes, capacity);
-    /* one of several getters wins; the others find the handle stale */
-    if (!atomic_compare_exchange_strong(&record->state, &state, state | STATE_DROPPED))
-        return stale("muster_task_get");
-    muster_err err = MUSTER_OK;
-    if (state_phase(state) == RECORD_DONE) {
-        if (record->result_bytes)
-            memcpy(result, record_result(record), record->result_bytes);
-    } else if (state_phase(state) == RECORD_CANCELED) {
-        err = muster__fail(MUSTER_ERR_CANCELED, "muster_task_get: task %lld was canceled", (long long)record->number);
-    } else if (record->extra) {
-        err = run_report(&((struct extra *)muster__heap_at(record->extra))->error, "muster_task_get");
-    } else {
-        err = muster__fail(MUSTER_ERR_TASK, "muster_task_get: task %lld failed; no memory was left for details",
-                           (long long)record->number);
+    uint64_t state = atomic_load(&record->state);
+    while (state_names(state, entry->generation)) {
+        uint64_t seen = state;
+        size_t bytes = atomic_load(&record->result_bytes);
+        *phase = state_phase(state);
+        if (*phase == RECORD_DONE && bytes > capacity) {
+            state = atomic_load(&record->state);
+            if (state == seen) /* so the size was this task's */
+                return muster__fail(MUSTER_ERR_TOOBIG, "muster_task_get: the result has %zu bytes, the buffer %zu",
+                                    bytes, capacity);
+        } else if (atomic_compare_exchange_weak(&record->state, &state, state | STATE_DROPPED)) {
+            return MUSTER_OK;
+        }
     }
-    record_free(entry->seat.pool, record, entry->index, entry->seat.lane);
+    return stale("muster_task_get");
+}
+
+/* Of a record that was taken. */
+static muster_err hand_out(struct record *record, enum phase phase, void *result)
+{
+    long long number = (long long)record->number;
+    if (phase == RECORD_CANCELED)
+        return muster__fail(MUSTER_ERR_CANCELED, "muster_task_get: task %lld was canceled", number);
+    if (phase == RECORD_FAILED)
+        return record->extra
+                   ? run_report(&((struct extra *)muster__heap_at(record->extra))->error, "muster_task_get")
+                   : muster__fail(MUSTER_ERR_TASK, "muster_task_get: task %lld failed; no memory was left for details",
+                                  number);
+    if (record->result_bytes)
+        memcpy(result, record_result(record), record->result_bytes);
+    return MUSTER_OK;
+}
+
+static muster_err take_result(struct entry *entry, void *result, size_t capacity)
+{
+    enum phase phase = RECORD_FREE;
+    muster_err err = take(entry, capacity, &phase);
+    if (err)
+        return err;
+    if (!phase_final(phase)) /* should a worker still run it, it frees it */
+        return pool_over(entry->seat.pool, "muster_task_get");
+    err = hand_out(entry->record, phase, result);
+    record_free(entry->seat.pool, entry->record, entry->index, entry->seat.lane);
     return err;
+}
+
+static muster_err not_yet(const struct entry *entry, int64_t timeout_ms)
+{
+    long long number = (long long)entry->record->number;
+    if (!state_names(atomic_load(&entry->record->state), entry->generation))
+        return stale("muster_task_get");
+    return muster__fail(MUSTER_ERR_TIMEOUT,
+                        "muster_task_get: task %lld has not ended within %lld ms; get it again later", number,
+                        (long long)timeout_ms);
 }
 
 muster_err muster_task_get(muster_task task, void *result, size_t capacity_bytes, int64_t timeout_ms)
@@ -225,7 +257,7 @@ muster_err muster_task_get(muster_task task, void *result, size_t capacity_bytes
     muster_err err = enter(task, "muster_task_get", &entry);
     if (MUSTER__UNLIKELY(err))
         return err;
-    if (!ended(entry.record))
+    if (!entry_over(&entry))
         err = sched_wait(&entry.seat, &(struct wait_for){.over = entry_over,
                                                          .announce = entry_announce,
                                                          .arg = &entry,
@@ -233,11 +265,12 @@ muster_err muster_task_get(muster_task task, void *result, size_t capacity_bytes
     if (MUSTER__LIKELY(!err))
         err = take_result(&entry, result, capacity_bytes);
     else if (err == MUSTER_ERR_TIMEOUT)
-        muster__fail(err, "muster_task_get: task %lld has not ended within %lld ms; get it again later",
-                     (long long)entry.record->number, (long long)timeout_ms);
+        err = not_yet(&entry, timeout_ms);
     seat_leave(&entry.seat);
     return err;
 }
+
+/* ---- looking ---- */
 
 muster_err muster_task_ready(muster_task task, bool *ready)
 {
@@ -245,9 +278,13 @@ muster_err muster_task_ready(muster_task task, bool *ready)
     muster_err err = enter(task, "muster_task_ready", &entry);
     if (err)
         return err;
-    *ready = ended(entry.record);
+    uint64_t state = atomic_load(&entry.record->state);
+    if (state_names(state, entry.generation))
+        *ready = ended(&entry, state);
+    else
+        err = stale("muster_task_ready");
     seat_leave(&entry.seat);
-    return MUSTER_OK;
+    return err;
 }
 
 muster_err muster_task_successful(muster_task task, bool *successful)
@@ -256,8 +293,11 @@ muster_err muster_task_successful(muster_task task, bool *successful)
     muster_err err = enter(task, "muster_task_successful", &entry);
     if (err)
         return err;
-    if (ended(entry.record))
-        *successful = state_phase(atomic_load(&entry.record->state)) == RECORD_DONE;
+    uint64_t state = atomic_load(&entry.record->state);
+    if (!state_names(state, entry.generation))
+        err = stale("muster_task_successful");
+    else if (ended(&entry, state))
+        *successful = state_phase(state) == RECORD_DONE;
     else
         err = muster__fail(MUSTER_ERR_STATE, "muster_task_successful: the task has not ended");
     seat_leave(&entry.seat);
@@ -266,20 +306,51 @@ muster_err muster_task_successful(muster_task task, bool *successful)
 
 /* ---- cancel, forget ---- */
 
-static muster_err cancel_running(struct entry *entry, uint64_t state, bool kill)
+/* Whose lane it is at the step is who runs it then: a worker that takes a dead one's place comes after the dead one's
+ * tasks were seen to. False: the state has changed. */
+static bool kill_running(struct entry *entry, uint64_t *state)
 {
     struct pool *pool = entry->seat.pool;
-    if (!kill || !pool->isolated)
-        return muster__fail(MUSTER_ERR_STATE, "muster_task_cancel: the task is running%s",
-                            kill ? " inside a rank, which cannot be killed" : "");
-    if (!atomic_compare_exchange_strong(&entry->record->state, &state, state | STATE_KILLED))
-        return muster__fail(MUSTER_ERR_STATE, "muster_task_cancel: the task has ended meanwhile");
-    uint32_t lane = state_lane(state);
-    if (pool_is_carrier(pool, lane))
-        parts_kill(pool, (int)lane - pool->workers, state >> 32 << 32 | entry->index);
+    uint32_t lane = state_lane(*state);
+    bool worker = lane < (uint32_t)pool->workers, lent = pool_is_carrier(pool, lane);
+    uint32_t member = worker ? atomic_load(&pool_worker(pool, (int)lane)->member) : 0;
+    if (!worker && !lent) { /* a carrier is giving it back: it will be queued again, or be gone */
+        sched_yield();
+        *state = atomic_load(&entry->record->state);
+        return false;
+    }
+    if (!atomic_compare_exchange_strong(&entry->record->state, state, *state | STATE_KILLED))
+        return false;
+    if (lent)
+        parts_kill(pool, (int)lane - pool->workers, (uint64_t)entry->generation << 32 | entry->index);
     else
-        muster__child_signal(atomic_load(&pool_worker(pool, (int)lane)->member), 9);
-    return MUSTER_OK;
+        muster__child_signal(member, 9);
+    return true;
+}
+
+static muster_err cancel(struct entry *entry, bool kill)
+{
+    struct pool *pool = entry->seat.pool;
+    uint64_t state = atomic_load(&entry->record->state);
+    while (state_names(state, entry->generation)) {
+        if (phase_final(state_phase(state)))
+            return muster__fail(MUSTER_ERR_STATE, "muster_task_cancel: the task has ended");
+        if (state_phase(state) == RECORD_RUNNING) {
+            if (!kill || !pool->isolated)
+                return muster__fail(MUSTER_ERR_STATE, "muster_task_cancel: the task is running%s",
+                                    kill ? " inside a rank, which cannot be killed" : "");
+            if (kill_running(entry, &state))
+                return MUSTER_OK;
+            continue;
+        }
+        uint64_t canceled = (state & ~(uint64_t)STATE_PHASE) | RECORD_CANCELED;
+        if (!atomic_compare_exchange_weak(&entry->record->state, &state, canceled))
+            continue;
+        atomic_fetch_add(&pool->finished_elsewhere, 1);
+        sched_ring_waiters(pool);
+        return MUSTER_OK;
+    }
+    return stale("muster_task_cancel");
 }
 
 muster_err muster_task_cancel(muster_task task, bool kill)
@@ -288,23 +359,7 @@ muster_err muster_task_cancel(muster_task task, bool kill)
     muster_err err = enter(task, "muster_task_cancel", &entry);
     if (err)
         return err;
-    uint64_t state = atomic_load(&entry.record->state);
-    for (;;) {
-        if (phase_final(state_phase(state))) {
-            err = muster__fail(MUSTER_ERR_STATE, "muster_task_cancel: the task has ended");
-            break;
-        }
-        if (state_phase(state) == RECORD_RUNNING) {
-            err = cancel_running(&entry, state, kill);
-            break;
-        }
-        uint64_t canceled = (state & ~(uint64_t)STATE_PHASE) | RECORD_CANCELED;
-        if (!atomic_compare_exchange_weak(&entry.record->state, &state, canceled))
-            continue;
-        atomic_fetch_add(&entry.seat.pool->finished_elsewhere, 1);
-        sched_ring_waiters(entry.seat.pool);
-        break;
-    }
+    err = cancel(&entry, kill);
     seat_leave(&entry.seat);
     return err;
 }
@@ -312,16 +367,18 @@ muster_err muster_task_cancel(muster_task task, bool kill)
 muster_err muster_task_forget(muster_task task)
 {
     struct entry entry;
+    uint64_t before;
     muster_err err = enter(task, "muster_task_forget", &entry);
     if (err)
         return err;
-    uint64_t state = atomic_load(&entry.record->state);
-    while (!atomic_compare_exchange_weak(&entry.record->state, &state, state | STATE_DROPPED))
-        ;
-    if (phase_final(state_phase(state)))
+    if (!record_drop(entry.record, entry.generation, &before))
+        err = stale("muster_task_forget");
+    else if (phase_final(state_phase(before)))
         record_free(entry.seat.pool, entry.record, entry.index, entry.seat.lane);
+    else if (before & STATE_WAITED) /* they wait for what nobody will tell them */
+        sched_ring_waiters(entry.seat.pool);
     seat_leave(&entry.seat);
-    return MUSTER_OK;
+    return err;
 }
 
 /* ---- sets of tasks ---- */
@@ -337,10 +394,9 @@ struct set {
     bool stale;
 };
 
-static struct record *set_record(struct set *set, int64_t i)
+static struct record *set_record(struct set *set, int64_t i, uint64_t *state)
 {
-    uint32_t index;
-    return record_of_task(set->pool, set->tasks[i], &index);
+    return record_of_task(set->pool, set->tasks[i], state);
 }
 
 /* The first from i on that is to be looked at; n: none. */
@@ -358,12 +414,12 @@ static bool set_over(void *arg)
     struct set *set = arg;
     int64_t open = 0;
     for (int64_t i = set_next(set, set->ended); i < set->n; i = set_next(set, i + 1)) {
-        struct record *record = set_record(set, i);
-        if (!record) {
+        uint64_t state;
+        if (!set_record(set, i, &state)) {
             set->stale = true;
             return true;
         }
-        enum phase phase = state_phase(atomic_load_explicit(&record->state, memory_order_acquire));
+        enum phase phase = state_phase(state);
         if (!phase_final(phase)) {
             if (set->what == MUSTER_WAIT_ALL)
                 return pool_state(set->pool) > POOL_CLOSED;
@@ -383,9 +439,10 @@ static void set_announce(void *arg)
 {
     struct set *set = arg;
     for (int64_t i = 0; i < set->n; i++) {
-        struct record *record = set->skip && set->skip[i] ? NULL : set_record(set, i);
+        uint64_t state;
+        struct record *record = set->skip && set->skip[i] ? NULL : set_record(set, i, &state);
         if (record)
-            record_mark_waited(record);
+            record_mark_waited(record, set->tasks[i].handle.generation);
     }
 }
 

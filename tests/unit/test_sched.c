@@ -1,6 +1,8 @@
 /* The pool's scheduler without MPI: its workers are threads. */
 #include "thread_runtime.h"
 
+#include <sched.h>
+
 #include <muster/pool.h>
 
 enum { WORKERS = 4, ITEMS = 20000, ROUNDS = 200 };
@@ -141,6 +143,190 @@ static void canceled_or_run(void **state)
     end(pool);
 }
 
+/* ---- 58: a result is taken once ---- */
+
+enum { TAKERS = 4, SLAB = 512, LARGE = 1 << 18 };
+
+static struct {
+    muster_pool pool;
+    muster_task task;
+    pthread_barrier_t round;
+    int value;
+    _Atomic int taken, stale, got;
+} taking;
+
+static void count(muster_err err)
+{
+    atomic_fetch_add(err == MUSTER_ERR_STALE ? &taking.stale : &taking.taken, 1);
+}
+
+/* To copy its result takes a while: time for the other one to come, too. */
+static int fill(const void *item, void *result, void *user)
+{
+    (void)user;
+    int *out = result;
+    for (int i = 0; i < LARGE; i++)
+        out[i] = *(const int *)item;
+    return 0;
+}
+
+static void get_it(int *large)
+{
+    muster_err err = muster_task_get(taking.task, large, LARGE * sizeof *large, MUSTER_FOREVER);
+    if (err == MUSTER_OK)
+        atomic_fetch_add(&taking.got, large[0] == taking.value && large[LARGE - 1] == taking.value);
+    else if (err == MUSTER_ERR_CANCELED)
+        atomic_fetch_add(&taking.got, 1);
+    count(err);
+}
+
+/* Two get, one forgets, and one cancels and looks: of the first three exactly one has the task. */
+static int take_turns(void *arg)
+{
+    static _Atomic int roles;
+    int role = atomic_fetch_add(&roles, 1) % TAKERS;
+    bool wrong = false;
+    int *large = calloc(LARGE, sizeof *large);
+    (void)arg;
+    for (int round = 0; round < ROUNDS; round++) {
+        bool is;
+        muster_err err;
+        pthread_barrier_wait(&taking.round);
+        if (role < 2) {
+            get_it(large);
+        } else if (role == 2) {
+            if (round % 4) /* else it is nearly always first */
+                CASE_UNTIL(atomic_load(&taking.taken));
+            err = muster_task_forget(taking.task);
+            atomic_fetch_add(&taking.got, err == MUSTER_OK);
+            count(err);
+        } else {
+            err = muster_task_ready(taking.task, &is);
+            wrong |= err && err != MUSTER_ERR_STALE;
+            err = muster_task_successful(taking.task, &is);
+            wrong |= err && err != MUSTER_ERR_STATE && err != MUSTER_ERR_STALE;
+            err = round % 4 == 1 ? muster_task_cancel(taking.task, false) : MUSTER_OK;
+            wrong |= err && err != MUSTER_ERR_STATE && err != MUSTER_ERR_STALE;
+        }
+        pthread_barrier_wait(&taking.round);
+    }
+    free(large);
+    return wrong;
+}
+
+static void *take_turns_main(void *arg)
+{
+    return take_turns(arg) ? &taking : NULL;
+}
+
+static muster_task submit(muster_pool pool, muster_task_fn fn, int n)
+{
+    muster_task task;
+    assert_int_equal(muster_pool_submit(pool, &task, fn, &n, sizeof n, sizeof n, NULL), MUSTER_OK);
+    return task;
+}
+
+static void get(muster_task task, int expected)
+{
+    int value = -1;
+    assert_int_equal(muster_task_get(task, &value, sizeof value, MUSTER_FOREVER), MUSTER_OK);
+    assert_int_equal(value, expected);
+}
+
+/* The submitter's own records are used up, so that its next task has the record that the winner has just freed, while
+ * the losers may still be on their way. */
+static void one_takes_the_result(void **state)
+{
+    (void)state;
+    static muster_task kept[SLAB];
+    pthread_t ids[TAKERS];
+    taking.pool = make(2);
+    for (int i = 0; i < SLAB - 1; i++)
+        kept[i] = submit(taking.pool, note, i);
+    pthread_barrier_init(&taking.round, NULL, TAKERS + 1);
+    for (int i = 0; i < TAKERS; i++)
+        assert_int_equal(pthread_create(&ids[i], NULL, take_turns_main, NULL), 0);
+    for (int round = 0; round < ROUNDS; round++) {
+        taking.value = 1000 + round;
+        atomic_store(&taking.taken, 0);
+        atomic_store(&taking.stale, 0);
+        atomic_store(&taking.got, 0);
+        assert_int_equal(muster_pool_submit(taking.pool, &taking.task, fill, &taking.value, sizeof taking.value,
+                                            LARGE * sizeof(int), NULL),
+                         MUSTER_OK);
+        pthread_barrier_wait(&taking.round);
+        CASE_UNTIL(atomic_load(&taking.taken));
+        muster_task next = submit(taking.pool, note, 7);
+        get(next, 8);
+        assert_int_equal(muster_task_forget(next), MUSTER_ERR_STALE);
+        pthread_barrier_wait(&taking.round);
+        assert_int_equal(atomic_load(&taking.taken), 1);
+        assert_int_equal(atomic_load(&taking.got), 1);
+        assert_int_equal(atomic_load(&taking.stale), 2);
+    }
+    for (int i = 0; i < TAKERS; i++) {
+        void *wrong;
+        pthread_join(ids[i], &wrong);
+        assert_null(wrong);
+    }
+    pthread_barrier_destroy(&taking.round);
+    for (int i = 0; i < SLAB - 1; i++)
+        get(kept[i], i + 1);
+    end(taking.pool);
+}
+
+static _Atomic int held, released; /* numbers of rounds, from 1 */
+
+static int hold(const void *item, void *result, void *user)
+{
+    (void)user;
+    int round = *(const int *)item;
+    atomic_store(&held, round);
+    CASE_UNTIL(atomic_load(&released) >= round);
+    *(int *)result = round;
+    return 0;
+}
+
+static _Atomic uint32_t sleeper;
+
+static int get_stale(void *arg)
+{
+    int value = -1;
+    atomic_store(&sleeper, muster__self_number());
+    muster_err err = muster_task_get(*(muster_task *)arg, &value, sizeof value, MUSTER_FOREVER);
+    return err != MUSTER_ERR_STALE || value != -1;
+}
+
+static void *get_stale_main(void *arg)
+{
+    return get_stale(arg) ? arg : NULL;
+}
+
+/* A getter that is asleep is told that the task was given up, though it runs on. */
+static void forget_wakes_the_getter(void **state)
+{
+    (void)state;
+    muster_pool pool = make(1);
+    atomic_store(&released, 0);
+    for (int round = 1; round <= 20; round++) {
+        pthread_t id;
+        void *failed;
+        atomic_store(&sleeper, 0);
+        muster_task task = submit(pool, hold, round);
+        CASE_UNTIL(atomic_load(&held) == round);
+        assert_int_equal(pthread_create(&id, NULL, get_stale_main, &task), 0);
+        CASE_UNTIL(atomic_load(&sleeper));
+        if (round % 2)
+            CASE_UNTIL(atomic_load(&muster__caller(atomic_load(&sleeper))->asleep));
+        assert_int_equal(muster_task_forget(task), MUSTER_OK);
+        assert_int_equal(muster_task_forget(task), MUSTER_ERR_STALE);
+        pthread_join(id, &failed);
+        assert_null(failed);
+        atomic_store(&released, round);
+    }
+    end(pool);
+}
+
 /* ---- waking ---- */
 
 static int meet(const void *item, void *result, void *user)
@@ -196,6 +382,8 @@ int main(void)
         CASE(maps_at_once),
         CASE(tasks_of_tasks),
         CASE(canceled_or_run),
+        CASE(one_takes_the_result),
+        CASE(forget_wakes_the_getter),
         CASE(all_are_called_in_a_crowd),
         CASE(all_are_called_when_cores_are_free),
     };
