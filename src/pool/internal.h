@@ -274,7 +274,7 @@ void seat_leave(const struct seat *seat);
 struct seat seat_of_carrier(struct pool *pool, int branch);
 /** Takes a worker's lane; the thread then is that worker. */
 struct seat seat_take_worker(struct pool *pool, int worker);
-/** Gives a worker's lane up. */
+/** Gives the thread's lane up. */
 void seat_give_up(struct pool *pool);
 /** The other lanes, nearest first, and how many of them share this one's core; borrowed until the next call on this
  * thread. */

@@ -76,12 +76,13 @@ static void thread_end_make(void)
     pthread_key_create(&thread_end, thread_ended);
 }
 
-/* Pools end without telling their submitters: their memberships go when the next one comes. */
+/* Pools end without telling their submitters: their memberships go when the next one comes. Workers leave for
+ * themselves, and the pool's end waits for it. */
 static struct membership *add(struct pool *pool, struct lane *lane, bool worker)
 {
     for (int i = mine.count; i-- > 0;) {
         struct muster__object *object = muster__object_slot(mine.list[i].slot);
-        if ((uint32_t)(atomic_load(&object->tag) >> 32) != mine.list[i].generation)
+        if (!mine.list[i].worker && (uint32_t)(atomic_load(&object->tag) >> 32) != mine.list[i].generation)
             drop(i);
     }
     if (mine.count == mine.room) {
@@ -194,9 +195,14 @@ struct seat seat_take_worker(struct pool *pool, int worker)
 {
     uint32_t self = muster__self_number();
     struct lane *lane = &pool->lane[worker];
-    if (!find(pool->slot, pool->generation)) {
+    struct membership *membership = find(pool->slot, pool->generation);
+    if (membership && !membership->worker) { /* it submitted before it came to work here */
+        seat_give_up(pool);
+        membership = NULL;
+    }
+    if (!membership) {
         lane_own(pool, lane, self);
-        struct membership *membership = add(pool, lane, true);
+        membership = add(pool, lane, true);
         MUSTER__CHECK_EQ(membership != NULL, true);
     }
     return (struct seat){pool, lane, self, UINT32_MAX, true};

@@ -242,6 +242,19 @@ static void test_stale(void **state)
     pool_end(pool);
 }
 
+/* ---- pools that are over ---- */
+
+/* A rank that comes to see the second one only when the first one ends still leaves the first one. */
+static void test_two_in_turn(void **state)
+{
+    for (int i = 0; i < 30; i++) {
+        muster_pool one = pool_make(state, (muster_pool_options){0}),
+                    other = pool_make(state, (muster_pool_options){0});
+        pool_end(one);
+        pool_end(other);
+    }
+}
+
 /* 17, 22: what a terminated pool has not run has ended, too: it is got once, as canceled. */
 static void test_terminated(void **state)
 {
@@ -267,7 +280,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         BOTH(test_get_once), BOTH(test_get_once_processes), BOTH(test_get_once_ranks),
-        BOTH(test_stale),    BOTH(test_terminated),
+        BOTH(test_stale),    BOTH(test_two_in_turn),        BOTH(test_terminated),
     };
     return mpi_case_main(&argc, &argv, tests, sizeof tests / sizeof *tests, "tasks");
 }
