@@ -159,12 +159,16 @@ typedef enum muster_wait_for {
     MUSTER_WAIT_FIRST_FAILURE /**< until one has failed or all have ended */
 } muster_wait_for;
 
-/** Waits over n tasks without consuming them; ready[i] (may be NULL) tells which have ended. Errors: TIMEOUT, STALE,
- * INTERRUPTED. */
+/**
+ * Waits over n tasks, of one pool or of several, without consuming them; ready[i] (may be NULL) tells which have ended.
+ * In a pool that was terminated or is broken all have. Meanwhile the caller runs other tasks of those pools that it is
+ * a worker of. Errors: TIMEOUT, STALE (one of them is), INTERRUPTED, UNSUPPORTED (one is of another host), NOMEM.
+ */
 MUSTER_API muster_err muster_task_wait(const muster_task *tasks, int64_t n, muster_wait_for what, bool *ready,
                                        int64_t timeout_ms);
-/** Next of n tasks to end that done[] does not mark yet: *index is set and done[*index] marked. Loop n times for
- * as-completed order. Errors: STATE (all marked), TIMEOUT, STALE, INTERRUPTED. */
+/** Next of n tasks, of one pool or of several, to end that done[] does not mark yet: *index is set and done[*index]
+ * marked. Loop n times for as-completed order. Errors: STATE (all marked), else as muster_task_wait for those not
+ * marked. */
 MUSTER_API muster_err muster_task_next(const muster_task *tasks, int64_t n, bool *done, int64_t *index,
                                        int64_t timeout_ms);
 

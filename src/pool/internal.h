@@ -270,6 +270,8 @@ struct seat {
  */
 muster_err seat_enter(muster_handle handle, const char *operation, struct seat *seat);
 void seat_leave(const struct seat *seat);
+/** Enters a pool of this host again, in the same operation. False: it is gone. */
+bool seat_return(muster_handle here, struct seat *seat);
 /** A carrier's seat at home, for its stand-in. */
 struct seat seat_of_carrier(struct pool *pool, int branch);
 /** Takes a worker's lane; the thread then is that worker. */
@@ -305,6 +307,10 @@ void record_mark_waited(struct record *record, uint32_t generation);
 
 /* ---- tasks (task.c) ---- */
 
+/** The pool, on this host, that a task is of. Errors: STALE, UNSUPPORTED, STATE. */
+muster_err task_pool(muster_task task, const char *operation, muster_handle *pool);
+muster_err task_stale(const char *operation);
+
 /* a context that tasks share: a block of the pool's, which outlives them */
 struct context {
     muster__ref block;
@@ -316,6 +322,11 @@ muster_err task_refusal(struct pool *pool, const char *operation);
 muster_err task_submit(const struct seat *seat, muster_task *task, muster__function function, const void *arg,
                        size_t arg_bytes, size_t result_bytes, const muster_submit_options *options,
                        const struct context *shared);
+
+/* ---- sets of tasks (set.c) ---- */
+
+/** Waits until one of n > 0 tasks, all of one pool, has ended: *index. Errors: TIMEOUT, STALE, INTERRUPTED. */
+muster_err set_any(const muster_task *tasks, int64_t n, int64_t *index, const char *operation, int64_t timeout_ms);
 
 /* ---- scheduling (sched.c) ---- */
 
@@ -358,6 +369,11 @@ struct wait_for {
     int64_t tick_ns; /* return OK also when this time is reached; 0: never */
 };
 muster_err sched_wait(const struct seat *seat, const struct wait_for *wait);
+/**
+ * The same in several pools: it is rung by each, and runs tasks of those where the thread works. Pools that have gone
+ * are passed over; while tasks run none is kept from going, so `over` and `announce` enter for themselves.
+ */
+muster_err sched_wait_in(const muster_handle *pools, int n, const struct wait_for *wait);
 
 /* ---- running user code (run.c) ---- */
 

@@ -301,24 +301,81 @@ static bool helps(const struct seat *seat)
 
 /* ---- waiting ---- */
 
-/* Bits first, then the last look, then sleep: whoever queues or completes after the look finds the bit. */
-static muster_err park(const struct seat *seat, const struct wait_for *wait, bool help, int64_t until_ns)
-{
-    struct pool *pool = seat->pool;
-    _Atomic uint32_t *bell = &muster__self_state.caller->bell;
-    uint32_t seen = atomic_load(bell), lane = seat->lane->index;
-    muster_err err = MUSTER_OK;
+/* where a wait goes on: at a seat that is kept, or in pools that are entered for each step */
+struct places {
+    const struct seat *seat;
+    const muster_handle *pools;
+    int n;
+    bool help;
+};
 
-    waiters_add(pool, lane);
+static bool place_enter(const struct places *places, int i, struct seat *seat)
+{
+    if (!places->seat)
+        return seat_return(places->pools[i], seat);
+    *seat = *places->seat;
+    return true;
+}
+
+/* The pool may be gone by now. */
+static void place_leave(const struct places *places, const struct seat *seat)
+{
+    if (!places->seat)
+        seat_leave(seat);
+}
+
+/* Calls visit at each place that is still there, until it says so. */
+static bool visit_places(const struct places *places, bool (*visit)(const struct seat *seat, bool help))
+{
+    struct seat seat;
+    bool done = false;
+    for (int i = 0; i < places->n && !done; i++)
+        if (place_enter(places, i, &seat)) {
+            done = visit(&seat, places->help && helps(&seat));
+            place_leave(places, &seat);
+        }
+    return done;
+}
+
+static bool run_one(const struct seat *seat, bool help)
+{
+    return help && sched_run_one(seat, true);
+}
+
+static bool stand_by(const struct seat *seat, bool help)
+{
+    waiters_add(seat->pool, seat->lane->index);
     if (help)
         sched_idle_begin(seat);
-    if (wait->announce)
-        wait->announce(wait->arg);
-    if (!wait->over(wait->arg) && !(help && pool_state(pool) <= POOL_CLOSED && sched_any_queued(pool)))
-        err = muster__sleep(bell, seen, until_ns, NULL);
-    waiters_remove(pool, lane);
+    return false;
+}
+
+static bool has_work(const struct seat *seat, bool help)
+{
+    return help && pool_state(seat->pool) <= POOL_CLOSED && sched_any_queued(seat->pool);
+}
+
+static bool stand_down(const struct seat *seat, bool help)
+{
+    waiters_remove(seat->pool, seat->lane->index);
     if (help)
         sched_idle_end(seat, false);
+    return false;
+}
+
+/* Bits first, then the last look, then sleep: whoever queues or completes after the look finds the bit. */
+static muster_err park(const struct places *places, const struct wait_for *wait, int64_t until_ns)
+{
+    _Atomic uint32_t *bell = &muster__self_state.caller->bell;
+    uint32_t seen = atomic_load(bell);
+    muster_err err = MUSTER_OK;
+
+    visit_places(places, stand_by);
+    if (wait->announce)
+        wait->announce(wait->arg);
+    if (!wait->over(wait->arg) && !visit_places(places, has_work))
+        err = muster__sleep(bell, seen, until_ns, NULL);
+    visit_places(places, stand_down);
     return err;
 }
 
@@ -328,9 +385,9 @@ static bool interrupted(void)
            atomic_load_explicit(&muster__segment->signal, memory_order_relaxed);
 }
 
-static muster_err wait_helping(const struct seat *seat, const struct wait_for *wait)
+static muster_err wait_helping(struct places *places, const struct wait_for *wait)
 {
-    bool help = helps(seat) && wait->deadline_ns != 0;
+    places->help = wait->deadline_ns != 0;
     bool timed = wait->deadline_ns != MUSTER__NEVER || wait->tick_ns;
     int64_t until = wait->tick_ns && wait->tick_ns < wait->deadline_ns ? wait->tick_ns : wait->deadline_ns;
     struct muster__spin spin = {0};
@@ -340,13 +397,13 @@ static muster_err wait_helping(const struct seat *seat, const struct wait_for *w
                                 atomic_load(&muster__segment->signal));
         if (timed && muster__now_ns() >= until)
             return wait->tick_ns && until == wait->tick_ns ? MUSTER_OK : MUSTER_ERR_TIMEOUT;
-        if (help && sched_run_one(seat, true)) {
+        if (visit_places(places, run_one)) {
             spin = (struct muster__spin){0};
             continue;
         }
         if (muster__spin(&spin))
             continue;
-        muster_err err = park(seat, wait, help, until);
+        muster_err err = park(places, wait, until);
         if (err == MUSTER_ERR_INTERRUPTED)
             return err;
         spin = (struct muster__spin){0};
@@ -354,10 +411,20 @@ static muster_err wait_helping(const struct seat *seat, const struct wait_for *w
     return MUSTER_OK;
 }
 
-muster_err sched_wait(const struct seat *seat, const struct wait_for *wait)
+static muster_err wait_at(struct places *places, const struct wait_for *wait)
 {
-    muster_err err = wait_helping(seat, wait);
+    muster_err err = wait_helping(places, wait);
     if (map_untold.map) /* of another one's map, before this thread goes on with what is its own */
         map_tell();
     return err;
+}
+
+muster_err sched_wait(const struct seat *seat, const struct wait_for *wait)
+{
+    return wait_at(&(struct places){.seat = seat, .n = 1}, wait);
+}
+
+muster_err sched_wait_in(const muster_handle *pools, int n, const struct wait_for *wait)
+{
+    return wait_at(&(struct places){.pools = pools, .n = n}, wait);
 }

@@ -148,13 +148,9 @@ static muster_err __attribute__((cold)) no_part(muster_handle handle, const char
                         operation, muster__host_name_of((int)(handle.kind_home & 0xffffff)), muster__host_name());
 }
 
-muster_err seat_enter(muster_handle handle, const char *operation, struct seat *seat)
+static muster_err sit_down(muster_handle handle, const char *operation, struct seat *seat)
 {
-    muster_handle named = handle;
-    if (MUSTER__UNLIKELY(!muster__handle_fits(handle, MUSTER__POOL)) && !parts_here(handle, &handle))
-        return no_part(handle, operation);
     struct membership *membership = find(handle.slot, handle.generation);
-    muster__count(named);
     if (MUSTER__LIKELY(membership && membership->worker)) {
         *seat = (struct seat){membership->pool, membership->lane, muster__self_state.number, UINT32_MAX, true};
         return MUSTER_OK;
@@ -171,6 +167,20 @@ muster_err seat_enter(muster_handle handle, const char *operation, struct seat *
     }
     *seat = (struct seat){membership->pool, membership->lane, self, before, false};
     return MUSTER_OK;
+}
+
+muster_err seat_enter(muster_handle handle, const char *operation, struct seat *seat)
+{
+    muster_handle named = handle;
+    if (MUSTER__UNLIKELY(!muster__handle_fits(handle, MUSTER__POOL)) && !parts_here(handle, &handle))
+        return no_part(handle, operation);
+    muster__count(named);
+    return sit_down(handle, operation, seat);
+}
+
+bool seat_return(muster_handle here, struct seat *seat)
+{
+    return sit_down(here, "a wait", seat) == MUSTER_OK;
 }
 
 void seat_leave(const struct seat *seat)

@@ -15,12 +15,28 @@ static muster_task task_handle(const struct pool *pool, uint32_t index, uint32_t
                                     .job = pool->slot << 16 | (pool->generation & 0xffff)}};
 }
 
-static muster_err stale(const char *operation)
+muster_err task_stale(const char *operation)
 {
     if (!muster__segment)
         return muster__fail(MUSTER_ERR_STATE, "%s: muster is not running", operation);
     return muster__fail(MUSTER_ERR_STALE, "%s: the task was got, forgotten or never submitted, or its pool is gone",
                         operation);
+}
+
+muster_err task_pool(muster_task task, const char *operation, muster_handle *pool)
+{
+    muster_handle handle = task.handle;
+    uint32_t slot = handle.job >> 16, home = handle.kind_home & 0xffffff;
+    if (!muster__segment || handle.kind_home >> 24 != MUSTER__TASK || slot >= MUSTER__OBJECTS_MAX)
+        return task_stale(operation);
+    if (home != muster__segment->host)
+        return muster__fail(MUSTER_ERR_UNSUPPORTED, "%s: the task was submitted on host %s; it can only be used there",
+                            operation, muster__host_name_of((int)home));
+    uint32_t generation = (uint32_t)(atomic_load(&muster__object_slot(slot)->tag) >> 32);
+    if ((generation & 0xffff) != (handle.job & 0xffff))
+        return task_stale(operation);
+    *pool = muster__handle_make(MUSTER__POOL, slot, generation);
+    return MUSTER_OK;
 }
 
 /* what every call on a task begins with */
@@ -32,28 +48,20 @@ struct entry {
 
 static muster_err enter(muster_task task, const char *operation, struct entry *entry)
 {
-    muster_handle handle = task.handle;
-    uint32_t slot = handle.job >> 16, home = handle.kind_home & 0xffffff;
-    if (!muster__segment || handle.kind_home >> 24 != MUSTER__TASK || slot >= MUSTER__OBJECTS_MAX)
-        return stale(operation);
-    if (home != muster__segment->host)
-        return muster__fail(MUSTER_ERR_UNSUPPORTED, "%s: the task was submitted on host %s; it can only be used there",
-                            operation, muster__host_name_of((int)home));
-    uint32_t generation = (uint32_t)(atomic_load(&muster__object_slot(slot)->tag) >> 32);
-    if ((generation & 0xffff) != (handle.job & 0xffff))
-        return stale(operation);
-    muster_handle pool = muster__handle_make(MUSTER__POOL, slot, generation);
-    muster_err err = seat_enter(pool, operation, &entry->seat);
-    if (err)
-        return err == MUSTER_ERR_STALE ? stale(operation) : err;
+    muster_handle pool;
     uint64_t state;
+    muster_err err = task_pool(task, operation, &pool);
+    if (MUSTER__LIKELY(!err))
+        err = seat_enter(pool, operation, &entry->seat);
+    if (err)
+        return err == MUSTER_ERR_STALE ? task_stale(operation) : err;
     entry->record = record_of_task(entry->seat.pool, task, &state);
-    entry->index = handle.slot;
-    entry->generation = handle.generation;
+    entry->index = task.handle.slot;
+    entry->generation = task.handle.generation;
     if (entry->record)
         return MUSTER_OK;
     seat_leave(&entry->seat);
-    return stale(operation);
+    return task_stale(operation);
 }
 
 /* ---- submit ---- */
@@ -209,7 +217,7 @@ static muster_err take(struct entry *entry, size_t capacity, enum phase *phase)
             return MUSTER_OK;
         }
     }
-    return stale("muster_task_get");
+    return task_stale("muster_task_get");
 }
 
 /* Of a record that was taken. */
@@ -245,7 +253,7 @@ static muster_err not_yet(const struct entry *entry, int64_t timeout_ms)
 {
     long long number = (long long)entry->record->number;
     if (!state_names(atomic_load(&entry->record->state), entry->generation))
-        return stale("muster_task_get");
+        return task_stale("muster_task_get");
     return muster__fail(MUSTER_ERR_TIMEOUT,
                         "muster_task_get: task %lld has not ended within %lld ms; get it again later", number,
                         (long long)timeout_ms);
@@ -282,7 +290,7 @@ muster_err muster_task_ready(muster_task task, bool *ready)
     if (state_names(state, entry.generation))
         *ready = ended(&entry, state);
     else
-        err = stale("muster_task_ready");
+        err = task_stale("muster_task_ready");
     seat_leave(&entry.seat);
     return err;
 }
@@ -295,7 +303,7 @@ muster_err muster_task_successful(muster_task task, bool *successful)
         return err;
     uint64_t state = atomic_load(&entry.record->state);
     if (!state_names(state, entry.generation))
-        err = stale("muster_task_successful");
+        err = task_stale("muster_task_successful");
     else if (ended(&entry, state))
         *successful = state_phase(state) == RECORD_DONE;
     else
@@ -350,7 +358,7 @@ static muster_err cancel(struct entry *entry, bool kill)
         sched_ring_waiters(pool);
         return MUSTER_OK;
     }
-    return stale("muster_task_cancel");
+    return task_stale("muster_task_cancel");
 }
 
 muster_err muster_task_cancel(muster_task task, bool kill)
@@ -372,132 +380,11 @@ muster_err muster_task_forget(muster_task task)
     if (err)
         return err;
     if (!record_drop(entry.record, entry.generation, &before))
-        err = stale("muster_task_forget");
+        err = task_stale("muster_task_forget");
     else if (phase_final(state_phase(before)))
         record_free(entry.seat.pool, entry.record, entry.index, entry.seat.lane);
     else if (before & STATE_WAITED) /* they wait for what nobody will tell them */
         sched_ring_waiters(entry.seat.pool);
     seat_leave(&entry.seat);
     return err;
-}
-
-/* ---- sets of tasks ---- */
-
-struct set {
-    const muster_task *tasks;
-    int64_t n;
-    muster_wait_for what;
-    const bool *skip; /* those not to look at; NULL: none */
-    struct pool *pool;
-    int64_t ended; /* all before this one have */
-    int64_t found; /* index of one that ended; -1: none */
-    bool stale;
-};
-
-static struct record *set_record(struct set *set, int64_t i, uint64_t *state)
-{
-    return record_of_task(set->pool, set->tasks[i], state);
-}
-
-/* The first from i on that is to be looked at; n: none. */
-static int64_t set_next(const struct set *set, int64_t i)
-{
-    if (!set->skip || i >= set->n)
-        return i;
-    const bool *open = memchr(set->skip + i, false, (size_t)(set->n - i));
-    return open ? open - set->skip : set->n;
-}
-
-/* Called after each task that the waiter runs: those at the front that have ended are not looked at again. */
-static bool set_over(void *arg)
-{
-    struct set *set = arg;
-    int64_t open = 0;
-    for (int64_t i = set_next(set, set->ended); i < set->n; i = set_next(set, i + 1)) {
-        uint64_t state;
-        if (!set_record(set, i, &state)) {
-            set->stale = true;
-            return true;
-        }
-        enum phase phase = state_phase(state);
-        if (!phase_final(phase)) {
-            if (set->what == MUSTER_WAIT_ALL)
-                return pool_state(set->pool) > POOL_CLOSED;
-            open++;
-            continue;
-        }
-        set->found = i;
-        if (set->what == MUSTER_WAIT_ANY || (set->what == MUSTER_WAIT_FIRST_FAILURE && phase != RECORD_DONE))
-            return true;
-        if (open == 0)
-            set->ended = i + 1;
-    }
-    return open == 0 || pool_state(set->pool) > POOL_CLOSED;
-}
-
-static void set_announce(void *arg)
-{
-    struct set *set = arg;
-    for (int64_t i = 0; i < set->n; i++) {
-        uint64_t state;
-        struct record *record = set->skip && set->skip[i] ? NULL : set_record(set, i, &state);
-        if (record)
-            record_mark_waited(record, set->tasks[i].handle.generation);
-    }
-}
-
-static muster_err set_wait(struct set *set, const char *operation, int64_t timeout_ms)
-{
-    int64_t first = set_next(set, 0);
-    if (first == set->n)
-        return MUSTER_OK;
-    struct entry entry;
-    muster_err err = enter(set->tasks[first], operation, &entry);
-    if (err)
-        return err;
-    set->pool = entry.seat.pool;
-    set->ended = first;
-    set->found = -1;
-    err = sched_wait(&entry.seat, &(struct wait_for){.over = set_over,
-                                                     .announce = set_announce,
-                                                     .arg = set,
-                                                     .deadline_ns = muster__deadline_ns(timeout_ms)});
-    if (!err && set->stale)
-        err = muster__fail(MUSTER_ERR_STALE, "%s: a task of the set was got or forgotten, or is of another pool",
-                           operation);
-    else if (!err && set->found < 0)
-        err = pool_over(set->pool, operation);
-    seat_leave(&entry.seat);
-    return err;
-}
-
-static void tell_ready(const muster_task *tasks, int64_t n, bool *ready)
-{
-    for (int64_t i = 0; i < n; i++)
-        if (muster_task_ready(tasks[i], &ready[i]) != MUSTER_OK)
-            ready[i] = false;
-}
-
-muster_err muster_task_wait(const muster_task *tasks, int64_t n, muster_wait_for what, bool *ready, int64_t timeout_ms)
-{
-    if (n < 0 || (n && !tasks))
-        return muster__fail(MUSTER_ERR_INVAL, "muster_task_wait: n is %lld", (long long)n);
-    struct set set = {.tasks = tasks, .n = n, .what = what};
-    muster_err err = set_wait(&set, "muster_task_wait", timeout_ms);
-    if (!err && ready)
-        tell_ready(tasks, n, ready);
-    return err;
-}
-
-muster_err muster_task_next(const muster_task *tasks, int64_t n, bool *done, int64_t *index, int64_t timeout_ms)
-{
-    struct set set = {.tasks = tasks, .n = n, .what = MUSTER_WAIT_ANY, .skip = done, .found = -1};
-    muster_err err = set_wait(&set, "muster_task_next", timeout_ms);
-    if (err)
-        return err;
-    if (set.found < 0)
-        return muster__fail(MUSTER_ERR_STATE, "muster_task_next: all %lld tasks are marked as done", (long long)n);
-    done[set.found] = true;
-    *index = set.found;
-    return MUSTER_OK;
 }

@@ -242,6 +242,191 @@ static void test_stale(void **state)
     pool_end(pool);
 }
 
+/* ---- 58: sets of tasks of several pools ---- */
+
+static int fail_task(const void *item, void *result, void *user)
+{
+    (void)result;
+    (void)user;
+    return *(const int *)item;
+}
+
+/* Two of the case's kind, and one of the other kind. */
+static void pools_make(void **state, muster_pool pools[3])
+{
+    void *other = *(const bool *)*state ? (void *)&in_rank : (void *)&isolated;
+    pools[0] = pool_make(state, (muster_pool_options){.name = "a"});
+    pools[1] = pool_make(state, (muster_pool_options){.name = "b", .workers = 2});
+    pools[2] = pool_make(&other, (muster_pool_options){.name = "c", .workers = 1});
+}
+
+static void pools_end(muster_pool pools[3])
+{
+    for (int i = 0; i < 3; i++)
+        pool_end(pools[i]);
+}
+
+static void get_nap(muster_task task, int ms)
+{
+    int result = -1;
+    assert_int_equal(muster_task_get(task, &result, sizeof result, MUSTER_NOWAIT), MUSTER_OK);
+    assert_int_equal(result, ms);
+}
+
+/* the last one to end is of each pool in turn */
+static void test_wait_all(void **state)
+{
+    muster_pool pools[3];
+    pools_make(state, pools);
+    for (int last = 0; last < 3; last++) {
+        muster_task tasks[3];
+        bool ready[3] = {false};
+        for (int i = 0; i < 3; i++)
+            tasks[i] = submit_nap(pools[i], i == last ? 40 : 2);
+        assert_int_equal(muster_task_wait(tasks, 3, MUSTER_WAIT_ALL, ready, MUSTER_NOWAIT), MUSTER_ERR_TIMEOUT);
+        assert_int_equal(muster_task_wait(tasks, 3, MUSTER_WAIT_ALL, ready, MUSTER_FOREVER), MUSTER_OK);
+        for (int i = 0; i < 3; i++) {
+            assert_true(ready[i]);
+            get_nap(tasks[i], i == last ? 40 : 2);
+        }
+    }
+    pools_end(pools);
+}
+
+static void test_wait_any(void **state)
+{
+    muster_pool pools[3];
+    pools_make(state, pools);
+    for (int first = 0; first < 3; first++) {
+        muster_task tasks[3];
+        bool ready[3] = {false};
+        for (int i = 0; i < 3; i++)
+            tasks[i] = submit_nap(pools[i], i == first ? 1 : 30);
+        assert_int_equal(muster_task_wait(tasks, 3, MUSTER_WAIT_ANY, ready, MUSTER_FOREVER), MUSTER_OK);
+        assert_true(ready[0] || ready[1] || ready[2]);
+        for (int i = 0; i < 3; i++)
+            if (ready[i])
+                get_nap(tasks[i], i == first ? 1 : 30);
+            else
+                assert_int_equal(muster_task_forget(tasks[i]), MUSTER_OK);
+    }
+    pools_end(pools);
+}
+
+static void test_wait_failure(void **state)
+{
+    muster_pool pools[3];
+    pools_make(state, pools);
+    for (int failing = 0; failing < 3; failing++) {
+        muster_task tasks[3];
+        bool ready[3] = {false};
+        int code = 4;
+        for (int i = 0; i < 3; i++)
+            if (i == failing)
+                assert_int_equal(muster_pool_submit(pools[i], &tasks[i], fail_task, &code, sizeof code, 0, NULL),
+                                 MUSTER_OK);
+            else
+                tasks[i] = submit_nap(pools[i], 5);
+        assert_int_equal(muster_task_wait(tasks, 3, MUSTER_WAIT_FIRST_FAILURE, ready, MUSTER_FOREVER), MUSTER_OK);
+        assert_true(ready[failing]);
+        assert_int_equal(muster_task_get(tasks[failing], NULL, 0, MUSTER_NOWAIT), MUSTER_ERR_TASK);
+        for (int i = 0; i < 3; i++)
+            if (i != failing)
+                assert_int_equal(muster_task_forget(tasks[i]), MUSTER_OK);
+    }
+    pools_end(pools);
+}
+
+static void test_next(void **state)
+{
+    enum { N = 60 };
+    muster_pool pools[3];
+    muster_task tasks[N];
+    bool done[N] = {false};
+    int64_t index;
+    pools_make(state, pools);
+    for (int64_t i = 0; i < N; i++)
+        tasks[i] = submit_square(pools[i / 4 % 3], i);
+    for (int i = 0; i < N; i++) {
+        index = -1;
+        assert_int_equal(muster_task_next(tasks, N, done, &index, MUSTER_FOREVER), MUSTER_OK);
+        assert_in_range(index, 0, N - 1);
+        int64_t result = -1;
+        assert_int_equal(muster_task_get(tasks[index], &result, sizeof result, MUSTER_NOWAIT), MUSTER_OK);
+        assert_int_equal(result, index * index);
+    }
+    assert_int_equal(muster_task_next(tasks, N, done, &index, MUSTER_FOREVER), MUSTER_ERR_STATE);
+    pools_end(pools);
+}
+
+static void test_stale_in_set(void **state)
+{
+    muster_pool pools[3];
+    pools_make(state, pools);
+    muster_task tasks[3] = {submit_square(pools[0], 1), submit_square(pools[1], 2), submit_square(pools[0], 3)};
+    bool ready[3] = {false}, done[3] = {false};
+    int64_t index = -1;
+    get_square(tasks[2], 3);
+    assert_int_equal(muster_task_wait(tasks, 2, MUSTER_WAIT_ALL, NULL, MUSTER_FOREVER), MUSTER_OK);
+    for (int round = 0; round < 2; round++) {
+        for (int what = MUSTER_WAIT_ANY; what <= MUSTER_WAIT_FIRST_FAILURE; what++)
+            assert_int_equal(muster_task_wait(tasks, 3, (muster_wait_for)what, ready, MUSTER_FOREVER),
+                             MUSTER_ERR_STALE);
+        assert_int_equal(muster_task_next(tasks, 3, done, &index, MUSTER_FOREVER), MUSTER_ERR_STALE);
+        assert_false(ready[0] || ready[1] || ready[2] || done[0] || done[1] || done[2]);
+        assert_int_equal(index, -1);
+        if (round == 0) { /* then it is stale because its pool is gone */
+            tasks[2] = submit_square(pools[2], 3);
+            pool_end(pools[2]);
+        }
+    }
+    get_square(tasks[0], 1);
+    get_square(tasks[1], 2);
+    pool_end(pools[0]);
+    pool_end(pools[1]);
+}
+
+/* In a task of one of the pools, on whichever host that runs. */
+static int wait_in_task(const void *item, void *result, void *user)
+{
+    const muster_pool *pools = user;
+    muster_task tasks[6];
+    bool done[6] = {false};
+    int64_t n = *(const int64_t *)item, index, value;
+    for (int64_t i = 0; i < 6; i++)
+        if (muster_pool_submit(pools[i % 2], &tasks[i], square, &i, sizeof i, sizeof i, NULL))
+            return muster_task_fail(1, "submit: %s", muster_err_detail());
+    if (muster_task_wait(tasks, 6, n % 2 ? MUSTER_WAIT_ALL : MUSTER_WAIT_ANY, NULL, MUSTER_FOREVER))
+        return muster_task_fail(2, "wait: %s", muster_err_detail());
+    for (int i = 0; i < 6; i++) {
+        if (muster_task_next(tasks, 6, done, &index, MUSTER_FOREVER))
+            return muster_task_fail(3, "next: %s", muster_err_detail());
+        if (muster_task_get(tasks[index], &value, sizeof value, MUSTER_NOWAIT))
+            return muster_task_fail(4, "get: %s", muster_err_detail());
+        *(int64_t *)result += value;
+    }
+    return 0;
+}
+
+static void test_wait_in_tasks(void **state)
+{
+    enum { N = 40 };
+    muster_pool pools[2];
+    int64_t items[N], results[N];
+    pools[0] = pool_make(state, (muster_pool_options){0});
+    pools[1] = pool_make(state, (muster_pool_options){0});
+    for (int i = 0; i < N; i++)
+        items[i] = i;
+    assert_int_equal(
+        muster_pool_map(pools[0], wait_in_task, items, N, sizeof *items, results, sizeof *results,
+                        &(muster_map_options){.user = pools, .user_bytes = sizeof pools, .chunk_items = 1}),
+        MUSTER_OK);
+    for (int i = 0; i < N; i++)
+        assert_int_equal(results[i], 0 + 1 + 4 + 9 + 16 + 25);
+    pool_end(pools[0]);
+    pool_end(pools[1]);
+}
+
 /* ---- pools that are over ---- */
 
 /* A rank that comes to see the second one only when the first one ends still leaves the first one. */
@@ -269,6 +454,8 @@ static void test_terminated(void **state)
     assert_int_equal(muster_task_get(queued, &result, sizeof result, MUSTER_FOREVER),
                      is ? MUSTER_OK : MUSTER_ERR_CANCELED);
     assert_int_equal(muster_task_get(queued, &result, sizeof result, MUSTER_FOREVER), MUSTER_ERR_STALE);
+    assert_int_equal(muster_task_wait(&running, 1, MUSTER_WAIT_ALL, &is, MUSTER_FOREVER), MUSTER_OK);
+    assert_true(is);
     assert_int_equal(muster_task_forget(running), MUSTER_OK);
     assert_int_equal(muster_task_forget(running), MUSTER_ERR_STALE);
     pool_end(pool);
@@ -279,8 +466,9 @@ static void test_terminated(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        BOTH(test_get_once), BOTH(test_get_once_processes), BOTH(test_get_once_ranks),
-        BOTH(test_stale),    BOTH(test_two_in_turn),        BOTH(test_terminated),
+        BOTH(test_get_once),     BOTH(test_get_once_processes), BOTH(test_get_once_ranks), BOTH(test_stale),
+        BOTH(test_wait_all),     BOTH(test_wait_any),           BOTH(test_wait_failure),   BOTH(test_next),
+        BOTH(test_stale_in_set), BOTH(test_wait_in_tasks),      BOTH(test_two_in_turn),    BOTH(test_terminated),
     };
     return mpi_case_main(&argc, &argv, tests, sizeof tests / sizeof *tests, "tasks");
 }

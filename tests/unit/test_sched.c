@@ -327,6 +327,97 @@ static void forget_wakes_the_getter(void **state)
     end(pool);
 }
 
+/* ---- 58: sets of tasks of several pools ---- */
+
+static struct {
+    muster_pool pools[3];
+} several;
+
+static bool wait_in_several(int round)
+{
+    muster_task tasks[9];
+    bool ready[9] = {false}, done[9] = {false};
+    int64_t index = -1;
+    int value;
+    for (int i = 0; i < 9; i++)
+        tasks[i] = submit(several.pools[(i + round) % 3], note, i);
+    if (muster_task_wait(tasks, 9, (muster_wait_for)(round % 3), ready, MUSTER_FOREVER))
+        return false;
+    for (int i = 0; i < 9; i++)
+        if (ready[i] && muster_task_get(tasks[i], &value, sizeof value, MUSTER_NOWAIT) == MUSTER_OK && value == i + 1)
+            done[i] = true;
+        else if (ready[i] || round % 3 != MUSTER_WAIT_ANY)
+            return false;
+    while (muster_task_next(tasks, 9, done, &index, MUSTER_FOREVER) == MUSTER_OK)
+        if (muster_task_get(tasks[index], &value, sizeof value, MUSTER_NOWAIT) || value != index + 1)
+            return false;
+    return memchr(done, false, sizeof done) == NULL;
+}
+
+static int wait_in_several_often(void *arg)
+{
+    (void)arg;
+    for (int round = 0; round < ROUNDS; round++)
+        if (!wait_in_several(round))
+            return 1;
+    return 0;
+}
+
+/* Were the waiters not rung by each of the pools, they would sleep half a second a round. */
+static void sets_of_several_pools(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        several.pools[i] = make(1 + i);
+    case_threads(3, wait_in_several_often, NULL);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(muster_pool_destroy(several.pools[i]), MUSTER_OK);
+    assert_int_equal(muster__heap_used(), 0);
+}
+
+/* A stale one among them is found wherever it is, and also if it becomes stale while the waiter sleeps. */
+static int wait_stale(void *arg)
+{
+    bool ready[2] = {false};
+    atomic_store(&sleeper, muster__self_number());
+    return muster_task_wait(arg, 2, MUSTER_WAIT_ALL, ready, MUSTER_FOREVER) != MUSTER_ERR_STALE || ready[0];
+}
+
+static void *wait_stale_main(void *arg)
+{
+    return wait_stale(arg) ? arg : NULL;
+}
+
+static void stale_in_a_set(void **state)
+{
+    (void)state;
+    muster_pool one = make(1), other = make(1);
+    pthread_t id;
+    void *failed;
+    atomic_store(&released, 0);
+    atomic_store(&sleeper, 0);
+    muster_task tasks[2] = {submit(one, note, 1), submit(other, hold, 1)};
+    CASE_UNTIL(atomic_load(&held) == 1);
+    assert_int_equal(pthread_create(&id, NULL, wait_stale_main, tasks), 0);
+    CASE_UNTIL(atomic_load(&sleeper) && atomic_load(&muster__caller(atomic_load(&sleeper))->asleep));
+    assert_int_equal(muster_task_forget(tasks[1]), MUSTER_OK);
+    pthread_join(id, &failed);
+    assert_null(failed);
+    atomic_store(&released, 1);
+    bool ready[2] = {false}, done[2] = {false};
+    int64_t index = -1;
+    for (int what = MUSTER_WAIT_ANY; what <= MUSTER_WAIT_FIRST_FAILURE; what++)
+        assert_int_equal(muster_task_wait(tasks, 2, (muster_wait_for)what, ready, MUSTER_FOREVER), MUSTER_ERR_STALE);
+    assert_int_equal(muster_task_next(tasks, 2, done, &index, MUSTER_FOREVER), MUSTER_ERR_STALE);
+    assert_int_equal(index, -1);
+    assert_false(ready[0] || ready[1] || done[0] || done[1]);
+    done[1] = true;
+    assert_int_equal(muster_task_next(tasks, 2, done, &index, MUSTER_FOREVER), MUSTER_OK);
+    assert_int_equal(index, 0);
+    assert_int_equal(muster_pool_destroy(other), MUSTER_OK);
+    end(one);
+}
+
 /* ---- waking ---- */
 
 static int meet(const void *item, void *result, void *user)
@@ -384,6 +475,8 @@ int main(void)
         CASE(canceled_or_run),
         CASE(one_takes_the_result),
         CASE(forget_wakes_the_getter),
+        CASE(sets_of_several_pools),
+        CASE(stale_in_a_set),
         CASE(all_are_called_in_a_crowd),
         CASE(all_are_called_when_cores_are_free),
     };
