@@ -178,6 +178,12 @@ static void yield_failure(struct carrier *c, const struct load *load, muster_err
 
 /* ---- hauls ---- */
 
+static void free_map(struct carrier *c, struct map *map)
+{
+    map_free_window(map, c->seat.self);
+    muster__heap_free(map->self, c->seat.self);
+}
+
 static muster_err begin_piece(struct carrier *c, const struct load *load, struct haul *haul)
 {
     muster_map_options options = {.chunk_items = load->chunk_items,
@@ -190,9 +196,10 @@ static muster_err begin_piece(struct carrier *c, const struct load *load, struct
         map->user = haul->context;
     haul->map = map;
     haul->result_bytes = (uint64_t)load->count * load->result_bytes;
-    if (!map_queue_window(&c->seat, map, load + 1, load->first, load->count, load->retries))
-        return muster__fail(MUSTER_ERR_NOMEM, "no room for %lld items in the host segment", (long long)load->count);
-    return MUSTER_OK;
+    if (map_queue_window(&c->seat, map, load + 1, load->first, load->count, load->retries))
+        return MUSTER_OK;
+    free_map(c, map);
+    return muster__fail(MUSTER_ERR_NOMEM, "no room for %lld items in the host segment", (long long)load->count);
 }
 
 static muster_err begin_task(struct carrier *c, const struct load *load, struct haul *haul)
@@ -265,13 +272,6 @@ static void learn(struct carrier *c, const struct haul *haul)
     int64_t hands = haul->count < c->pool->workers ? haul->count : c->pool->workers;
     double item_ns = (double)(muster__now_ns() - haul->began_ns) * (double)hands / (double)haul->count;
     c->item_ns = c->item_ns > 0 ? 0.5 * (c->item_ns + item_ns) : item_ns;
-}
-
-static void free_map(struct carrier *c, struct map *map)
-{
-    muster__heap_free(map->items, c->seat.self);
-    muster__heap_free(map->results, c->seat.self);
-    muster__heap_free(map->self, c->seat.self);
 }
 
 static bool end_piece(struct carrier *c, struct haul *haul)

@@ -433,7 +433,9 @@ struct map *map_make(const struct seat *seat, muster__function function, size_t 
                      const muster_map_options *options);
 /** Copies bytes into a block of the pool's; 0: no memory. */
 muster__ref map_stage(const struct seat *seat, const void *bytes, size_t size);
-/** Stages n items, the first of which is number `first`, and queues them. False: no memory. */
+/** Frees the items and the results that are staged. */
+void map_free_window(struct map *map, uint32_t self);
+/** Stages n items, the first of which is number `first`, and queues them. False: no memory, and nothing is staged. */
 bool map_queue_window(const struct seat *seat, struct map *map, const void *items, int64_t first, int64_t n,
                       int retries);
 /** Queues what lies from middle on as a record of its own. False: no memory. */

@@ -330,12 +330,25 @@ bool map_queue_window(const struct seat *seat, struct map *map, const void *item
         map->results = map_stage(seat, NULL, (size_t)n * map->result_bytes);
     uint32_t index;
     struct record *record = record_new(seat, &index);
-    if (!map->items || (map->result_bytes && !map->results) || !record)
-        return false;
-    record->kind = RECORD_PIECE;
-    record->piece =
-        (struct piece){.map = map->self, .begin = 0, .end = n, .current = -1, .total = -1, .retries = retries};
-    return sched_queue(seat, record, index);
+    if (record && map->items && (map->results || !map->result_bytes)) {
+        record->kind = RECORD_PIECE;
+        record->piece =
+            (struct piece){.map = map->self, .begin = 0, .end = n, .current = -1, .total = -1, .retries = retries};
+        if (sched_queue(seat, record, index))
+            return true;
+    }
+    if (record)
+        record_free(seat->pool, record, index, seat->lane);
+    map_free_window(map, seat->self);
+    map->n = 0;
+    return false;
+}
+
+void map_free_window(struct map *map, uint32_t self)
+{
+    muster__heap_free(map->items, self);
+    muster__heap_free(map->results, self);
+    map->items = map->results = 0;
 }
 
 void map_count_for(struct pool *pool, struct map *map, uint32_t lane, int64_t items)
@@ -351,12 +364,9 @@ static void window_end(struct call *call, char *results)
     if (results && map->results)
         memcpy(results + (size_t)map->first * map->result_bytes, muster__heap_at(map->results),
                (size_t)map->n * map->result_bytes);
-    muster__heap_free(map->items, call->seat.self);
-    muster__heap_free(map->results, call->seat.self);
-    map->items = map->results = 0;
+    map_free_window(map, call->seat.self);
 }
 
-/* Pieces may still run after an interrupt or a terminate: then the pool keeps the map's blocks until its own end. */
 static muster_err run_windows(struct call *call, const char *items, char *results)
 {
     struct map *map = call->map;
@@ -424,6 +434,22 @@ static muster_err check_map(const struct pool *pool, const void *items, int64_t 
     return MUSTER_OK;
 }
 
+/* Pieces may still run after an interrupt or a terminate: then the pool keeps the map's blocks until its own end. */
+static muster_err map_end(struct call *call, muster_err err)
+{
+    struct map *map = call->map;
+    struct pool *pool = call->seat.pool;
+    if (!map_over(pool, map))
+        return err;
+    if (!err)
+        err = conclude(pool, map);
+    if (map->user != pool->user)
+        muster__heap_free(map->user, call->seat.self);
+    map_free_window(map, call->seat.self);
+    muster__heap_free(map->self, call->seat.self);
+    return err;
+}
+
 static muster_err map_in(struct call *call, muster_task_fn fn, const void *items, size_t item_bytes, void *results,
                          size_t result_bytes)
 {
@@ -441,13 +467,7 @@ static muster_err map_in(struct call *call, muster_task_fn fn, const void *items
     err = map->user || !call->options->user
               ? run_windows(call, items, results)
               : muster__fail(MUSTER_ERR_NOMEM, "muster_pool_map: no room for the context in the host segment");
-    if (err)
-        return err;
-    err = conclude(call->seat.pool, map);
-    if (map->user != call->seat.pool->user)
-        muster__heap_free(map->user, call->seat.self);
-    muster__heap_free(map->self, call->seat.self);
-    return err;
+    return map_end(call, err);
 }
 
 muster_err muster_pool_map(muster_pool pool, muster_task_fn fn, const void *items, int64_t n, size_t item_bytes,

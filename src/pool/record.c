@@ -2,19 +2,26 @@
 
 #include <string.h>
 
-/* Slabs are adopted by the pool before they are handed over; see recover.c. */
+/* False: all are taken. */
+static bool slab_number(struct pool *pool, uint32_t *slab)
+{
+    *slab = atomic_load(&pool->slabs);
+    while (*slab < POOL_SLABS)
+        if (atomic_compare_exchange_weak(&pool->slabs, slab, *slab + 1))
+            return true;
+    return false;
+}
+
+/* Memory first: numbers do not come back. Slabs are adopted by the pool before they are handed over; see recover.c. */
 static bool slab_add(const struct seat *seat)
 {
     struct pool *pool = seat->pool;
-    uint32_t slab = atomic_fetch_add(&pool->slabs, 1);
-    if (slab >= POOL_SLABS) {
-        atomic_store(&pool->slabs, POOL_SLABS);
+    uint32_t slab;
+    muster__ref ref = muster__heap_alloc(sizeof(struct record) << POOL_SLAB_BITS, seat->self);
+    if (!ref || !slab_number(pool, &slab)) {
+        muster__heap_free(ref, seat->self);
         return false;
     }
-    size_t bytes = sizeof(struct record) << POOL_SLAB_BITS;
-    muster__ref ref = muster__heap_alloc(bytes, seat->self);
-    if (!ref)
-        return false;
     struct record *records = muster__heap_at(ref);
     uint32_t first = slab << POOL_SLAB_BITS;
     for (uint32_t i = 0; i < 1u << POOL_SLAB_BITS; i++) {

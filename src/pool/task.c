@@ -116,7 +116,7 @@ static muster_err fill(const struct seat *seat, struct record *record, muster__f
 {
     record->kind = RECORD_TASK;
     record->function = function;
-    atomic_store_explicit(&record->number, seat->lane->numbers++, memory_order_relaxed);
+    atomic_store_explicit(&record->number, seat->lane->numbers, memory_order_relaxed);
     if (!record_reserve(seat->pool, record, arg_bytes, result_bytes, seat->self))
         return muster__fail(MUSTER_ERR_NOMEM, "no %zu bytes left in the host segment for an argument and its result",
                             arg_bytes + result_bytes);
@@ -140,6 +140,7 @@ muster_err task_submit(const struct seat *seat, muster_task *task, muster__funct
         atomic_store_explicit(&lane->submitted, atomic_load_explicit(&lane->submitted, memory_order_relaxed) + 1,
                               memory_order_relaxed);
         if (MUSTER__LIKELY(sched_queue(seat, record, index))) {
+            lane->numbers++;
             *task = task_handle(seat->pool, index, generation);
             return MUSTER_OK;
         }

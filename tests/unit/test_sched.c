@@ -418,6 +418,93 @@ static void stale_in_a_set(void **state)
     end(one);
 }
 
+/* ---- no memory ---- */
+
+/* Leaves no block free; returns the last of a list through all that it took. */
+static muster__ref fill_segment(void)
+{
+    muster__ref last = 0;
+    for (size_t size = (size_t)256 << 20; size >= 256;) {
+        muster__ref ref = muster__heap_alloc(size, muster__self_number());
+        if (ref) {
+            *(muster__ref *)muster__heap_at(ref) = last;
+            last = ref;
+        } else {
+            size /= 2;
+        }
+    }
+    return last;
+}
+
+static void empty_segment(muster__ref last)
+{
+    while (last) {
+        muster__ref ref = last;
+        last = *(muster__ref *)muster__heap_at(ref);
+        assert_true(muster__heap_free(ref, muster__self_number()));
+    }
+}
+
+static int tell_index(const void *item, void *result, void *user)
+{
+    (void)item;
+    (void)user;
+    *(int *)result = (int)muster_task_index();
+    return 0;
+}
+
+static int submit_without_memory(void *arg)
+{
+    const muster_pool *pool = arg;
+    muster_task task;
+    for (int i = 0; i < 10000; i++)
+        if (muster_pool_submit(*pool, &task, tell_index, NULL, 0, sizeof(int), NULL) != MUSTER_ERR_NOMEM)
+            return 1;
+    return 0;
+}
+
+static void map_without_memory(muster_pool pool)
+{
+    int items[100] = {0}, results[100];
+    muster_map_options options[2] = {{.chunk_items = 1}, {.user = items, .user_bytes = sizeof items}};
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(
+            muster_pool_map(pool, note, items, 100, sizeof *items, results, sizeof *results, &options[i % 2]),
+            MUSTER_ERR_NOMEM);
+}
+
+/* More failures than a pool has slabs: they cost neither slabs nor memory nor numbers. */
+static void failures_cost_nothing(void **state)
+{
+    (void)state;
+    static muster_task tasks[2 * SLAB];
+    muster_pool pool = make(2);
+    muster__ref filled = fill_segment();
+    uint64_t used = muster__heap_used();
+    case_threads(4, submit_without_memory, &pool);
+    map_without_memory(pool);
+    assert_int_equal(muster__heap_used(), used);
+    empty_segment(filled);
+    for (int i = 0; i < SLAB; i++)
+        tasks[i] = submit(pool, tell_index, i);
+    filled = fill_segment(); /* now it has records, but nothing to put into them */
+    used = muster__heap_used();
+    muster_task task;
+    char large[1000] = {0};
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(muster_pool_submit(pool, &task, tell_index, large, sizeof large, sizeof(int), NULL),
+                         MUSTER_ERR_NOMEM);
+    map_without_memory(pool);
+    assert_int_equal(muster__heap_used(), used);
+    empty_segment(filled);
+    for (int i = SLAB; i < 2 * SLAB; i++)
+        tasks[i] = submit(pool, tell_index, i);
+    for (int i = 0; i < 2 * SLAB; i++)
+        get(tasks[i], i);
+    map_all(pool, 0, 1000, 0);
+    end(pool);
+}
+
 /* ---- waking ---- */
 
 static int meet(const void *item, void *result, void *user)
@@ -477,6 +564,7 @@ int main(void)
         CASE(forget_wakes_the_getter),
         CASE(sets_of_several_pools),
         CASE(stale_in_a_set),
+        CASE(failures_cost_nothing),
         CASE(all_are_called_in_a_crowd),
         CASE(all_are_called_when_cores_are_free),
     };
