@@ -33,7 +33,8 @@ typedef struct muster_pool_options {
     bool isolated; /**< workers are children: own memory, may crash or be killed; no MPI in tasks */
     bool caller_idle;           /**< the thread that waits for results does not run tasks meanwhile */
     muster_task_fn initializer; /**< run once in each worker before its first task, with item = init_arg, result = NULL;
-                                   NULL: none */
+                                   NULL: none. Where it fails the pool is broken: pending gets and maps, joins and new
+                                   work return err BROKEN, and the detail line says why */
     muster_task_fn finalizer;   /**< likewise at the worker's end */
     const void *init_arg;       /**< copied */
     size_t init_arg_bytes;
@@ -90,7 +91,7 @@ MUSTER_API muster_err muster_pool_create(muster_pool *pool, const muster_pool_op
 /** No more submissions: err CLOSED from now on. What was submitted completes and stays retrievable. Errors: STALE. */
 MUSTER_API muster_err muster_pool_close(muster_pool pool);
 /** Waits until all submitted work has ended (after muster_pool_close, else err STATE). Errors: TIMEOUT, STALE,
- * INTERRUPTED. */
+ * INTERRUPTED, BROKEN (at once, closed or not; the detail line says why). */
 MUSTER_API muster_err muster_pool_join(muster_pool pool, int64_t timeout_ms);
 /** Cancels what has not started and ends the workers (isolated ones at once): pending gets return err CANCELED. Errors:
  * STALE. */

@@ -594,7 +594,7 @@ static bool step(struct carrier *c, int who)
 
 static void tell_why(struct carrier *c)
 {
-    const char *why = c->pool->broken_why;
+    const char *why = worker_broken_why(c->pool);
     if (pool_state(c->pool) == POOL_BROKEN)
         ask(c, POOL_BREAK, why, strlen(why), NULL, 0);
 }

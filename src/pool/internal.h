@@ -194,7 +194,7 @@ struct pool {
     _Atomic uint32_t lanes_used;        /* lanes at or above were never taken */
     _Atomic int64_t finished_elsewhere; /* tasks ended by canceling or by a sweeper */
     struct muster__latch lanes_latch;
-    char broken_why[160];
+    _Atomic muster__ref broken_why; /* a text, written before the state says BROKEN; 0: none */
     _Alignas(MUSTER__LINE) _Atomic uint64_t idle[POOL_LANES / 32]; /* two bits a lane: enum idle */
     _Alignas(MUSTER__LINE) _Atomic uint64_t waiters[POOL_LANES / 64];
     uint64_t slab_offset[POOL_SLABS]; /* 0: not there (yet) */
@@ -452,12 +452,16 @@ void worker_register(void);
 void worker_ring_ranks(struct pool *pool);
 /** Runs the initializer in the calling worker if that is still to do; false: it failed, and the pool is BROKEN now. */
 bool worker_ready(const struct seat *seat);
-/** Makes an open or closed pool BROKEN and says why. */
+/** Makes an open or closed pool BROKEN and says why; what others say after that is not heard. */
 void worker_break(struct pool *pool, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /** The calling worker leaves: finalizer, lane. */
 void worker_leave(const struct seat *seat);
 /** Waits until all other workers have left; children that do not within a second, or at once if kill, are killed. */
 void worker_wait_left(struct pool *pool, bool kill);
+/** Why the pool is broken. Borrowed until its end. */
+const char *worker_broken_why(struct pool *pool);
+/** Err BROKEN, with why, of a pool that is; else OK. */
+muster_err worker_broken(struct pool *pool, const char *operation);
 /** The handle of a pool, rebuilt from itself. */
 muster_handle pool_handle(const struct pool *pool);
 /** Of a branch: that of its home. */

@@ -384,10 +384,9 @@ static muster_err run_windows(struct call *call, const char *items, char *result
                 (long long)n, map->item_bytes);
         muster_err err = wait_call(call);
         if (!err && !map_over(call->seat.pool, map)) {
-            struct pool *pool = call->seat.pool;
-            err = pool_state(pool) == POOL_BROKEN
-                      ? muster__fail(MUSTER_ERR_BROKEN, "muster_pool_map: %s", pool->broken_why)
-                      : muster__fail(MUSTER_ERR_CANCELED, "muster_pool_map: the pool was terminated meanwhile");
+            err = worker_broken(call->seat.pool, "muster_pool_map");
+            if (!err)
+                err = muster__fail(MUSTER_ERR_CANCELED, "muster_pool_map: the pool was terminated meanwhile");
         }
         if (err) {
             atomic_store(&map->stopped, 1);
@@ -479,10 +478,8 @@ muster_err muster_pool_map(muster_pool pool, muster_task_fn fn, const void *item
     if (err)
         return err;
     err = check_map(call.seat.pool, items, n, item_bytes, results, result_bytes, call.options);
-    if (!err && pool_state(call.seat.pool) == POOL_BROKEN)
-        err = muster__fail(MUSTER_ERR_BROKEN, "muster_pool_map: %s", call.seat.pool->broken_why);
-    else if (!err && pool_state(call.seat.pool) != POOL_OPEN)
-        err = muster__fail(MUSTER_ERR_CLOSED, "muster_pool_map: the pool was closed");
+    if (!err)
+        err = task_refusal(call.seat.pool, "muster_pool_map");
     if (!err && n > 0)
         err = map_in(&call, fn, items, item_bytes, results, result_bytes);
     seat_leave(&call.seat);

@@ -251,9 +251,11 @@ muster_err muster_pool_join(muster_pool handle, int64_t timeout_ms)
     else
         err = sched_wait(&seat, &(struct wait_for){.over = all_ended, .arg = seat.pool, .deadline_ns = deadline});
     if (!err)
+        err = worker_broken(seat.pool, OPERATION("join")); /* its branches may be open still */
+    if (!err)
         err = parts_tell(seat.pool, PARTS_JOIN, left_ms(deadline));
-    if (!err && pool_state(seat.pool) == POOL_BROKEN)
-        err = muster__fail(MUSTER_ERR_BROKEN, OPERATION("join") ": %s", seat.pool->broken_why);
+    if (!err)
+        err = worker_broken(seat.pool, OPERATION("join"));
     seat_leave(&seat);
     return err;
 }

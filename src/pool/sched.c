@@ -249,7 +249,7 @@ bool sched_run_one(const struct seat *seat, bool steal)
     if (!found && !(steal && depth < STEAL_DEPTH_MAX && find_other(seat, &record, &index)))
         return false;
     if (MUSTER__UNLIKELY(!worker_ready(seat))) {
-        sched_finish(seat->pool, record, index, RECORD_CANCELED, lane);
+        make_queued(seat, record); /* in no deque: the pool is over, which says what the task is worth */
         return true;
     }
     atomic_store_explicit(&lane->depth, depth + 1, memory_order_relaxed);

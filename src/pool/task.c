@@ -70,9 +70,8 @@ muster_err task_refusal(struct pool *pool, const char *operation)
 {
     if (MUSTER__LIKELY(pool_state(pool) == POOL_OPEN))
         return MUSTER_OK;
-    if (pool_state(pool) == POOL_BROKEN)
-        return muster__fail(MUSTER_ERR_BROKEN, "%s: %s", operation, pool->broken_why);
-    return muster__fail(MUSTER_ERR_CLOSED, "%s: the pool was closed", operation);
+    muster_err broken = worker_broken(pool, operation);
+    return broken ? broken : muster__fail(MUSTER_ERR_CLOSED, "%s: the pool was closed", operation);
 }
 
 static muster_err copy_user(const struct seat *seat, struct extra *extra, const muster_submit_options *options)
@@ -195,9 +194,9 @@ static void entry_announce(void *arg)
 /* what a task that has not ended and never will is worth */
 static muster_err pool_over(struct pool *pool, const char *operation)
 {
-    if (pool_state(pool) == POOL_BROKEN)
-        return muster__fail(MUSTER_ERR_BROKEN, "%s: %s", operation, pool->broken_why);
-    return muster__fail(MUSTER_ERR_CANCELED, "%s: the pool was terminated before the task ended", operation);
+    muster_err broken = worker_broken(pool, operation);
+    return broken ? broken
+                  : muster__fail(MUSTER_ERR_CANCELED, "%s: the pool was terminated before the task ended", operation);
 }
 
 /* One of several getters takes it; the others find their handles stale. */

@@ -461,6 +461,86 @@ static void test_terminated(void **state)
     pool_end(pool);
 }
 
+/* ---- 20: an initializer that fails ---- */
+
+static int refuse(const void *item, void *result, void *user)
+{
+    (void)item;
+    (void)result;
+    (void)user;
+    return 9;
+}
+
+static void check_broken(muster_err err)
+{
+    assert_int_equal(err, MUSTER_ERR_BROKEN);
+    assert_non_null(strstr(muster_err_detail(), "initializer returned 9"));
+}
+
+static void check_new_work(muster_pool pool)
+{
+    int64_t n = 1;
+    muster_task task;
+    check_broken(muster_pool_submit(pool, &task, square, &n, sizeof n, sizeof n, NULL));
+    check_broken(muster_pool_map(pool, square, &n, 1, sizeof n, &n, sizeof n, NULL));
+}
+
+static void test_broken(void **state)
+{
+    muster_pool pool = pool_make(state, (muster_pool_options){.workers = 2, .initializer = refuse});
+    muster_task tasks[3];
+    int submitted = 0;
+    int64_t result = -1;
+    bool ready[3] = {false};
+    while (submitted < 3 && muster_pool_submit(pool, &tasks[submitted], square, &result, sizeof result, sizeof result,
+                                               NULL) == MUSTER_OK)
+        submitted++;
+    if (submitted)
+        check_broken(muster_task_get(tasks[0], &result, sizeof result, MUSTER_FOREVER));
+    if (submitted > 1)
+        assert_int_equal(muster_task_wait(tasks + 1, submitted - 1, MUSTER_WAIT_ALL, ready, MUSTER_FOREVER), MUSTER_OK);
+    for (int i = 1; i < submitted; i++) {
+        assert_true(ready[i - 1]);
+        check_broken(muster_task_get(tasks[i], &result, sizeof result, MUSTER_FOREVER));
+        assert_int_equal(muster_task_get(tasks[i], &result, sizeof result, MUSTER_FOREVER), MUSTER_ERR_STALE);
+    }
+    assert_int_equal(result, -1);
+    check_broken(muster_pool_join(pool, MUSTER_FOREVER)); /* though nobody closed it */
+    check_new_work(pool);
+    assert_int_equal(muster_pool_close(pool), MUSTER_OK);
+    check_broken(muster_pool_join(pool, MUSTER_FOREVER));
+    pool_end(pool);
+}
+
+static int refuse_on_last(const void *item, void *result, void *user)
+{
+    return muster_rank() == muster_ranks() - 1 ? refuse(item, result, user) : 0;
+}
+
+/* One rank's initializer fails, maybe on another host: what it took is told so, too. */
+static void test_broken_elsewhere(void **state)
+{
+    enum { N = 100 };
+    muster_pool pool = pool_make(state, (muster_pool_options){.initializer = refuse_on_last});
+    muster_task tasks[N];
+    int submitted = 0, broken = 0, ms = 1;
+    while (submitted < N &&
+           muster_pool_submit(pool, &tasks[submitted], nap_task, &ms, sizeof ms, sizeof ms, NULL) == MUSTER_OK)
+        submitted++;
+    for (int i = 0; i < submitted; i++) {
+        muster_err err = muster_task_get(tasks[i], &ms, sizeof ms, MUSTER_FOREVER);
+        if (err)
+            check_broken(err);
+        broken += err != MUSTER_OK;
+    }
+    assert_int_equal(muster_pool_close(pool), MUSTER_OK);
+    if (broken || submitted < N) {
+        check_broken(muster_pool_join(pool, MUSTER_FOREVER));
+        check_new_work(pool);
+    }
+    pool_end(pool);
+}
+
 #define BOTH(f) cmocka_unit_test_prestate(f, (void *)&in_rank), cmocka_unit_test_prestate(f, (void *)&isolated)
 
 int main(int argc, char **argv)
@@ -468,7 +548,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         BOTH(test_get_once),     BOTH(test_get_once_processes), BOTH(test_get_once_ranks), BOTH(test_stale),
         BOTH(test_wait_all),     BOTH(test_wait_any),           BOTH(test_wait_failure),   BOTH(test_next),
-        BOTH(test_stale_in_set), BOTH(test_wait_in_tasks),      BOTH(test_two_in_turn),    BOTH(test_terminated),
+        BOTH(test_stale_in_set), BOTH(test_wait_in_tasks),      BOTH(test_broken),         BOTH(test_broken_elsewhere),
+        BOTH(test_two_in_turn),  BOTH(test_terminated),
     };
     return mpi_case_main(&argc, &argv, tests, sizeof tests / sizeof *tests, "tasks");
 }

@@ -418,6 +418,53 @@ static void stale_in_a_set(void **state)
     end(one);
 }
 
+/* ---- 20: an initializer that fails ---- */
+
+static int refuse(const void *item, void *result, void *user)
+{
+    (void)item;
+    (void)result;
+    (void)user;
+    return 9;
+}
+
+static bool says_why(muster_err err)
+{
+    return err == MUSTER_ERR_BROKEN && strstr(muster_err_detail(), "initializer returned 9");
+}
+
+static int get_broken(void *arg)
+{
+    int value = -1;
+    muster_err err = muster_task_get(*(muster_task *)arg, &value, sizeof value, MUSTER_FOREVER);
+    return !says_why(err) && err != MUSTER_ERR_STALE;
+}
+
+/* All workers fail at once: the pool is broken, for one reason, for whoever asks. */
+static void all_are_told_that_it_is_broken(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 50; round++) {
+        muster_pool pool;
+        muster_task task, other;
+        int value = 1;
+        assert_int_equal(
+            muster_pool_create(&pool,
+                               &(muster_pool_options){.workers = WORKERS, .isolated = true, .initializer = refuse}),
+            MUSTER_OK);
+        muster_err err = muster_pool_submit(pool, &task, note, &value, sizeof value, sizeof value, NULL);
+        assert_true(err == MUSTER_OK || says_why(err));
+        if (err == MUSTER_OK)
+            case_threads(2, get_broken, &task);
+        assert_true(says_why(muster_pool_map(pool, note, &value, 1, sizeof value, &value, sizeof value, NULL)));
+        assert_true(says_why(muster_pool_join(pool, MUSTER_FOREVER)));
+        assert_true(says_why(muster_pool_submit(pool, &other, note, &value, sizeof value, sizeof value, NULL)));
+        if (err == MUSTER_OK)
+            assert_int_equal(muster_task_forget(task), MUSTER_ERR_STALE);
+        end(pool);
+    }
+}
+
 /* ---- no memory ---- */
 
 /* Leaves no block free; returns the last of a list through all that it took. */
@@ -564,6 +611,7 @@ int main(void)
         CASE(forget_wakes_the_getter),
         CASE(sets_of_several_pools),
         CASE(stale_in_a_set),
+        CASE(all_are_told_that_it_is_broken),
         CASE(failures_cost_nothing),
         CASE(all_are_called_in_a_crowd),
         CASE(all_are_called_when_cores_are_free),
