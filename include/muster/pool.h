@@ -174,8 +174,9 @@ MUSTER_API muster_err muster_task_next(const muster_task *tasks, int64_t n, bool
                                        int64_t timeout_ms);
 
 /** Writes the next input into item; returns 0, a positive number when there are no more, negative for an error of its
- * own (imap then gives the results before it, then err TASK with that code). Called on the thread that calls
- * muster_imap_next. */
+ * own, to which muster_task_fail may add a text. imap then gives the results before it, then err TASK once (its code,
+ * index and function by muster_pool_last_error), then err CLOSED. Called on the thread that calls muster_imap_next, and
+ * not again after it returned other than 0. */
 typedef int (*muster_generate_fn)(void *item, void *generate_arg);
 
 typedef struct muster_imap muster_imap;
@@ -189,14 +190,16 @@ typedef struct muster_imap_options {
 } muster_imap_options;
 
 /** Starts a lazy map over what generate yields. The imap belongs to the calling thread. Ended by muster_imap_end.
- * Errors: as muster_pool_submit. */
+ * Errors: as muster_pool_submit, thus CLOSED or BROKEN at once of a pool that is. */
 MUSTER_API muster_err muster_pool_imap(muster_pool pool, muster_imap **imap, muster_task_fn fn,
                                        muster_generate_fn generate, void *generate_arg, size_t item_bytes,
                                        size_t result_bytes, const muster_imap_options *options);
 /**
  * The next result (result_bytes) and its index (may be NULL). err CLOSED after the last one. A failed item gives err
- * TASK or CRASHED for that item, and the next call goes on. Errors: TIMEOUT (call again), TASK, CRASHED, CLOSED,
- * INTERRUPTED.
+ * TASK or CRASHED for that item, sets its index, and the next call goes on; so do the items of a pool that is broken
+ * (BROKEN) or was terminated (CANCELED) meanwhile. What a closed pool took is still given, then err CLOSED; without
+ * memory to submit more (NOMEM) no item is lost: call again. Errors: TIMEOUT (call again), TASK, CRASHED, CLOSED,
+ * BROKEN, CANCELED, NOMEM, STALE, INTERRUPTED.
  */
 MUSTER_API muster_err muster_imap_next(muster_imap *imap, void *result, int64_t *index, int64_t timeout_ms);
 /** Ends the imap, canceling what was not drawn or started. NULL is fine. */

@@ -461,6 +461,124 @@ static void test_terminated(void **state)
     pool_end(pool);
 }
 
+/* ---- 15, 21: imap ---- */
+
+struct counter {
+    int64_t drawn, fail_at, end;
+    bool over;
+};
+
+static int count_up(void *item, void *arg)
+{
+    struct counter *counter = arg;
+    assert_false(counter->over);
+    if (counter->drawn == counter->fail_at || counter->drawn == counter->end) {
+        counter->over = true;
+        return counter->drawn == counter->end ? 1 : muster_task_fail(-9, "no more after %d", (int)counter->drawn);
+    }
+    *(int64_t *)item = counter->drawn++;
+    return 0;
+}
+
+static muster_imap *imap_make(muster_pool pool, struct counter *counter, const muster_imap_options *options)
+{
+    muster_imap *imap = NULL;
+    assert_int_equal(muster_pool_imap(pool, &imap, square, count_up, counter, 8, 8, options), MUSTER_OK);
+    return imap;
+}
+
+/* Draws n results, each index once, in order or not. */
+static void draw_results(muster_imap *imap, int64_t n, bool unordered)
+{
+    bool *seen = calloc((size_t)n + 1, 1);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t result = -1, index = -1;
+        assert_int_equal(muster_imap_next(imap, &result, &index, MUSTER_FOREVER), MUSTER_OK);
+        assert_in_range(index, 0, n - 1);
+        assert_false(seen[index]);
+        seen[index] = true;
+        assert_true(unordered || index == i);
+        assert_int_equal(result, index * index);
+    }
+    free(seen);
+}
+
+static void draw_nothing(muster_imap *imap, muster_err expected)
+{
+    int64_t result = -1, index = -1;
+    assert_int_equal(muster_imap_next(imap, &result, &index, MUSTER_FOREVER), expected);
+    assert_int_equal(result, -1);
+    assert_int_equal(index, -1);
+}
+
+/* k results, the error once, then nothing for ever */
+static void test_generator_fails(void **state)
+{
+    static const int64_t fails[] = {0, 1, 7, 50};
+    muster_pool pool = pool_make(state, (muster_pool_options){.workers = 2});
+    for (int i = 0; i < 16; i++) {
+        struct counter counter = {.fail_at = fails[i % 4], .end = 100};
+        muster_imap_options options = {.chunk_items = i / 4 % 2 * 3, .unordered = i / 8};
+        muster_imap *imap = imap_make(pool, &counter, &options);
+        draw_results(imap, counter.fail_at, options.unordered);
+        draw_nothing(imap, MUSTER_ERR_TASK);
+        const muster_task_error *error = muster_pool_last_error();
+        assert_int_equal(error->err, MUSTER_ERR_TASK);
+        assert_int_equal(error->code, -9);
+        assert_int_equal(error->index, counter.fail_at);
+        assert_int_equal(error->rank, muster_rank());
+        assert_non_null(strstr(error->function, "count_up"));
+        assert_non_null(strstr(error->text, "no more after"));
+        assert_non_null(strstr(muster_err_detail(), "count_up"));
+        assert_non_null(strstr(muster_err_detail(), "-9"));
+        for (int k = 0; k < 3; k++)
+            draw_nothing(imap, MUSTER_ERR_CLOSED);
+        muster_imap_end(imap);
+    }
+    pool_end(pool);
+}
+
+static void test_imap_closed(void **state)
+{
+    muster_pool pool = pool_make(state, (muster_pool_options){.workers = 2});
+    struct counter counter = {.fail_at = -1, .end = 100};
+    muster_imap *imap = imap_make(pool, &counter, &(muster_imap_options){.window_chunks = 10}), *none = NULL;
+    draw_results(imap, 1, false);
+    assert_int_equal(counter.drawn, 10);
+    assert_int_equal(muster_pool_close(pool), MUSTER_OK);
+    assert_int_equal(muster_pool_imap(pool, &none, square, count_up, &counter, 8, 8, NULL), MUSTER_ERR_CLOSED);
+    assert_null(none);
+    for (int64_t i = 1; i < 10; i++) { /* what it took before */
+        int64_t result = -1, index = -1;
+        assert_int_equal(muster_imap_next(imap, &result, &index, MUSTER_FOREVER), MUSTER_OK);
+        assert_int_equal(index, i);
+        assert_int_equal(result, i * i);
+    }
+    for (int k = 0; k < 3; k++)
+        draw_nothing(imap, MUSTER_ERR_CLOSED);
+    assert_int_equal(counter.drawn, 10);
+    muster_imap_end(imap);
+    assert_int_equal(muster_pool_terminate(pool), MUSTER_OK);
+    assert_int_equal(muster_pool_imap(pool, &none, square, count_up, &counter, 8, 8, NULL), MUSTER_ERR_CLOSED);
+    assert_null(none);
+    pool_end(pool);
+}
+
+/* 67: a window far larger than what comes */
+static void test_imap_large_window(void **state)
+{
+    muster_pool pool = pool_make(state, (muster_pool_options){.workers = 2});
+    for (int unordered = 0; unordered < 2; unordered++) {
+        struct counter counter = {.fail_at = -1, .end = 3000};
+        muster_imap *imap =
+            imap_make(pool, &counter, &(muster_imap_options){.window_chunks = 1000000, .unordered = unordered});
+        draw_results(imap, 3000, unordered);
+        draw_nothing(imap, MUSTER_ERR_CLOSED);
+        muster_imap_end(imap);
+    }
+    pool_end(pool);
+}
+
 /* ---- 20: an initializer that fails ---- */
 
 static int refuse(const void *item, void *result, void *user)
@@ -481,8 +599,12 @@ static void check_new_work(muster_pool pool)
 {
     int64_t n = 1;
     muster_task task;
+    muster_imap *imap = NULL;
+    struct muster_array array = {&n, 1, sizeof n, 0};
     check_broken(muster_pool_submit(pool, &task, square, &n, sizeof n, sizeof n, NULL));
     check_broken(muster_pool_map(pool, square, &n, 1, sizeof n, &n, sizeof n, NULL));
+    check_broken(muster_pool_imap(pool, &imap, square, muster_array_next, &array, sizeof n, sizeof n, NULL));
+    assert_null(imap);
 }
 
 static void test_broken(void **state)
@@ -546,10 +668,15 @@ static void test_broken_elsewhere(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        BOTH(test_get_once),     BOTH(test_get_once_processes), BOTH(test_get_once_ranks), BOTH(test_stale),
-        BOTH(test_wait_all),     BOTH(test_wait_any),           BOTH(test_wait_failure),   BOTH(test_next),
-        BOTH(test_stale_in_set), BOTH(test_wait_in_tasks),      BOTH(test_broken),         BOTH(test_broken_elsewhere),
-        BOTH(test_two_in_turn),  BOTH(test_terminated),
+        BOTH(test_get_once),          BOTH(test_get_once_processes),
+        BOTH(test_get_once_ranks),    BOTH(test_stale),
+        BOTH(test_wait_all),          BOTH(test_wait_any),
+        BOTH(test_wait_failure),      BOTH(test_next),
+        BOTH(test_stale_in_set),      BOTH(test_wait_in_tasks),
+        BOTH(test_generator_fails),   BOTH(test_imap_closed),
+        BOTH(test_imap_large_window), BOTH(test_broken),
+        BOTH(test_broken_elsewhere),  BOTH(test_two_in_turn),
+        BOTH(test_terminated),
     };
     return mpi_case_main(&argc, &argv, tests, sizeof tests / sizeof *tests, "tasks");
 }

@@ -552,6 +552,40 @@ static void failures_cost_nothing(void **state)
     end(pool);
 }
 
+static int count_up(void *item, void *arg)
+{
+    int *drawn = arg;
+    *(int *)item = *drawn;
+    return (*drawn)++ < 100 ? 0 : 1;
+}
+
+/* What the generator gave and could not be submitted is not lost. */
+static void imap_goes_on_after_no_memory(void **state)
+{
+    (void)state;
+    muster_pool pool = make(2);
+    muster_imap *imap;
+    int drawn = 0, value = -1;
+    int64_t index = -1;
+    assert_int_equal(muster_pool_imap(pool, &imap, note, count_up, &drawn, sizeof(int), sizeof(int),
+                                      &(muster_imap_options){.chunk_items = 3}),
+                     MUSTER_OK);
+    for (int i = 0; i < 100; i++) {
+        muster__ref filled = i % 10 == 0 ? fill_segment() : 0;
+        muster_err err = filled ? muster_imap_next(imap, &value, &index, MUSTER_FOREVER) : MUSTER_ERR_NOMEM;
+        empty_segment(filled);
+        if (err) {
+            assert_int_equal(err, MUSTER_ERR_NOMEM);
+            assert_int_equal(muster_imap_next(imap, &value, &index, MUSTER_FOREVER), MUSTER_OK);
+        }
+        assert_int_equal(index, i);
+        assert_int_equal(value, i + 1);
+    }
+    assert_int_equal(muster_imap_next(imap, &value, &index, MUSTER_FOREVER), MUSTER_ERR_CLOSED);
+    muster_imap_end(imap);
+    end(pool);
+}
+
 /* ---- waking ---- */
 
 static int meet(const void *item, void *result, void *user)
@@ -613,6 +647,7 @@ int main(void)
         CASE(stale_in_a_set),
         CASE(all_are_told_that_it_is_broken),
         CASE(failures_cost_nothing),
+        CASE(imap_goes_on_after_no_memory),
         CASE(all_are_called_in_a_crowd),
         CASE(all_are_called_when_cores_are_free),
     };
