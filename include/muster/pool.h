@@ -1,5 +1,9 @@
 /*
  * Pool: tasks on many workers, in the ranks themselves or in isolated children.
+ *
+ * Every call here returns err INVAL, says in the detail line what is wrong, and changes nothing where a pointer is NULL
+ * that may not be (one to no bytes may; others say so), a count is negative, a timeout is negative but not
+ * MUSTER_FOREVER, or a size is none that memory can have.
  */
 #ifndef MUSTER_POOL_H
 #define MUSTER_POOL_H

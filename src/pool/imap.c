@@ -136,6 +136,29 @@ static muster_err make(const struct muster_imap *proto, const struct seat *seat,
     return err;
 }
 
+static muster_err check_imap(muster_imap *const *imap, muster_task_fn fn, muster_generate_fn generate)
+{
+    const char *operation = "muster_pool_imap";
+    muster_err err = check_pointer(operation, "imap", imap);
+    if (!err)
+        err = check_pointer(operation, "fn", (const void *)fn);
+    return err ? err : check_pointer(operation, "generate", (const void *)generate);
+}
+
+static muster_err check_imap_options(size_t item_bytes, size_t result_bytes, const muster_imap_options *options)
+{
+    const char *operation = "muster_pool_imap";
+    muster_err err = check_bytes(operation, "chunk_items", options->chunk_items, item_bytes);
+    if (!err)
+        err = check_bytes(operation, "chunk_items", options->chunk_items, result_bytes);
+    if (!err)
+        err = check_bytes(operation, "chunk_items", options->chunk_items, sizeof(int)); /* a code each */
+    if (!err)
+        err =
+            check_bytes(operation, "window_chunks", options->window_chunks, sizeof(struct span) + sizeof(muster_task));
+    return err ? err : check_block(operation, "user", options->user, 1, options->user_bytes);
+}
+
 muster_err muster_pool_imap(muster_pool pool, muster_imap **imap, muster_task_fn fn, muster_generate_fn generate,
                             void *generate_arg, size_t item_bytes, size_t result_bytes,
                             const muster_imap_options *options)
@@ -143,11 +166,11 @@ muster_err muster_pool_imap(muster_pool pool, muster_imap **imap, muster_task_fn
     static const muster_imap_options defaults;
     options = options ? options : &defaults;
     struct seat seat;
-    if (options->chunk_items < 0 || options->window_chunks < 0 || !generate)
-        return muster__fail(MUSTER_ERR_INVAL, "muster_pool_imap: chunk_items %lld, window_chunks %lld%s",
-                            (long long)options->chunk_items, (long long)options->window_chunks,
-                            generate ? "" : ", no generator");
-    muster_err err = seat_enter(pool.handle, "muster_pool_imap", &seat);
+    muster_err err = check_imap(imap, fn, generate);
+    if (!err)
+        err = check_imap_options(item_bytes, result_bytes, options);
+    if (!err)
+        err = seat_enter(pool.handle, "muster_pool_imap", &seat);
     if (err)
         return err;
     struct muster_imap proto = {.pool = pool,
@@ -354,6 +377,14 @@ static muster_err generator_over(struct muster_imap *imap)
 /* Why the window cannot be filled is told when nothing flies any more: it is so the next time, too. */
 muster_err muster_imap_next(muster_imap *imap, void *result, int64_t *index, int64_t timeout_ms)
 {
+    const char *operation = "muster_imap_next";
+    muster_err bad = check_pointer(operation, "imap", imap);
+    if (!bad)
+        bad = check_block(operation, "result", result, 1, imap->result_bytes);
+    if (!bad)
+        bad = check_timeout(operation, timeout_ms);
+    if (bad)
+        return bad;
     if (imap->open_next >= imap->open.count) {
         muster_err err = fill_window(imap);
         if (imap->begin == imap->end)
@@ -367,7 +398,15 @@ muster_err muster_imap_next(muster_imap *imap, void *result, int64_t *index, int
 
 int muster_array_next(void *item, void *array)
 {
+    const char *operation = "muster_array_next";
     struct muster_array *a = array;
+    muster_err err = check_pointer(operation, "array", a);
+    if (!err)
+        err = check_block(operation, "items", a->items, a->n, a->item_bytes);
+    if (!err)
+        err = check_block(operation, "item", item, 1, a->item_bytes);
+    if (err)
+        return err; /* negative, as a generator's failure */
     if (a->next >= a->n)
         return 1;
     if (a->item_bytes)

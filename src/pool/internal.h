@@ -253,6 +253,29 @@ static inline uint32_t pool_owner(const struct pool *pool)
     return UINT32_C(1) << (MUSTER__CALLER_BITS - 1) | pool->slot;
 }
 
+/* ---- what callers pass (check.c) ---- */
+
+/* More is a mistake in a computation of sizes, and less may be added up without overflow. */
+#define CHECK_BYTES_MAX (SIZE_MAX / 4)
+
+/** Whether there is nothing to say about a block, for the fast paths: the others say it. */
+static inline bool check_plain(const void *pointer, size_t bytes)
+{
+    return (pointer || !bytes) && bytes <= CHECK_BYTES_MAX;
+}
+/* Errors: INVAL, with a line that names the operation and what is wrong. */
+muster_err check_pointer(const char *operation, const char *what, const void *pointer);
+muster_err check_count(const char *operation, const char *what, int64_t count);
+muster_err check_retries(const char *operation, int retries);
+/** Negative times other than MUSTER_FOREVER are refused. */
+muster_err check_timeout(const char *operation, int64_t timeout_ms);
+/** n items of each_bytes: a size that memory may have? With n = 0 each_bytes itself is looked at. */
+muster_err check_bytes(const char *operation, const char *what, int64_t n, size_t each_bytes);
+/** The same, and NULL only where there are no bytes. */
+muster_err check_block(const char *operation, const char *what, const void *pointer, int64_t n, size_t each_bytes);
+/** Of muster_pool_map and muster_pool_reduce; options may be NULL. */
+muster_err check_map_options(const char *operation, const muster_map_options *options);
+
 /* ---- this thread and its pools (seat.c) ---- */
 
 /* a thread's place in a pool */

@@ -419,18 +419,26 @@ static muster_err conclude(const struct pool *pool, struct map *map)
     return run_report(&error, "muster_pool_map");
 }
 
-static muster_err check_map(const struct pool *pool, const void *items, int64_t n, size_t item_bytes,
-                            const void *results, size_t result_bytes, const muster_map_options *options)
+static muster_err check_map(muster_task_fn fn, const void *items, int64_t n, size_t item_bytes, const void *results,
+                            size_t result_bytes, const muster_map_options *options)
 {
-    if (n < 0 || options->chunk_items < 0)
-        return muster__fail(MUSTER_ERR_INVAL, "muster_pool_map: n is %lld, chunk_items %lld; neither may be negative",
-                            (long long)n, (long long)options->chunk_items);
-    if ((n && item_bytes && !items) || (n && result_bytes && !results))
-        return muster__fail(MUSTER_ERR_INVAL, "muster_pool_map: items or results is NULL");
+    const char *operation = "muster_pool_map";
+    muster_err err = check_pointer(operation, "fn", (const void *)fn);
+    if (!err)
+        err = check_count(operation, "n", n);
+    if (!err)
+        err = check_block(operation, "items", items, n, item_bytes);
+    if (!err)
+        err = check_block(operation, "results", results, n, result_bytes);
+    return err ? err : check_map_options(operation, options);
+}
+
+static muster_err can_map(struct pool *pool, const muster_map_options *options)
+{
     if (options->time_limit_ms > 0 && !pool->isolated)
         return muster__fail(MUSTER_ERR_UNSUPPORTED,
                             "a time limit needs isolated workers: a task inside a rank cannot be stopped");
-    return MUSTER_OK;
+    return task_refusal(pool, "muster_pool_map");
 }
 
 /* Pieces may still run after an interrupt or a terminate: then the pool keeps the map's blocks until its own end. */
@@ -474,12 +482,12 @@ muster_err muster_pool_map(muster_pool pool, muster_task_fn fn, const void *item
 {
     static const muster_map_options defaults;
     struct call call = {.options = options ? options : &defaults, .n_whole = n, .began_ns = muster__now_ns()};
-    muster_err err = seat_enter(pool.handle, "muster_pool_map", &call.seat);
+    muster_err err = check_map(fn, items, n, item_bytes, results, result_bytes, options);
+    if (!err)
+        err = seat_enter(pool.handle, "muster_pool_map", &call.seat);
     if (err)
         return err;
-    err = check_map(call.seat.pool, items, n, item_bytes, results, result_bytes, call.options);
-    if (!err)
-        err = task_refusal(call.seat.pool, "muster_pool_map");
+    err = can_map(call.seat.pool, call.options);
     if (!err && n > 0)
         err = map_in(&call, fn, items, item_bytes, results, result_bytes);
     seat_leave(&call.seat);

@@ -29,13 +29,17 @@ static muster_err copy_block(const void *bytes, size_t size, uint32_t owner, uin
 static muster_err check_options(const muster_pool_options *options)
 {
     if (options->workers < 0)
-        return muster__fail(MUSTER_ERR_INVAL, "workers is %d: 0 or more are allowed", options->workers);
+        return muster__fail(MUSTER_ERR_INVAL, OPERATION("create") ": workers is %d; 0 or more are allowed",
+                            options->workers);
     if (options->workers > POOL_LANES - POOL_SUBMITTERS)
-        return muster__fail(MUSTER_ERR_INVAL, "workers is %d: at most %d are allowed", options->workers,
-                            POOL_LANES - POOL_SUBMITTERS);
-    if (options->retries < 0 || options->retries > 255)
-        return muster__fail(MUSTER_ERR_INVAL, "retries is %d: 0 to 255 are allowed", options->retries);
-    return MUSTER_OK;
+        return muster__fail(MUSTER_ERR_INVAL, OPERATION("create") ": workers is %d; at most %d are allowed",
+                            options->workers, POOL_LANES - POOL_SUBMITTERS);
+    muster_err err = check_retries(OPERATION("create"), options->retries);
+    if (!err)
+        err = check_block(OPERATION("create"), "init_arg", options->init_arg, 1, options->init_arg_bytes);
+    if (!err)
+        err = check_block(OPERATION("create"), "user", options->user, 1, options->user_bytes);
+    return err;
 }
 
 static struct pool *block_make(const muster_pool_options *options, const struct share *share,
@@ -179,6 +183,8 @@ muster_err muster_pool_create(muster_pool *handle, const muster_pool_options *op
     muster_pool made;
     muster_err err = muster__runtime_require(OPERATION("create"));
     if (!err)
+        err = check_pointer(OPERATION("create"), "pool", handle);
+    if (!err)
         err = check_options(options);
     if (!err)
         err = make_whole(&made, options);
@@ -240,10 +246,13 @@ static int64_t left_ms(int64_t deadline_ns)
 muster_err muster_pool_join(muster_pool handle, int64_t timeout_ms)
 {
     struct seat seat;
+    muster_err err = check_timeout(OPERATION("join"), timeout_ms);
+    if (err)
+        return err;
     if (is_elsewhere(handle))
         return parts_ask_home(handle, PARTS_JOIN, timeout_ms, OPERATION("join"));
     int64_t deadline = muster__deadline_ns(timeout_ms);
-    muster_err err = seat_enter(handle.handle, OPERATION("join"), &seat);
+    err = seat_enter(handle.handle, OPERATION("join"), &seat);
     if (err)
         return err;
     if (pool_state(seat.pool) == POOL_OPEN)
@@ -325,6 +334,8 @@ static void end(struct muster__object *object, uint32_t generation)
 muster_err muster_pool_workers(muster_pool handle, int *workers)
 {
     muster_handle here;
+    if (!workers)
+        return check_pointer(OPERATION("workers"), "workers", workers);
     if (!parts_here(handle.handle, &here))
         return muster__object_stale(MUSTER__POOL, OPERATION("workers"));
     struct muster__object *object = muster__object_find(here, MUSTER__POOL);

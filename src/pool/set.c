@@ -206,12 +206,22 @@ static void tell_ready(const struct set *set, bool *ready)
     visit_end(&visit);
 }
 
+static muster_err check_set(const struct set *set, int64_t timeout_ms)
+{
+    muster_err err = check_count(set->operation, "n", set->n);
+    if (!err)
+        err = check_block(set->operation, "tasks", set->tasks, set->n, sizeof *set->tasks);
+    if (!err && set->what != MUSTER_WAIT_ANY && set->what != MUSTER_WAIT_ALL && set->what != MUSTER_WAIT_FIRST_FAILURE)
+        err = muster__fail(MUSTER_ERR_INVAL, "%s: what is %d", set->operation, (int)set->what);
+    return err ? err : check_timeout(set->operation, timeout_ms);
+}
+
 muster_err muster_task_wait(const muster_task *tasks, int64_t n, muster_wait_for what, bool *ready, int64_t timeout_ms)
 {
-    if (n < 0 || (n && !tasks))
-        return muster__fail(MUSTER_ERR_INVAL, "muster_task_wait: n is %lld", (long long)n);
     struct set set = {.tasks = tasks, .n = n, .what = what, .operation = "muster_task_wait"};
-    muster_err err = wait_in_pools(&set, timeout_ms);
+    muster_err err = check_set(&set, timeout_ms);
+    if (!err)
+        err = wait_in_pools(&set, timeout_ms);
     if (!err && ready)
         tell_ready(&set, ready);
     return err;
@@ -221,7 +231,13 @@ muster_err muster_task_next(const muster_task *tasks, int64_t n, bool *done, int
 {
     struct set set = {
         .tasks = tasks, .n = n, .what = MUSTER_WAIT_ANY, .skip = done, .operation = "muster_task_next", .found = -1};
-    muster_err err = wait_in_pools(&set, timeout_ms);
+    muster_err err = check_set(&set, timeout_ms);
+    if (!err)
+        err = check_block(set.operation, "done", done, n, sizeof *done);
+    if (!err)
+        err = check_pointer(set.operation, "index", index);
+    if (!err)
+        err = wait_in_pools(&set, timeout_ms);
     if (err)
         return err;
     if (set.found < 0)

@@ -150,18 +150,40 @@ muster_err task_submit(const struct seat *seat, muster_task *task, muster__funct
     return err;
 }
 
+static muster_err check_submit(const muster_task *task, muster_task_fn fn, const void *arg, size_t arg_bytes,
+                               size_t result_bytes, const muster_submit_options *options)
+{
+    const char *operation = "muster_pool_submit";
+    muster_err err = check_pointer(operation, "task", task);
+    if (!err)
+        err = check_pointer(operation, "fn", (const void *)fn);
+    if (!err)
+        err = check_block(operation, "arg", arg, 1, arg_bytes);
+    if (!err)
+        err = check_bytes(operation, "the result", 1, result_bytes);
+    if (!err && options)
+        err = check_block(operation, "user", options->user, 1, options->user_bytes);
+    if (!err && options)
+        err = check_count(operation, "time_limit_ms", options->time_limit_ms);
+    if (!err && options && options->retries)
+        err = check_retries(operation, *options->retries);
+    return err;
+}
+
 muster_err muster_pool_submit(muster_pool pool, muster_task *task, muster_task_fn fn, const void *arg, size_t arg_bytes,
                               size_t result_bytes, const muster_submit_options *options)
 {
     struct seat seat;
     muster__function function;
-    muster_err err = seat_enter(pool.handle, "muster_pool_submit", &seat);
+    muster_err err = MUSTER_OK;
+    if (MUSTER__UNLIKELY(!task || !fn || options || !check_plain(arg, arg_bytes) || result_bytes > CHECK_BYTES_MAX))
+        err = check_submit(task, fn, arg, arg_bytes, result_bytes, options);
+    if (MUSTER__LIKELY(!err))
+        err = seat_enter(pool.handle, "muster_pool_submit", &seat);
     if (MUSTER__UNLIKELY(err))
         return err;
     if (MUSTER__UNLIKELY(pool_state(seat.pool) != POOL_OPEN))
         err = task_refusal(seat.pool, "muster_pool_submit");
-    else if (MUSTER__UNLIKELY(arg_bytes && !arg))
-        err = muster__fail(MUSTER_ERR_INVAL, "muster_pool_submit: arg is NULL but arg_bytes is %zu", arg_bytes);
     else
         err = muster__function_name((const void *)fn, &function);
     if (MUSTER__LIKELY(!err))
@@ -262,7 +284,13 @@ static muster_err not_yet(const struct entry *entry, int64_t timeout_ms)
 muster_err muster_task_get(muster_task task, void *result, size_t capacity_bytes, int64_t timeout_ms)
 {
     struct entry entry;
-    muster_err err = enter(task, "muster_task_get", &entry);
+    muster_err err = MUSTER_OK;
+    if (MUSTER__UNLIKELY(!check_plain(result, capacity_bytes)))
+        err = check_block("muster_task_get", "result", result, 1, capacity_bytes);
+    else if (MUSTER__UNLIKELY(timeout_ms < MUSTER_FOREVER))
+        err = check_timeout("muster_task_get", timeout_ms);
+    if (MUSTER__LIKELY(!err))
+        err = enter(task, "muster_task_get", &entry);
     if (MUSTER__UNLIKELY(err))
         return err;
     if (!entry_over(&entry))
@@ -283,7 +311,9 @@ muster_err muster_task_get(muster_task task, void *result, size_t capacity_bytes
 muster_err muster_task_ready(muster_task task, bool *ready)
 {
     struct entry entry;
-    muster_err err = enter(task, "muster_task_ready", &entry);
+    muster_err err = check_pointer("muster_task_ready", "ready", ready);
+    if (!err)
+        err = enter(task, "muster_task_ready", &entry);
     if (err)
         return err;
     uint64_t state = atomic_load(&entry.record->state);
@@ -298,7 +328,9 @@ muster_err muster_task_ready(muster_task task, bool *ready)
 muster_err muster_task_successful(muster_task task, bool *successful)
 {
     struct entry entry;
-    muster_err err = enter(task, "muster_task_successful", &entry);
+    muster_err err = check_pointer("muster_task_successful", "successful", successful);
+    if (!err)
+        err = enter(task, "muster_task_successful", &entry);
     if (err)
         return err;
     uint64_t state = atomic_load(&entry.record->state);

@@ -663,19 +663,280 @@ static void test_broken_elsewhere(void **state)
     pool_end(pool);
 }
 
+/* ---- 67: what may not be passed ---- */
+
+static int add(void *accumulated, const void *value, void *user)
+{
+    (void)user;
+    *(int64_t *)accumulated += *(const int64_t *)value;
+    return 0;
+}
+
+/* INVAL, and a line that names the call and what is wrong with it */
+static void check_invalid(muster_err err, const char *operation, const char *what)
+{
+    assert_int_equal(err, MUSTER_ERR_INVAL);
+    if (!strstr(muster_err_detail(), operation) || !strstr(muster_err_detail(), what))
+        fail_msg("%s, %s: %s", operation, what, muster_err_detail());
+}
+
+static const size_t too_large[] = {SIZE_MAX, SIZE_MAX / 2, SIZE_MAX / 8 * 3};
+static const int64_t too_early[] = {-2, INT64_MIN};
+
+static void invalid_options(muster_pool_options options, const char *what)
+{
+    muster_pool pool = {{9, 9, 9, 9}};
+    check_invalid(muster_pool_create(&pool, &options), "muster_pool_create", what);
+    assert_int_equal(pool.handle.slot, 9);
+}
+
+static void test_invalid_create(void **state)
+{
+    (void)state;
+    check_invalid(muster_pool_create(NULL, NULL), "muster_pool_create", "pool is NULL");
+    invalid_options((muster_pool_options){.workers = -1}, "workers");
+    invalid_options((muster_pool_options){.workers = 1 << 30}, "workers");
+    invalid_options((muster_pool_options){.retries = -1}, "retries");
+    invalid_options((muster_pool_options){.retries = 256}, "retries");
+    invalid_options((muster_pool_options){.init_arg_bytes = 1}, "init_arg is NULL");
+    invalid_options((muster_pool_options){.user_bytes = 1}, "user is NULL");
+    for (int i = 0; i < 3; i++) {
+        invalid_options((muster_pool_options){.init_arg = "", .init_arg_bytes = too_large[i]}, "init_arg");
+        invalid_options((muster_pool_options){.user = "", .user_bytes = too_large[i]}, "user");
+    }
+}
+
+static void test_invalid_submit(void **state)
+{
+    const char *op = "muster_pool_submit";
+    muster_pool pool = pool_make(state, (muster_pool_options){.workers = 2});
+    muster_task task = {{9, 9, 9, 9}};
+    int64_t n = 3;
+    int retries[] = {-1, 256};
+    check_invalid(muster_pool_submit(pool, NULL, square, &n, 8, 8, NULL), op, "task is NULL");
+    check_invalid(muster_pool_submit(pool, &task, NULL, &n, 8, 8, NULL), op, "fn is NULL");
+    check_invalid(muster_pool_submit(pool, &task, square, NULL, 8, 8, NULL), op, "arg is NULL");
+    for (int i = 0; i < 3; i++) {
+        muster_submit_options large = {.user = &n, .user_bytes = too_large[i]};
+        check_invalid(muster_pool_submit(pool, &task, square, &n, too_large[i], 8, NULL), op, "arg");
+        check_invalid(muster_pool_submit(pool, &task, square, &n, 8, too_large[i], NULL), op, "result");
+        check_invalid(muster_pool_submit(pool, &task, square, &n, 8, 8, &large), op, "user");
+    }
+    for (int i = 0; i < 2; i++)
+        check_invalid(
+            muster_pool_submit(pool, &task, square, &n, 8, 8, &(muster_submit_options){.retries = &retries[i]}), op,
+            "retries");
+    check_invalid(muster_pool_submit(pool, &task, square, &n, 8, 8, &(muster_submit_options){.user_bytes = 8}), op,
+                  "user is NULL");
+    check_invalid(muster_pool_submit(pool, &task, square, &n, 8, 8, &(muster_submit_options){.time_limit_ms = -1}), op,
+                  "time_limit_ms");
+    assert_int_equal(task.handle.slot, 9);
+    get_square(submit_square(pool, 4), 4);
+    pool_end(pool);
+}
+
+static void test_invalid_get(void **state)
+{
+    muster_pool pool = pool_make(state, (muster_pool_options){.workers = 2});
+    muster_task task = submit_square(pool, 5);
+    int64_t result = -1;
+    check_invalid(muster_task_get(task, NULL, 8, MUSTER_FOREVER), "muster_task_get", "result is NULL");
+    check_invalid(muster_task_ready(task, NULL), "muster_task_ready", "ready is NULL");
+    check_invalid(muster_task_successful(task, NULL), "muster_task_successful", "successful is NULL");
+    for (int i = 0; i < 2; i++) {
+        check_invalid(muster_task_get(task, &result, 8, too_early[i]), "muster_task_get", "timeout_ms");
+        check_invalid(muster_pool_join(pool, too_early[i]), "muster_pool_join", "timeout_ms");
+    }
+    for (int i = 0; i < 3; i++)
+        check_invalid(muster_task_get(task, &result, too_large[i], MUSTER_FOREVER), "muster_task_get", "result");
+    check_invalid(muster_pool_workers(pool, NULL), "muster_pool_workers", "workers is NULL");
+    assert_int_equal(result, -1);
+    get_square(task, 5); /* it was there all the time */
+    assert_int_equal(muster_task_fail(3, NULL), 3);
+    pool_end(pool);
+}
+
+static void test_invalid_sets(void **state)
+{
+    const char *wait = "muster_task_wait", *next = "muster_task_next";
+    muster_pool pool = pool_make(state, (muster_pool_options){.workers = 2});
+    muster_task task = submit_square(pool, 6);
+    bool ready = false, done = false;
+    int64_t index = -1;
+    check_invalid(muster_task_wait(NULL, 3, MUSTER_WAIT_ALL, NULL, 0), wait, "tasks is NULL");
+    check_invalid(muster_task_wait(&task, -1, MUSTER_WAIT_ALL, &ready, 0), wait, "n is -1");
+    check_invalid(muster_task_wait(&task, INT64_MAX, MUSTER_WAIT_ALL, &ready, 0), wait, "tasks");
+    check_invalid(muster_task_wait(&task, 1, (muster_wait_for)7, &ready, 0), wait, "what");
+    check_invalid(muster_task_next(NULL, 3, &done, &index, 0), next, "tasks is NULL");
+    check_invalid(muster_task_next(&task, -1, &done, &index, 0), next, "n is -1");
+    check_invalid(muster_task_next(&task, INT64_MAX, &done, &index, 0), next, "tasks");
+    check_invalid(muster_task_next(&task, 1, NULL, &index, 0), next, "done is NULL");
+    check_invalid(muster_task_next(&task, 1, &done, NULL, 0), next, "index is NULL");
+    for (int i = 0; i < 2; i++) {
+        check_invalid(muster_task_wait(&task, 1, MUSTER_WAIT_ALL, &ready, too_early[i]), wait, "timeout_ms");
+        check_invalid(muster_task_next(&task, 1, &done, &index, too_early[i]), next, "timeout_ms");
+    }
+    assert_false(ready || done);
+    assert_int_equal(index, -1);
+    get_square(task, 6);
+    pool_end(pool);
+}
+
+static void test_invalid_map(void **state)
+{
+    const char *op = "muster_pool_map";
+    muster_pool pool = pool_make(state, (muster_pool_options){.workers = 2});
+    int64_t n = 3, result = -1;
+    const struct {
+        muster_map_options options;
+        const char *what;
+    } bad[] = {
+        {{.chunk_items = -1}, "chunk_items"},
+        {{.time_limit_ms = -1}, "time_limit_ms"},
+        {{.user_bytes = 8}, "user is NULL"},
+        {{.user = &n, .user_bytes = SIZE_MAX}, "user"},
+    };
+    check_invalid(muster_pool_map(pool, NULL, &n, 1, 8, &result, 8, NULL), op, "fn is NULL");
+    check_invalid(muster_pool_map(pool, square, NULL, 1, 8, &result, 8, NULL), op, "items is NULL");
+    check_invalid(muster_pool_map(pool, square, &n, 1, 8, NULL, 8, NULL), op, "results is NULL");
+    check_invalid(muster_pool_map(pool, square, &n, -1, 8, &result, 8, NULL), op, "n is -1");
+    check_invalid(muster_pool_map(pool, square, &n, INT64_MAX, 8, &result, 8, NULL), op, "items");
+    check_invalid(muster_pool_map(pool, square, &n, INT64_MAX, 0, &result, 8, NULL), op, "results");
+    for (int i = 0; i < 3; i++) {
+        check_invalid(muster_pool_map(pool, square, &n, 1, too_large[i], &result, 8, NULL), op, "items");
+        check_invalid(muster_pool_map(pool, square, &n, 1, 8, &result, too_large[i], NULL), op, "results");
+        check_invalid(muster_pool_map(pool, square, &n, 0, too_large[i], &result, 8, NULL), op, "items");
+    }
+    for (int i = 0; i < 4; i++) {
+        check_invalid(muster_pool_map(pool, square, &n, 1, 8, &result, 8, &bad[i].options), op, bad[i].what);
+        check_invalid(muster_pool_reduce(pool, square, add, &n, 1, 8, &result, 8, &bad[i].options),
+                      "muster_pool_reduce", bad[i].what);
+    }
+    assert_int_equal(result, -1);
+    assert_int_equal(muster_pool_map(pool, square, &n, 1, 8, &result, 8, NULL), MUSTER_OK);
+    assert_int_equal(result, 9);
+    pool_end(pool);
+}
+
+static void test_invalid_reduce(void **state)
+{
+    const char *op = "muster_pool_reduce";
+    muster_pool pool = pool_make(state, (muster_pool_options){.workers = 2});
+    int64_t n = 3, result = -1;
+    check_invalid(muster_pool_reduce(pool, square, NULL, &n, 1, 8, &result, 8, NULL), op, "combine is NULL");
+    check_invalid(muster_pool_reduce(pool, square, NULL, NULL, 0, 8, &result, 8, NULL), op, "combine is NULL");
+    check_invalid(muster_pool_reduce(pool, square, add, NULL, 1, 8, &result, 8, NULL), op, "items is NULL");
+    check_invalid(muster_pool_reduce(pool, square, add, &n, 1, 8, NULL, 8, NULL), op, "result is NULL");
+    check_invalid(muster_pool_reduce(pool, square, add, &n, -1, 8, &result, 8, NULL), op, "n is -1");
+    check_invalid(muster_pool_reduce(pool, NULL, add, &n, 1, 4, &result, 8, NULL), op, "no fn");
+    check_invalid(muster_pool_reduce(pool, square, add, &n, INT64_MAX, 8, &result, 8, NULL), op, "items");
+    check_invalid(muster_pool_reduce(pool, square, add, &n, INT64_MAX, 0, &result, 8, NULL), op, "result");
+    for (int i = 0; i < 3; i++) {
+        check_invalid(muster_pool_reduce(pool, square, add, &n, 1, too_large[i], &result, 8, NULL), op, "items");
+        check_invalid(muster_pool_reduce(pool, square, add, &n, 1, 8, &result, too_large[i], NULL), op, "result");
+    }
+    assert_int_equal(result, -1);
+    muster_map_options whole = {.chunk_items = INT64_MAX}; /* one chunk */
+    assert_int_equal(muster_pool_reduce(pool, square, add, &n, 1, 8, &result, 8, &whole), MUSTER_OK);
+    assert_int_equal(result, 9);
+    pool_end(pool);
+}
+
+static void invalid_imap(muster_pool pool, size_t item_bytes, size_t result_bytes, muster_imap_options options,
+                         const char *what)
+{
+    struct counter counter = {.fail_at = -1, .end = 3};
+    muster_imap *imap = NULL;
+    check_invalid(muster_pool_imap(pool, &imap, square, count_up, &counter, item_bytes, result_bytes, &options),
+                  "muster_pool_imap", what);
+    assert_null(imap);
+    assert_int_equal(counter.drawn, 0);
+}
+
+static void test_invalid_imap(void **state)
+{
+    const char *op = "muster_pool_imap", *next = "muster_imap_next";
+    muster_pool pool = pool_make(state, (muster_pool_options){.workers = 2});
+    struct counter counter = {.fail_at = -1, .end = 3};
+    muster_imap *imap = NULL;
+    int64_t result = -1, index = -1;
+    check_invalid(muster_pool_imap(pool, NULL, square, count_up, &counter, 8, 8, NULL), op, "imap is NULL");
+    check_invalid(muster_pool_imap(pool, &imap, NULL, count_up, &counter, 8, 8, NULL), op, "fn is NULL");
+    check_invalid(muster_pool_imap(pool, &imap, square, NULL, &counter, 8, 8, NULL), op, "generate is NULL");
+    invalid_imap(pool, 8, 8, (muster_imap_options){.chunk_items = -1}, "chunk_items");
+    invalid_imap(pool, 8, 8, (muster_imap_options){.chunk_items = INT64_MAX}, "chunk_items");
+    invalid_imap(pool, 0, 0, (muster_imap_options){.chunk_items = INT64_MAX}, "chunk_items");
+    invalid_imap(pool, 8, 8, (muster_imap_options){.window_chunks = -1}, "window_chunks");
+    invalid_imap(pool, 8, 8, (muster_imap_options){.window_chunks = INT64_MAX}, "window_chunks");
+    invalid_imap(pool, 8, 8, (muster_imap_options){.user_bytes = 8}, "user is NULL");
+    for (int i = 0; i < 3; i++) {
+        invalid_imap(pool, too_large[i], 8, (muster_imap_options){0}, "bytes");
+        invalid_imap(pool, 8, too_large[i], (muster_imap_options){0}, "bytes");
+        invalid_imap(pool, 8, 8, (muster_imap_options){.user = &result, .user_bytes = too_large[i]}, "user");
+    }
+    imap = imap_make(pool, &counter, NULL);
+    check_invalid(muster_imap_next(NULL, &result, &index, MUSTER_FOREVER), next, "imap is NULL");
+    check_invalid(muster_imap_next(imap, NULL, &index, MUSTER_FOREVER), next, "result is NULL");
+    for (int i = 0; i < 2; i++)
+        check_invalid(muster_imap_next(imap, &result, &index, too_early[i]), next, "timeout_ms");
+    assert_int_equal(counter.drawn, 0);
+    assert_int_equal(index, -1);
+    draw_results(imap, 3, false);
+    muster_imap_end(imap);
+    muster_imap_end(NULL);
+    pool_end(pool);
+}
+
+/* A generator has no other way to say it than a failure. */
+static void test_invalid_array(void **state)
+{
+    (void)state;
+    const char *op = "muster_array_next";
+    int64_t items[2] = {1, 2}, item = -1;
+    struct muster_array array = {items, 2, 8, 0}, none = {NULL, 2, 8, 0}, negative = {items, -1, 8, 0},
+                        large = {items, 2, SIZE_MAX, 0};
+    check_invalid(muster_array_next(&item, NULL), op, "array is NULL");
+    check_invalid(muster_array_next(NULL, &array), op, "item is NULL");
+    check_invalid(muster_array_next(&item, &none), op, "items is NULL");
+    check_invalid(muster_array_next(&item, &negative), op, "items is -1");
+    check_invalid(muster_array_next(&item, &large), op, "items");
+    assert_int_equal(item, -1);
+    for (int64_t i = 0; i < 2; i++) {
+        assert_int_equal(muster_array_next(&item, &array), 0);
+        assert_int_equal(item, i + 1);
+    }
+    assert_int_equal(muster_array_next(&item, &array), 1);
+}
+
 #define BOTH(f) cmocka_unit_test_prestate(f, (void *)&in_rank), cmocka_unit_test_prestate(f, (void *)&isolated)
 
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        BOTH(test_get_once),          BOTH(test_get_once_processes),
-        BOTH(test_get_once_ranks),    BOTH(test_stale),
-        BOTH(test_wait_all),          BOTH(test_wait_any),
-        BOTH(test_wait_failure),      BOTH(test_next),
-        BOTH(test_stale_in_set),      BOTH(test_wait_in_tasks),
-        BOTH(test_generator_fails),   BOTH(test_imap_closed),
-        BOTH(test_imap_large_window), BOTH(test_broken),
-        BOTH(test_broken_elsewhere),  BOTH(test_two_in_turn),
+        BOTH(test_get_once),
+        BOTH(test_get_once_processes),
+        BOTH(test_get_once_ranks),
+        BOTH(test_stale),
+        BOTH(test_wait_all),
+        BOTH(test_wait_any),
+        BOTH(test_wait_failure),
+        BOTH(test_next),
+        BOTH(test_stale_in_set),
+        BOTH(test_wait_in_tasks),
+        BOTH(test_generator_fails),
+        BOTH(test_imap_closed),
+        BOTH(test_imap_large_window),
+        BOTH(test_broken),
+        BOTH(test_broken_elsewhere),
+        cmocka_unit_test(test_invalid_create),
+        BOTH(test_invalid_submit),
+        BOTH(test_invalid_get),
+        BOTH(test_invalid_sets),
+        BOTH(test_invalid_map),
+        BOTH(test_invalid_reduce),
+        BOTH(test_invalid_imap),
+        cmocka_unit_test(test_invalid_array),
+        BOTH(test_two_in_turn),
         BOTH(test_terminated),
     };
     return mpi_case_main(&argc, &argv, tests, sizeof tests / sizeof *tests, "tasks");
