@@ -4,6 +4,11 @@
  * Every call here returns err INVAL, says in the detail line what is wrong, and changes nothing where a pointer is NULL
  * that may not be (one to no bytes may; others say so), a count is negative, a timeout is negative but not
  * MUSTER_FOREVER, or a size is none that memory can have.
+ *
+ * Whoever waits here and is a worker of the pool (a rank's main thread, of in-rank workers; any task) runs other tasks
+ * of it meanwhile, and looks at the time between two of them: a timeout of 20 ms returns after 700 if the task that the
+ * caller began took so long. Where a timeout must be kept, wait outside of tasks on a pool with isolated workers, or
+ * with caller_idle and at least two workers; or ask with MUSTER_NOWAIT, which begins no task.
  */
 #ifndef MUSTER_POOL_H
 #define MUSTER_POOL_H
@@ -35,7 +40,8 @@ typedef struct muster_pool_options {
     int workers;   /**< 0: one per rank of the job. In-rank workers are ranks 0 .. workers-1: more than there are ranks
                       are   allowed but not made. Isolated ones go to the ranks in turn */
     bool isolated; /**< workers are children: own memory, may crash or be killed; no MPI in tasks */
-    bool caller_idle;           /**< the thread that waits for results does not run tasks meanwhile */
+    bool caller_idle;           /**< the thread that waits for results does not run tasks meanwhile, unless it is the
+                                   only worker or waits in a task: so its timeouts are kept */
     muster_task_fn initializer; /**< run once in each worker before its first task, with item = init_arg, result = NULL;
                                    NULL: none. Where it fails the pool is broken: pending gets and maps, joins and new
                                    work return err BROKEN, and the detail line says why */
@@ -141,9 +147,9 @@ MUSTER_API muster_err muster_pool_submit(muster_pool pool, muster_task *task, mu
 
 /**
  * Waits for the task and copies its result (up to capacity_bytes) out; the task's handle is stale afterwards: of
- * several getters one has it, the others get err STALE at once, asleep or not. While it waits the caller runs other
- * tasks. Errors: TIMEOUT (a later get works), TASK, CRASHED, CANCELED, BROKEN, TOOBIG (result larger; stays), STALE,
- * INTERRUPTED.
+ * several getters one has it, the others get err STALE at once, asleep or not. While it waits a worker runs other
+ * tasks, which may take longer than timeout_ms: see above. Errors: TIMEOUT (a later get works), TASK, CRASHED,
+ * CANCELED, BROKEN, TOOBIG (result larger; stays), STALE, INTERRUPTED.
  */
 MUSTER_API muster_err muster_task_get(muster_task task, void *result, size_t capacity_bytes, int64_t timeout_ms);
 /** Whether it has ended, in whatever way: a get would not wait. Errors: STALE. */

@@ -242,6 +242,45 @@ static void test_stale(void **state)
     pool_end(pool);
 }
 
+/* ---- 17: a worker that waits looks at the time between tasks ---- */
+
+static int runs; /* in this process */
+
+static int count_run(const void *item, void *result, void *user)
+{
+    runs++;
+    return nap_task(item, result, user);
+}
+
+static muster_task submit_counted(muster_pool pool, int ms)
+{
+    muster_task task;
+    assert_int_equal(muster_pool_submit(pool, &task, count_run, &ms, sizeof ms, sizeof ms, NULL), MUSTER_OK);
+    return task;
+}
+
+/* The caller is the only worker. */
+static void test_late_timeout(void **state)
+{
+    (void)state;
+    void *here = (void *)&in_rank;
+    muster_pool pool = pool_make(&here, (muster_pool_options){.workers = 1, .caller_idle = true});
+    muster_task task = submit_counted(pool, 1), longer = submit_counted(pool, 50);
+    int result = -1;
+    bool ready = false;
+    runs = 0;
+    assert_int_equal(muster_task_get(task, &result, sizeof result, MUSTER_NOWAIT), MUSTER_ERR_TIMEOUT);
+    assert_int_equal(muster_task_wait(&task, 1, MUSTER_WAIT_ALL, &ready, MUSTER_NOWAIT), MUSTER_ERR_TIMEOUT);
+    assert_int_equal(runs, 0); /* it began none */
+    assert_int_equal(muster_task_get(task, &result, sizeof result, 20), MUSTER_ERR_TIMEOUT);
+    assert_int_equal(result, -1);
+    assert_int_equal(muster_task_get(task, &result, sizeof result, MUSTER_FOREVER), MUSTER_OK);
+    assert_int_equal(muster_task_get(longer, &result, sizeof result, MUSTER_FOREVER), MUSTER_OK);
+    assert_int_equal(result, 50);
+    assert_int_equal(runs, 2);
+    pool_end(pool);
+}
+
 /* ---- 58: sets of tasks of several pools ---- */
 
 static int fail_task(const void *item, void *result, void *user)
@@ -917,6 +956,7 @@ int main(int argc, char **argv)
         BOTH(test_get_once_processes),
         BOTH(test_get_once_ranks),
         BOTH(test_stale),
+        cmocka_unit_test(test_late_timeout),
         BOTH(test_wait_all),
         BOTH(test_wait_any),
         BOTH(test_wait_failure),
