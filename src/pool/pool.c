@@ -259,6 +259,8 @@ muster_err muster_pool_join(muster_pool handle, int64_t timeout_ms)
         err = muster__fail(MUSTER_ERR_STATE, OPERATION("join") ": call muster_pool_close first");
     else
         err = sched_wait(&seat, &(struct wait_for){.over = all_ended, .arg = seat.pool, .deadline_ns = deadline});
+    if (err == MUSTER_ERR_TIMEOUT)
+        muster__fail(err, OPERATION("join") ": the work has not ended within %lld ms", (long long)timeout_ms);
     if (!err)
         err = worker_broken(seat.pool, OPERATION("join")); /* its branches may be open still */
     if (!err)
