@@ -1,5 +1,14 @@
 /*
  * Pool: tasks on many workers, in the ranks themselves or in isolated children.
+ *
+ * Every call here returns err INVAL, says in the detail line what is wrong, and changes nothing where a pointer is NULL
+ * that may not be (one to no bytes may; others say so), a count is negative, a timeout is negative but not
+ * MUSTER_FOREVER, or a size is none that memory can have.
+ *
+ * Whoever waits here and is a worker of the pool (a rank's main thread, of in-rank workers; any task) runs other tasks
+ * of it meanwhile, and looks at the time between two of them: a timeout of 20 ms returns after 700 if the task that the
+ * caller began took so long. Where a timeout must be kept, wait outside of tasks on a pool with isolated workers, or
+ * with caller_idle and at least two workers; or ask with MUSTER_NOWAIT, which begins no task.
  */
 #ifndef MUSTER_POOL_H
 #define MUSTER_POOL_H
@@ -31,9 +40,11 @@ typedef struct muster_pool_options {
     int workers;   /**< 0: one per rank of the job. In-rank workers are ranks 0 .. workers-1: more than there are ranks
                       are   allowed but not made. Isolated ones go to the ranks in turn */
     bool isolated; /**< workers are children: own memory, may crash or be killed; no MPI in tasks */
-    bool caller_idle;           /**< the thread that waits for results does not run tasks meanwhile */
+    bool caller_idle;           /**< the thread that waits for results does not run tasks meanwhile, unless it is the
+                                   only worker or waits in a task: so its timeouts are kept */
     muster_task_fn initializer; /**< run once in each worker before its first task, with item = init_arg, result = NULL;
-                                   NULL: none */
+                                   NULL: none. Where it fails the pool is broken: pending gets and maps, joins and new
+                                   work return err BROKEN, and the detail line says why */
     muster_task_fn finalizer;   /**< likewise at the worker's end */
     const void *init_arg;       /**< copied */
     size_t init_arg_bytes;
@@ -105,7 +116,7 @@ MUSTER_API muster_err muster_pool_create(muster_pool *pool, const muster_pool_op
 MUSTER_API muster_err muster_pool_close(muster_pool pool);
 /**
  * Waits until all submitted work has ended (after muster_pool_close, else err STATE). Errors: TIMEOUT, STALE,
- * INTERRUPTED.
+ * INTERRUPTED, BROKEN (at once, closed or not; the detail line says why).
  * Threads: any. In tasks: of other pools. Blocks: up to timeout_ms and to the end of a task that it runs meanwhile.
  * Hosts: any.
  */
@@ -171,14 +182,15 @@ MUSTER_API muster_err muster_pool_submit(muster_pool pool, muster_task *task, mu
                                          size_t arg_bytes, size_t result_bytes, const muster_submit_options *options);
 
 /**
- * Waits for the task and copies its result (up to capacity_bytes) out; the task's handle is stale afterwards. While it
- * waits the caller runs other tasks. Errors: TIMEOUT (a later get works), TASK, CRASHED, CANCELED, BROKEN, TOOBIG
- * (result larger; stays), STALE, INTERRUPTED.
+ * Waits for the task and copies its result (up to capacity_bytes) out; the task's handle is stale afterwards: of
+ * several getters one has it, the others get err STALE at once, asleep or not. While it waits a worker runs other
+ * tasks, which may take longer than timeout_ms: see above. Errors: TIMEOUT (a later get works), TASK, CRASHED,
+ * CANCELED, BROKEN, TOOBIG (result larger; stays), STALE, INTERRUPTED.
  * Threads: any. In tasks: yes. Blocks: up to timeout_ms and to the end of a task that it runs meanwhile. Hosts: own.
  */
 MUSTER_API muster_err muster_task_get(muster_task task, void *result, size_t capacity_bytes, int64_t timeout_ms);
 /* Each of these: Threads: any. In tasks: yes. Blocks: no. Hosts: own. */
-/** Whether it has ended, in whatever way. Errors: STALE. */
+/** Whether it has ended, in whatever way: a get would not wait. Errors: STALE. */
 MUSTER_API muster_err muster_task_ready(muster_task task, bool *ready);
 /** Whether it ended well. Errors: STATE (not ended), STALE. */
 MUSTER_API muster_err muster_task_successful(muster_task task, bool *successful);
@@ -201,23 +213,26 @@ typedef enum muster_wait_for {
 } muster_wait_for;
 
 /**
- * Waits over n tasks without consuming them; ready[i] (may be NULL) tells which have ended. Errors: TIMEOUT, STALE,
- * INTERRUPTED.
+ * Waits over n tasks, of one pool or of several, without consuming them; ready[i] (may be NULL) tells which have ended.
+ * In a pool that was terminated or is broken all have. Meanwhile the caller runs other tasks of those pools that it is
+ * a worker of. Errors: TIMEOUT, STALE (one of them is), INTERRUPTED, UNSUPPORTED (one is of another host), NOMEM.
  * Threads: any. In tasks: yes. Blocks: up to timeout_ms and to the end of a task that it runs meanwhile. Hosts: own.
  */
 MUSTER_API muster_err muster_task_wait(const muster_task *tasks, int64_t n, muster_wait_for what, bool *ready,
                                        int64_t timeout_ms);
 /**
- * Next of n tasks to end that done[] does not mark yet: *index is set and done[*index] marked. Loop n times for
- * as-completed order. Errors: STATE (all marked), TIMEOUT, STALE, INTERRUPTED.
+ * Next of n tasks, of one pool or of several, to end that done[] does not mark yet: *index is set and done[*index]
+ * marked. Loop n times for as-completed order. Errors: STATE (all marked), else as muster_task_wait for those not
+ * marked.
  * Threads: any. In tasks: yes. Blocks: up to timeout_ms and to the end of a task that it runs meanwhile. Hosts: own.
  */
 MUSTER_API muster_err muster_task_next(const muster_task *tasks, int64_t n, bool *done, int64_t *index,
                                        int64_t timeout_ms);
 
 /** Writes the next input into item; returns 0, a positive number when there are no more, negative for an error of its
- * own (imap then gives the results before it, then err TASK with that code). Called on the thread that calls
- * muster_imap_next. */
+ * own, to which muster_task_fail may add a text. imap then gives the results before it, then err TASK once (its code,
+ * index and function by muster_pool_last_error), then err CLOSED. Called on the thread that calls muster_imap_next, and
+ * not again after it returned other than 0. */
 typedef int (*muster_generate_fn)(void *item, void *generate_arg);
 
 typedef struct muster_imap muster_imap;
@@ -233,7 +248,7 @@ typedef struct muster_imap_options {
 
 /**
  * Starts a lazy map over what generate yields. The imap belongs to the calling thread. Ended by muster_imap_end.
- * Errors: as muster_pool_submit.
+ * Errors: as muster_pool_submit, thus CLOSED or BROKEN at once of a pool that is.
  * Threads: any. In tasks: yes. Blocks: no. Hosts: any.
  */
 MUSTER_API muster_err muster_pool_imap(muster_pool pool, muster_imap **imap, muster_task_fn fn,
@@ -241,8 +256,10 @@ MUSTER_API muster_err muster_pool_imap(muster_pool pool, muster_imap **imap, mus
                                        size_t result_bytes, const muster_imap_options *options);
 /**
  * The next result (result_bytes) and its index (may be NULL). err CLOSED after the last one. A failed item gives err
- * TASK or CRASHED for that item, and the next call goes on. Errors: TIMEOUT (call again), TASK, CRASHED, CLOSED,
- * INTERRUPTED.
+ * TASK or CRASHED for that item, sets its index, and the next call goes on; so do the items of a pool that is broken
+ * (BROKEN) or was terminated (CANCELED) meanwhile. What a closed pool took is still given, then err CLOSED; without
+ * memory to submit more (NOMEM) no item is lost: call again. Errors: TIMEOUT (call again), TASK, CRASHED, CLOSED,
+ * BROKEN, CANCELED, NOMEM, STALE, INTERRUPTED.
  * Threads: the one that made the imap. In tasks: yes. Blocks: up to timeout_ms and to the end of a task that it runs
  * meanwhile. Hosts: any.
  */

@@ -178,6 +178,12 @@ static void yield_failure(struct carrier *c, const struct load *load, muster_err
 
 /* ---- hauls ---- */
 
+static void free_map(struct carrier *c, struct map *map)
+{
+    map_free_window(map, c->seat.self);
+    muster__heap_free(map->self, c->seat.self);
+}
+
 static muster_err begin_piece(struct carrier *c, const struct load *load, struct haul *haul)
 {
     muster_map_options options = {.chunk_items = load->chunk_items,
@@ -190,14 +196,15 @@ static muster_err begin_piece(struct carrier *c, const struct load *load, struct
         map->user = haul->context;
     haul->map = map;
     haul->result_bytes = (uint64_t)load->count * load->result_bytes;
-    if (!map_queue_window(&c->seat, map, load + 1, load->first, load->count, load->retries))
-        return muster__fail(MUSTER_ERR_NOMEM, "no room for %lld items in the host segment", (long long)load->count);
-    return MUSTER_OK;
+    if (map_queue_window(&c->seat, map, load + 1, load->first, load->count, load->retries))
+        return MUSTER_OK;
+    free_map(c, map);
+    return muster__fail(MUSTER_ERR_NOMEM, "no room for %lld items in the host segment", (long long)load->count);
 }
 
 static muster_err begin_task(struct carrier *c, const struct load *load, struct haul *haul)
 {
-    uint32_t index;
+    uint64_t state;
     const char *arg = (const char *)(load + 1);
     muster_submit_options options = {.user = arg + round_16(load->item_bytes),
                                      .user_bytes = load->user_bytes,
@@ -212,7 +219,9 @@ static muster_err begin_task(struct carrier *c, const struct load *load, struct 
     if (err)
         return err;
     haul->result_bytes = load->result_bytes;
-    record_mark_waited(record_of_task(c->pool, haul->task, &index));
+    struct record *record = record_of_task(c->pool, haul->task, &state);
+    if (record)
+        record_mark_waited(record, haul->task.handle.generation);
     return MUSTER_OK;
 }
 
@@ -265,13 +274,6 @@ static void learn(struct carrier *c, const struct haul *haul)
     c->item_ns = c->item_ns > 0 ? 0.5 * (c->item_ns + item_ns) : item_ns;
 }
 
-static void free_map(struct carrier *c, struct map *map)
-{
-    muster__heap_free(map->items, c->seat.self);
-    muster__heap_free(map->results, c->seat.self);
-    muster__heap_free(map->self, c->seat.self);
-}
-
 static bool end_piece(struct carrier *c, struct haul *haul)
 {
     struct map *map = haul->map;
@@ -291,9 +293,8 @@ static bool end_piece(struct carrier *c, struct haul *haul)
 
 static bool end_task(struct carrier *c, struct haul *haul)
 {
-    uint32_t index;
-    struct record *record = record_of_task(c->pool, haul->task, &index);
-    uint64_t state = record ? atomic_load_explicit(&record->state, memory_order_acquire) : 0;
+    uint64_t state;
+    struct record *record = record_of_task(c->pool, haul->task, &state);
     if (!record || !phase_final(state_phase(state)))
         return !record;
     struct yield *yield = yield_begin(c, haul->record, RECORD_TASK, haul->result_bytes);
@@ -303,7 +304,7 @@ static bool end_task(struct carrier *c, struct haul *haul)
         yield->error = ((struct extra *)muster__heap_at(record->extra))->error;
     if (yield->phase == RECORD_DONE && haul->result_bytes)
         memcpy(yield + 1, record_result(record), haul->result_bytes);
-    record_free(c->pool, record, index, c->seat.lane);
+    record_free(c->pool, record, haul->task.handle.slot, c->seat.lane);
     return true;
 }
 
@@ -593,7 +594,7 @@ static bool step(struct carrier *c, int who)
 
 static void tell_why(struct carrier *c)
 {
-    const char *why = c->pool->broken_why;
+    const char *why = worker_broken_why(c->pool);
     if (pool_state(c->pool) == POOL_BROKEN)
         ask(c, POOL_BREAK, why, strlen(why), NULL, 0);
 }

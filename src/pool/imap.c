@@ -1,5 +1,6 @@
 #include "pool/internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,9 +16,8 @@ struct chunk_result {
     struct muster_task_error error; /* of its first failed item */
 };
 
-/* a chunk that was drawn and not yet used up */
-struct chunk {
-    muster_task task;
+/* a chunk's items */
+struct span {
     int64_t first, count;
 };
 
@@ -31,18 +31,20 @@ struct muster_imap {
     int64_t chunk_items, window;
     bool unordered;
 
-    int64_t drawn; /* items */
-    bool dry;      /* the generator has ended */
-    int generate_code;
+    int64_t drawn;                           /* items */
+    bool dry;                                /* the generator has ended */
+    struct muster_task_error generate_error; /* if it failed, until that was told; else err OK */
+    struct chunk_arg *draw_buffer;           /* its count: items drawn that could not be submitted yet */
 
-    struct chunk *flying; /* in the order drawn */
-    int64_t flying_count;
+    /* chunks that were submitted and not used up: those from begin to end, with room for twice the window */
+    muster_task *flying;
+    struct span *spans;
+    int64_t begin, end;
 
-    struct chunk open; /* whose results are being handed out */
+    struct span open; /* whose results are being handed out */
     int64_t open_next;
     muster_err open_err; /* the whole chunk's */
     struct muster_task_error open_error;
-    struct chunk_arg *draw_buffer;
     struct chunk_result *result_buffer;
 };
 
@@ -102,18 +104,61 @@ static muster_err keep_user(struct muster_imap *imap, const struct seat *seat, c
     return MUSTER_OK;
 }
 
-static muster_err make(struct muster_imap *imap, const struct seat *seat, const muster_imap_options *options)
+static muster_err make_buffers(struct muster_imap *imap)
 {
-    imap->chunk_items = options->chunk_items ? options->chunk_items : 1;
-    imap->window = options->window_chunks ? options->window_chunks : 2 * (int64_t)seat->pool->share.all_workers;
-    imap->unordered = options->unordered;
-    size_t chunk = (size_t)imap->chunk_items;
-    imap->flying = calloc((size_t)imap->window, sizeof *imap->flying);
+    size_t chunk = (size_t)imap->chunk_items, window = (size_t)imap->window;
+    imap->flying = calloc(window, 2 * sizeof *imap->flying);
+    imap->spans = calloc(window, 2 * sizeof *imap->spans);
     imap->draw_buffer = calloc(1, sizeof *imap->draw_buffer + chunk * imap->item_bytes);
     imap->result_buffer = calloc(1, results_offset(imap->chunk_items) + chunk * imap->result_bytes);
-    if (!imap->flying || !imap->draw_buffer || !imap->result_buffer)
+    return imap->flying && imap->spans && imap->draw_buffer && imap->result_buffer
+               ? MUSTER_OK
+               : muster__fail(MUSTER_ERR_NOMEM, "muster_pool_imap: out of memory");
+}
+
+static muster_err make(const struct muster_imap *proto, const struct seat *seat, const muster_imap_options *options,
+                       muster_imap **imap)
+{
+    struct muster_imap *made = malloc(sizeof *made);
+    if (!made)
         return muster__fail(MUSTER_ERR_NOMEM, "muster_pool_imap: out of memory");
-    return keep_user(imap, seat, options);
+    *made = *proto;
+    made->chunk_items = options->chunk_items ? options->chunk_items : 1;
+    made->window = options->window_chunks ? options->window_chunks : 2 * (int64_t)seat->pool->share.all_workers;
+    made->unordered = options->unordered;
+    muster_err err = make_buffers(made);
+    if (!err)
+        err = keep_user(made, seat, options);
+    if (err)
+        muster_imap_end(made);
+    else
+        *imap = made;
+    return err;
+}
+
+static muster_err check_imap(muster_imap *const *imap, muster_task_fn fn, muster_generate_fn generate)
+{
+    const char *operation = "muster_pool_imap";
+    muster_err err = check_pointer(operation, "imap", imap);
+    if (!err)
+        err = check_pointer(operation, "fn", (const void *)fn);
+    return err ? err : check_pointer(operation, "generate", (const void *)generate);
+}
+
+static muster_err check_imap_options(size_t item_bytes, size_t result_bytes, const muster_imap_options *options)
+{
+    const char *operation = "muster_pool_imap";
+    muster_err err = check_bytes(operation, "chunk_items", options->chunk_items, item_bytes);
+    if (!err)
+        err = check_bytes(operation, "chunk_items", options->chunk_items, result_bytes);
+    if (!err)
+        err = check_bytes(operation, "chunk_items", options->chunk_items, sizeof(int)); /* a code each */
+    if (!err)
+        err =
+            check_bytes(operation, "window_chunks", options->window_chunks, sizeof(struct span) + sizeof(muster_task));
+    if (!err)
+        err = check_block(operation, "user", options->user, 1, options->user_bytes);
+    return err ? err : MUSTER__RESERVED(operation, options);
 }
 
 muster_err muster_pool_imap(muster_pool pool, muster_imap **imap, muster_task_fn fn, muster_generate_fn generate,
@@ -123,33 +168,24 @@ muster_err muster_pool_imap(muster_pool pool, muster_imap **imap, muster_task_fn
     static const muster_imap_options defaults;
     options = options ? options : &defaults;
     struct seat seat;
-    if (options->chunk_items < 0 || options->window_chunks < 0 || !generate)
-        return muster__fail(MUSTER_ERR_INVAL, "muster_pool_imap: chunk_items %lld, window_chunks %lld%s",
-                            (long long)options->chunk_items, (long long)options->window_chunks,
-                            generate ? "" : ", no generator");
-    if (MUSTER__RESERVED("muster_pool_imap", options))
-        return MUSTER_ERR_INVAL;
-    muster_err err = seat_enter(pool.handle, "muster_pool_imap", &seat);
+    muster_err err = check_imap(imap, fn, generate);
+    if (!err)
+        err = check_imap_options(item_bytes, result_bytes, options);
+    if (!err)
+        err = seat_enter(pool.handle, "muster_pool_imap", &seat);
     if (err)
         return err;
-    struct muster_imap *made = calloc(1, sizeof *made);
-    if (!made) {
-        seat_leave(&seat);
-        return muster__fail(MUSTER_ERR_NOMEM, "muster_pool_imap: out of memory");
-    }
-    made->pool = pool;
-    made->generate = generate;
-    made->generate_arg = generate_arg;
-    made->item_bytes = item_bytes;
-    made->result_bytes = result_bytes;
-    err = muster__function_name((const void *)fn, &made->function);
+    struct muster_imap proto = {.pool = pool,
+                                .generate = generate,
+                                .generate_arg = generate_arg,
+                                .item_bytes = item_bytes,
+                                .result_bytes = result_bytes};
+    err = task_refusal(seat.pool, "muster_pool_imap");
     if (!err)
-        err = make(made, &seat, options);
+        err = muster__function_name((const void *)fn, &proto.function);
+    if (!err)
+        err = make(&proto, &seat, options, imap);
     seat_leave(&seat);
-    if (err)
-        muster_imap_end(made);
-    else
-        *imap = made;
     return err;
 }
 
@@ -157,11 +193,12 @@ void muster_imap_end(muster_imap *imap)
 {
     if (!imap)
         return;
-    for (int64_t i = 0; i < imap->flying_count; i++) {
-        muster_task_cancel(imap->flying[i].task, false);
-        muster_task_forget(imap->flying[i].task);
+    for (int64_t i = imap->begin; i < imap->end; i++) {
+        muster_task_cancel(imap->flying[i], false);
+        muster_task_forget(imap->flying[i]);
     }
     free(imap->flying);
+    free(imap->spans);
     free(imap->draw_buffer);
     free(imap->result_buffer);
     free(imap);
@@ -169,8 +206,36 @@ void muster_imap_end(muster_imap *imap)
 
 /* ---- drawing ---- */
 
-static muster_err submit_chunk(struct muster_imap *imap, const struct chunk_arg *arg, muster_task *task)
+/* What muster_task_fail said in the generator is kept for when the failure is told: after the results before it. */
+static void generator_failed(struct muster_imap *imap, int code, int64_t index)
 {
+    muster__function name = 0;
+    bool known = muster__function_name((const void *)imap->generate, &name) == MUSTER_OK;
+    run_error_fill(&imap->generate_error, -1, MUSTER_ERR_TASK, code, index, name);
+    if (!known)
+        strcpy(imap->generate_error.function, "generator");
+}
+
+static void draw_chunk(struct muster_imap *imap)
+{
+    struct chunk_arg *arg = imap->draw_buffer;
+    *arg = (struct chunk_arg){.function = imap->function,
+                              .item_bytes = imap->item_bytes,
+                              .result_bytes = imap->result_bytes,
+                              .first = imap->drawn};
+    muster_task_fail(0, "%s", "");
+    while (arg->count < imap->chunk_items && !imap->dry) {
+        int code = imap->generate((char *)(arg + 1) + (size_t)arg->count * imap->item_bytes, imap->generate_arg);
+        imap->dry = code != 0;
+        if (code < 0)
+            generator_failed(imap, code, arg->first + arg->count);
+        arg->count += code == 0;
+    }
+}
+
+static muster_err submit_chunk(struct muster_imap *imap, muster_task *task)
+{
+    const struct chunk_arg *arg = imap->draw_buffer;
     struct seat seat;
     muster__function function;
     muster_err err = seat_enter(imap->pool.handle, "muster_imap_next", &seat);
@@ -187,79 +252,87 @@ static muster_err submit_chunk(struct muster_imap *imap, const struct chunk_arg 
     return err;
 }
 
-static muster_err draw_chunk(struct muster_imap *imap)
+static void note_chunk(struct muster_imap *imap, muster_task task)
 {
-    struct chunk_arg *arg = imap->draw_buffer;
-    *arg = (struct chunk_arg){.function = imap->function,
-                              .item_bytes = imap->item_bytes,
-                              .result_bytes = imap->result_bytes,
-                              .first = imap->drawn};
-    while (arg->count < imap->chunk_items && !imap->dry) {
-        int code = imap->generate((char *)(arg + 1) + (size_t)arg->count * imap->item_bytes, imap->generate_arg);
-        imap->dry = code != 0;
-        imap->generate_code = code < 0 ? code : 0;
-        arg->count += code == 0;
+    if (imap->end == 2 * imap->window) {
+        size_t n = (size_t)(imap->end - imap->begin);
+        memmove(imap->flying, imap->flying + imap->begin, n * sizeof *imap->flying);
+        memmove(imap->spans, imap->spans + imap->begin, n * sizeof *imap->spans);
+        imap->begin = 0;
+        imap->end = (int64_t)n;
     }
-    if (!arg->count)
-        return MUSTER_OK;
-    struct chunk chunk = {.first = arg->first, .count = arg->count};
-    muster_err err = submit_chunk(imap, arg, &chunk.task);
-    if (err)
-        return err;
-    imap->drawn += arg->count;
-    imap->flying[imap->flying_count++] = chunk;
-    return MUSTER_OK;
+    imap->flying[imap->end] = task;
+    imap->spans[imap->end++] = (struct span){imap->draw_buffer->first, imap->draw_buffer->count};
+    imap->drawn += imap->draw_buffer->count;
+    imap->draw_buffer->count = 0;
 }
 
+/* Before anything is drawn for a pool that does not take it. */
+static muster_err refusal(const struct muster_imap *imap)
+{
+    struct seat seat;
+    muster_err err = seat_enter(imap->pool.handle, "muster_imap_next", &seat);
+    if (err)
+        return err;
+    err = task_refusal(seat.pool, "muster_imap_next");
+    seat_leave(&seat);
+    return err;
+}
+
+/* What was drawn and could not be submitted is kept for the next time. */
 static muster_err fill_window(struct muster_imap *imap)
 {
-    muster_err err = MUSTER_OK;
-    while (!err && !imap->dry && imap->flying_count < imap->window)
-        err = draw_chunk(imap);
-    return err;
+    while (imap->end - imap->begin < imap->window) {
+        muster_task task;
+        bool draw = !imap->draw_buffer->count && !imap->dry;
+        muster_err err = draw ? refusal(imap) : MUSTER_OK;
+        if (draw && !err)
+            draw_chunk(imap);
+        if (!err && !imap->draw_buffer->count)
+            break;
+        if (!err)
+            err = submit_chunk(imap, &task);
+        if (err)
+            return err;
+        note_chunk(imap, task);
+    }
+    return MUSTER_OK;
 }
 
 /* ---- handing out ---- */
 
-static int64_t first_ready(struct muster_imap *imap)
+/* Of those that are not in order the first one takes the place of the one that is used up. */
+static void remove_chunk(struct muster_imap *imap, int64_t which)
 {
-    for (int64_t i = 0; i < imap->flying_count; i++) {
-        bool ready = false;
-        if (muster_task_ready(imap->flying[i].task, &ready) == MUSTER_OK && ready)
-            return i;
-    }
-    return 0;
-}
-
-static muster_err wait_unordered(struct muster_imap *imap, int64_t *which, int64_t timeout_ms)
-{
-    muster_task tasks[imap->flying_count];
-    for (int64_t i = 0; i < imap->flying_count; i++)
-        tasks[i] = imap->flying[i].task;
-    muster_err err = muster_task_wait(tasks, imap->flying_count, MUSTER_WAIT_ANY, NULL, timeout_ms);
-    *which = err ? 0 : first_ready(imap);
-    return err;
+    imap->flying[which] = imap->flying[imap->begin];
+    imap->spans[which] = imap->spans[imap->begin];
+    imap->begin++;
 }
 
 /* Opens the next chunk. Errors of the chunk as a whole go to each of its items. */
 static muster_err open_chunk(struct muster_imap *imap, int64_t timeout_ms)
 {
     int64_t which = 0;
-    muster_err err = imap->unordered ? wait_unordered(imap, &which, timeout_ms) : MUSTER_OK;
+    muster_err err = MUSTER_OK;
+    if (imap->unordered)
+        err = set_any(imap->flying + imap->begin, imap->end - imap->begin, &which, "muster_imap_next", timeout_ms);
     if (err)
         return err;
-    struct chunk *chunk = &imap->flying[which];
+    which += imap->begin;
     size_t room = results_offset(imap->chunk_items) + (size_t)imap->chunk_items * imap->result_bytes;
-    err = muster_task_get(chunk->task, imap->result_buffer, room, timeout_ms);
+    err = muster_task_get(imap->flying[which], imap->result_buffer, room, timeout_ms);
     if (err == MUSTER_ERR_TIMEOUT || err == MUSTER_ERR_INTERRUPTED)
         return err;
-    imap->open = *chunk;
+    imap->open = imap->spans[which];
     imap->open_next = 0;
     imap->open_err = err;
-    imap->open_error = (struct muster_task_error){.err = err};
+    imap->open_error =
+        (struct muster_task_error){.err = err, .worker = -1, .rank = muster__member_rank(muster__member_self())};
     if (err == MUSTER_ERR_TASK || err == MUSTER_ERR_CRASHED)
         imap->open_error = *muster_pool_last_error();
-    memmove(chunk, chunk + 1, (size_t)(--imap->flying_count - which) * sizeof *chunk);
+    else if (err)
+        snprintf(imap->open_error.text, sizeof imap->open_error.text, "%s", muster_err_detail());
+    remove_chunk(imap, which);
     return MUSTER_OK;
 }
 
@@ -271,7 +344,10 @@ static muster_err hand_out(struct muster_imap *imap, void *result, int64_t *inde
     if (imap->open_err) {
         struct muster_task_error error = imap->open_error;
         error.index = imap->open.first + i;
-        return run_report(&error, "muster_imap_next");
+        muster_err err = run_report(&error, "muster_imap_next");
+        return error.function[0]
+                   ? err
+                   : muster__fail(err, "muster_imap_next: item %lld: %s", (long long)error.index, error.text);
     }
     int code = codes_of(imap->result_buffer)[i];
     if (code) {
@@ -288,22 +364,33 @@ static muster_err hand_out(struct muster_imap *imap, void *result, int64_t *inde
     return MUSTER_OK;
 }
 
+/* A failure is told once. */
 static muster_err generator_over(struct muster_imap *imap)
 {
-    if (!imap->generate_code)
+    struct muster_task_error error = imap->generate_error;
+    if (!error.err)
         return muster__fail(MUSTER_ERR_CLOSED, "muster_imap_next: all %lld results were given", (long long)imap->drawn);
-    return muster__fail(MUSTER_ERR_TASK, "muster_imap_next: the generator failed with %d after %lld items",
-                        imap->generate_code, (long long)imap->drawn);
+    imap->generate_error.err = MUSTER_OK;
+    run_report(&error, "muster_imap_next");
+    return muster__fail(MUSTER_ERR_TASK, "muster_imap_next: the generator (%s) failed with %d at item %lld%s%s",
+                        error.function, error.code, (long long)error.index, error.text[0] ? ": " : "", error.text);
 }
 
+/* Why the window cannot be filled is told when nothing flies any more: it is so the next time, too. */
 muster_err muster_imap_next(muster_imap *imap, void *result, int64_t *index, int64_t timeout_ms)
 {
+    const char *operation = "muster_imap_next";
+    muster_err bad = check_pointer(operation, "imap", imap);
+    if (!bad)
+        bad = check_block(operation, "result", result, 1, imap->result_bytes);
+    if (!bad)
+        bad = muster__timeout_bad(operation, timeout_ms);
+    if (bad)
+        return bad;
     if (imap->open_next >= imap->open.count) {
         muster_err err = fill_window(imap);
-        if (err)
-            return err;
-        if (!imap->flying_count)
-            return generator_over(imap);
+        if (imap->begin == imap->end)
+            return err ? err : generator_over(imap);
         err = open_chunk(imap, timeout_ms);
         if (err)
             return err;
@@ -313,7 +400,15 @@ muster_err muster_imap_next(muster_imap *imap, void *result, int64_t *index, int
 
 int muster_items_next(void *item, void *items)
 {
+    const char *operation = "muster_items_next";
     muster_items *a = items;
+    muster_err err = check_pointer(operation, "items", a);
+    if (!err)
+        err = check_block(operation, "items->items", a->items, a->n, a->item_bytes);
+    if (!err)
+        err = check_block(operation, "item", item, 1, a->item_bytes);
+    if (err)
+        return err; /* negative, as a generator's failure */
     if (a->next >= a->n)
         return 1;
     if (a->item_bytes)

@@ -56,7 +56,7 @@ enum phase {
 enum {
     STATE_PHASE = 0xf,
     STATE_WAITED = 1 << 4,  /* somebody may sleep until it is final */
-    STATE_DROPPED = 1 << 5, /* nobody will get it: free it when final */
+    STATE_DROPPED = 1 << 5, /* its handle is given up: free it when final; who gets it sets this first */
     STATE_KILLED = 1 << 6,  /* canceled while running; its worker is being killed */
     STATE_LANE_SHIFT = 8,
 };
@@ -84,9 +84,10 @@ struct record {
     uint8_t kind;
     uint8_t retries;
     muster__ref data; /* argument and result, when they do not fit inline */
-    uint64_t arg_bytes, result_bytes;
-    int64_t number;    /* of the task in its pool */
-    muster__ref extra; /* struct extra, when there is something to say */
+    uint64_t arg_bytes;
+    _Atomic uint64_t result_bytes; /* this and number are also read by who may find out that he came too late */
+    _Atomic int64_t number;        /* of the task in its pool */
+    muster__ref extra;             /* struct extra, when there is something to say */
     union {
         unsigned char bytes[RECORD_INLINE];
         struct piece piece;
@@ -120,6 +121,15 @@ static inline uint64_t state_make(uint32_t generation, uint32_t lane, enum phase
 static inline bool phase_final(enum phase phase)
 {
     return phase >= RECORD_DONE;
+}
+/**
+ * Whether a task's handle of this generation still names the record in this state. Who holds a handle may find the
+ * record got, forgotten or reused at any time, so each look at the state asks this again, and each change of the state
+ * is made from one that was asked.
+ */
+static inline bool state_names(uint64_t state, uint32_t generation)
+{
+    return state >> 32 == generation && state_phase(state) >= RECORD_QUEUED && !(state & STATE_DROPPED);
 }
 
 /* ---- lanes ---- */
@@ -184,7 +194,7 @@ struct pool {
     _Atomic uint32_t lanes_used;        /* lanes at or above were never taken */
     _Atomic int64_t finished_elsewhere; /* tasks ended by canceling or by a sweeper */
     struct muster__latch lanes_latch;
-    char broken_why[160];
+    _Atomic muster__ref broken_why; /* a text, written before the state says BROKEN; 0: none */
     _Alignas(MUSTER__LINE) _Atomic uint64_t idle[POOL_LANES / 32]; /* two bits a lane: enum idle */
     _Alignas(MUSTER__LINE) _Atomic uint64_t waiters[POOL_LANES / 64];
     uint64_t slab_offset[POOL_SLABS]; /* 0: not there (yet) */
@@ -243,6 +253,27 @@ static inline uint32_t pool_owner(const struct pool *pool)
     return UINT32_C(1) << (MUSTER__CALLER_BITS - 1) | pool->slot;
 }
 
+/* ---- what callers pass (check.c) ---- */
+
+/* More is a mistake in a computation of sizes, and less may be added up without overflow. */
+#define CHECK_BYTES_MAX (SIZE_MAX / 4)
+
+/** Whether there is nothing to say about a block, for the fast paths: the others say it. */
+static inline bool check_plain(const void *pointer, size_t bytes)
+{
+    return (pointer || !bytes) && bytes <= CHECK_BYTES_MAX;
+}
+/* Errors: INVAL, with a line that names the operation and what is wrong. */
+muster_err check_pointer(const char *operation, const char *what, const void *pointer);
+muster_err check_count(const char *operation, const char *what, int64_t count);
+muster_err check_retries(const char *operation, int retries);
+/** n items of each_bytes: a size that memory may have? With n = 0 each_bytes itself is looked at. */
+muster_err check_bytes(const char *operation, const char *what, int64_t n, size_t each_bytes);
+/** The same, and NULL only where there are no bytes. */
+muster_err check_block(const char *operation, const char *what, const void *pointer, int64_t n, size_t each_bytes);
+/** Of muster_pool_map and muster_pool_reduce; options may be NULL. */
+muster_err check_map_options(const char *operation, const muster_map_options *options);
+
 /* ---- this thread and its pools (seat.c) ---- */
 
 /* a thread's place in a pool */
@@ -260,11 +291,13 @@ struct seat {
  */
 muster_err seat_enter(muster_handle handle, const char *operation, struct seat *seat);
 void seat_leave(const struct seat *seat);
+/** Enters a pool of this host again, in the same operation. False: it is gone. */
+bool seat_return(muster_handle here, struct seat *seat);
 /** A carrier's seat at home, for its stand-in. */
 struct seat seat_of_carrier(struct pool *pool, int branch);
 /** Takes a worker's lane; the thread then is that worker. */
 struct seat seat_take_worker(struct pool *pool, int worker);
-/** Gives a worker's lane up. */
+/** Gives the thread's lane up. */
 void seat_give_up(struct pool *pool);
 /** The other lanes, nearest first, and how many of them share this one's core; borrowed until the next call on this
  * thread. */
@@ -280,18 +313,24 @@ struct victims seat_victims(const struct seat *seat);
 struct record *record_new(const struct seat *seat, uint32_t *index);
 /** Frees a final or FILLING record and what it holds. self may be any caller. */
 void record_free(struct pool *pool, struct record *record, uint32_t index, struct lane *mine);
-/** The record a task handle names, or NULL. */
-struct record *record_of_task(struct pool *pool, muster_task task, uint32_t *index);
+/** The record a task's handle names, and its state; or NULL. Its index is the handle's slot. */
+struct record *record_of_task(struct pool *pool, muster_task task, uint64_t *state);
+/** Gives the handle up; false: somebody else has. *before: its state until then; was that final, the caller frees. */
+bool record_drop(struct record *record, uint32_t generation, uint64_t *before);
 void *record_arg(struct record *record);
 void *record_result(struct record *record);
 /** Makes room for an argument and a result; false: no memory. */
 bool record_reserve(struct pool *pool, struct record *record, size_t arg_bytes, size_t result_bytes, uint32_t self);
 struct extra *record_extra(struct pool *pool, struct record *record, uint32_t self);
 
-/** Whoever makes it final rings all lanes in waiters. */
-void record_mark_waited(struct record *record);
+/** Whoever makes it final, or gives its handle up, rings all lanes in waiters. */
+void record_mark_waited(struct record *record, uint32_t generation);
 
 /* ---- tasks (task.c) ---- */
+
+/** The pool, on this host, that a task is of. Errors: STALE, UNSUPPORTED, STATE. */
+muster_err task_pool(muster_task task, const char *operation, muster_handle *pool);
+muster_err task_stale(const char *operation);
 
 /* a context that tasks share: a block of the pool's, which outlives them */
 struct context {
@@ -305,9 +344,15 @@ muster_err task_submit(const struct seat *seat, muster_task *task, muster__funct
                        size_t arg_bytes, size_t result_bytes, const muster_submit_options *options,
                        const struct context *shared);
 
+/* ---- sets of tasks (set.c) ---- */
+
+/** Waits until one of n > 0 tasks, all of one pool, has ended: *index. Errors: TIMEOUT, STALE, INTERRUPTED. */
+muster_err set_any(const muster_task *tasks, int64_t n, int64_t *index, const char *operation, int64_t timeout_ms);
+
 /* ---- scheduling (sched.c) ---- */
 
-/** FILLING, or RUNNING, -> QUEUED at the bottom of the seat's lane; wakes a sleeper. False: no memory. */
+/** FILLING, or RUNNING, -> QUEUED at the bottom of the seat's lane; wakes a sleeper. False: no memory; what was RUNNING
+ * is then QUEUED in no deque, and the caller breaks the pool. */
 bool sched_queue(const struct seat *seat, struct record *record, uint32_t index);
 /** Takes any queued record, the lane's own first: it is RUNNING then, by the seat's lane. */
 bool sched_take(const struct seat *seat, struct record **record, uint32_t *index);
@@ -345,6 +390,11 @@ struct wait_for {
     int64_t tick_ns; /* return OK also when this time is reached; 0: never */
 };
 muster_err sched_wait(const struct seat *seat, const struct wait_for *wait);
+/**
+ * The same in several pools: it is rung by each, and runs tasks of those where the thread works. Pools that have gone
+ * are passed over; while tasks run none is kept from going, so `over` and `announce` enter for themselves.
+ */
+muster_err sched_wait_in(const muster_handle *pools, int n, const struct wait_for *wait);
 
 /* ---- running user code (run.c) ---- */
 
@@ -404,7 +454,9 @@ struct map *map_make(const struct seat *seat, muster__function function, size_t 
                      const muster_map_options *options);
 /** Copies bytes into a block of the pool's; 0: no memory. */
 muster__ref map_stage(const struct seat *seat, const void *bytes, size_t size);
-/** Stages n items, the first of which is number `first`, and queues them. False: no memory. */
+/** Frees the items and the results that are staged. */
+void map_free_window(struct map *map, uint32_t self);
+/** Stages n items, the first of which is number `first`, and queues them. False: no memory, and nothing is staged. */
 bool map_queue_window(const struct seat *seat, struct map *map, const void *items, int64_t first, int64_t n,
                       int retries);
 /** Queues what lies from middle on as a record of its own. False: no memory. */
@@ -421,12 +473,16 @@ void worker_register(void);
 void worker_ring_ranks(struct pool *pool);
 /** Runs the initializer in the calling worker if that is still to do; false: it failed, and the pool is BROKEN now. */
 bool worker_ready(const struct seat *seat);
-/** Makes an open or closed pool BROKEN and says why. */
+/** Makes an open or closed pool BROKEN and says why; what others say after that is not heard. */
 void worker_break(struct pool *pool, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /** The calling worker leaves: finalizer, lane. */
 void worker_leave(const struct seat *seat);
 /** Waits until all other workers have left; children that do not within a second, or at once if kill, are killed. */
 void worker_wait_left(struct pool *pool, bool kill);
+/** Why the pool is broken. Borrowed until its end. */
+const char *worker_broken_why(struct pool *pool);
+/** Err BROKEN, with why, of a pool that is; else OK. */
+muster_err worker_broken(struct pool *pool, const char *operation);
 /** The handle of a pool, rebuilt from itself. */
 muster_handle pool_handle(const struct pool *pool);
 /** Of a branch: that of its home. */

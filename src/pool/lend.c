@@ -165,7 +165,7 @@ static void note_workers(struct pool *pool, const struct fetch *want)
 static muster_err pool_ended(struct pool *pool)
 {
     if (pool_state(pool) == POOL_BROKEN)
-        return muster__fail(MUSTER_ERR_BROKEN, "%s", pool->broken_why);
+        return muster__fail(MUSTER_ERR_BROKEN, "%s", worker_broken_why(pool));
     return muster__fail(MUSTER_ERR_CLOSED, "the pool has ended");
 }
 

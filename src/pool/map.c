@@ -330,12 +330,25 @@ bool map_queue_window(const struct seat *seat, struct map *map, const void *item
         map->results = map_stage(seat, NULL, (size_t)n * map->result_bytes);
     uint32_t index;
     struct record *record = record_new(seat, &index);
-    if (!map->items || (map->result_bytes && !map->results) || !record)
-        return false;
-    record->kind = RECORD_PIECE;
-    record->piece =
-        (struct piece){.map = map->self, .begin = 0, .end = n, .current = -1, .total = -1, .retries = retries};
-    return sched_queue(seat, record, index);
+    if (record && map->items && (map->results || !map->result_bytes)) {
+        record->kind = RECORD_PIECE;
+        record->piece =
+            (struct piece){.map = map->self, .begin = 0, .end = n, .current = -1, .total = -1, .retries = retries};
+        if (sched_queue(seat, record, index))
+            return true;
+    }
+    if (record)
+        record_free(seat->pool, record, index, seat->lane);
+    map_free_window(map, seat->self);
+    map->n = 0;
+    return false;
+}
+
+void map_free_window(struct map *map, uint32_t self)
+{
+    muster__heap_free(map->items, self);
+    muster__heap_free(map->results, self);
+    map->items = map->results = 0;
 }
 
 void map_count_for(struct pool *pool, struct map *map, uint32_t lane, int64_t items)
@@ -351,12 +364,9 @@ static void window_end(struct call *call, char *results)
     if (results && map->results)
         memcpy(results + (size_t)map->first * map->result_bytes, muster__heap_at(map->results),
                (size_t)map->n * map->result_bytes);
-    muster__heap_free(map->items, call->seat.self);
-    muster__heap_free(map->results, call->seat.self);
-    map->items = map->results = 0;
+    map_free_window(map, call->seat.self);
 }
 
-/* Pieces may still run after an interrupt or a terminate: then the pool keeps the map's blocks until its own end. */
 static muster_err run_windows(struct call *call, const char *items, char *results)
 {
     struct map *map = call->map;
@@ -374,10 +384,9 @@ static muster_err run_windows(struct call *call, const char *items, char *result
                 (long long)n, map->item_bytes);
         muster_err err = wait_call(call);
         if (!err && !map_over(call->seat.pool, map)) {
-            struct pool *pool = call->seat.pool;
-            err = pool_state(pool) == POOL_BROKEN
-                      ? muster__fail(MUSTER_ERR_BROKEN, "muster_pool_map: %s", pool->broken_why)
-                      : muster__fail(MUSTER_ERR_CANCELED, "muster_pool_map: the pool was terminated meanwhile");
+            err = worker_broken(call->seat.pool, "muster_pool_map");
+            if (!err)
+                err = muster__fail(MUSTER_ERR_CANCELED, "muster_pool_map: the pool was terminated meanwhile");
         }
         if (err) {
             atomic_store(&map->stopped, 1);
@@ -410,20 +419,42 @@ static muster_err conclude(const struct pool *pool, struct map *map)
     return run_report(&error, "muster_pool_map");
 }
 
-static muster_err check_map(const struct pool *pool, const void *items, int64_t n, size_t item_bytes,
-                            const void *results, size_t result_bytes, const muster_map_options *options)
+static muster_err check_map(muster_task_fn fn, const void *items, int64_t n, size_t item_bytes, const void *results,
+                            size_t result_bytes, const muster_map_options *options)
 {
-    if (n < 0 || options->chunk_items < 0)
-        return muster__fail(MUSTER_ERR_INVAL, "muster_pool_map: n is %lld, chunk_items %lld; neither may be negative",
-                            (long long)n, (long long)options->chunk_items);
-    if ((n && item_bytes && !items) || (n && result_bytes && !results))
-        return muster__fail(MUSTER_ERR_INVAL, "muster_pool_map: items or results is NULL");
-    if (MUSTER__RESERVED("muster_pool_map", options))
-        return MUSTER_ERR_INVAL;
+    const char *operation = "muster_pool_map";
+    muster_err err = check_pointer(operation, "fn", (const void *)fn);
+    if (!err)
+        err = check_count(operation, "n", n);
+    if (!err)
+        err = check_block(operation, "items", items, n, item_bytes);
+    if (!err)
+        err = check_block(operation, "results", results, n, result_bytes);
+    return err ? err : check_map_options(operation, options);
+}
+
+static muster_err can_map(struct pool *pool, const muster_map_options *options)
+{
     if (options->time_limit_ms > 0 && !pool->isolated)
         return muster__fail(MUSTER_ERR_UNSUPPORTED,
                             "a time limit needs isolated workers: a task inside a rank cannot be stopped");
-    return MUSTER_OK;
+    return task_refusal(pool, "muster_pool_map");
+}
+
+/* Pieces may still run after an interrupt or a terminate: then the pool keeps the map's blocks until its own end. */
+static muster_err map_end(struct call *call, muster_err err)
+{
+    struct map *map = call->map;
+    struct pool *pool = call->seat.pool;
+    if (!map_over(pool, map))
+        return err;
+    if (!err)
+        err = conclude(pool, map);
+    if (map->user != pool->user)
+        muster__heap_free(map->user, call->seat.self);
+    map_free_window(map, call->seat.self);
+    muster__heap_free(map->self, call->seat.self);
+    return err;
 }
 
 static muster_err map_in(struct call *call, muster_task_fn fn, const void *items, size_t item_bytes, void *results,
@@ -443,13 +474,7 @@ static muster_err map_in(struct call *call, muster_task_fn fn, const void *items
     err = map->user || !call->options->user
               ? run_windows(call, items, results)
               : muster__fail(MUSTER_ERR_NOMEM, "muster_pool_map: no room for the context in the host segment");
-    if (err)
-        return err;
-    err = conclude(call->seat.pool, map);
-    if (map->user != call->seat.pool->user)
-        muster__heap_free(map->user, call->seat.self);
-    muster__heap_free(map->self, call->seat.self);
-    return err;
+    return map_end(call, err);
 }
 
 muster_err muster_pool_map(muster_pool pool, muster_task_fn fn, const void *items, int64_t n, size_t item_bytes,
@@ -457,14 +482,12 @@ muster_err muster_pool_map(muster_pool pool, muster_task_fn fn, const void *item
 {
     static const muster_map_options defaults;
     struct call call = {.options = options ? options : &defaults, .n_whole = n, .began_ns = muster__now_ns()};
-    muster_err err = seat_enter(pool.handle, "muster_pool_map", &call.seat);
+    muster_err err = check_map(fn, items, n, item_bytes, results, result_bytes, options);
+    if (!err)
+        err = seat_enter(pool.handle, "muster_pool_map", &call.seat);
     if (err)
         return err;
-    err = check_map(call.seat.pool, items, n, item_bytes, results, result_bytes, call.options);
-    if (!err && pool_state(call.seat.pool) == POOL_BROKEN)
-        err = muster__fail(MUSTER_ERR_BROKEN, "muster_pool_map: %s", call.seat.pool->broken_why);
-    else if (!err && pool_state(call.seat.pool) != POOL_OPEN)
-        err = muster__fail(MUSTER_ERR_CLOSED, "muster_pool_map: the pool was closed");
+    err = can_map(call.seat.pool, call.options);
     if (!err && n > 0)
         err = map_in(&call, fn, items, item_bytes, results, result_bytes);
     seat_leave(&call.seat);

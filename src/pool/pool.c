@@ -29,13 +29,17 @@ static muster_err copy_block(const void *bytes, size_t size, uint32_t owner, uin
 static muster_err check_options(const muster_pool_options *options)
 {
     if (options->workers < 0)
-        return muster__fail(MUSTER_ERR_INVAL, "workers is %d: 0 or more are allowed", options->workers);
+        return muster__fail(MUSTER_ERR_INVAL, OPERATION("create") ": workers is %d; 0 or more are allowed",
+                            options->workers);
     if (options->workers > POOL_LANES - POOL_SUBMITTERS)
-        return muster__fail(MUSTER_ERR_INVAL, "workers is %d: at most %d are allowed", options->workers,
-                            POOL_LANES - POOL_SUBMITTERS);
-    if (options->retries < 0 || options->retries > 255)
-        return muster__fail(MUSTER_ERR_INVAL, "retries is %d: 0 to 255 are allowed", options->retries);
-    return MUSTER__RESERVED(OPERATION("create"), options);
+        return muster__fail(MUSTER_ERR_INVAL, OPERATION("create") ": workers is %d; at most %d are allowed",
+                            options->workers, POOL_LANES - POOL_SUBMITTERS);
+    muster_err err = check_retries(OPERATION("create"), options->retries);
+    if (!err)
+        err = check_block(OPERATION("create"), "init_arg", options->init_arg, 1, options->init_arg_bytes);
+    if (!err)
+        err = check_block(OPERATION("create"), "user", options->user, 1, options->user_bytes);
+    return err ? err : MUSTER__RESERVED(OPERATION("create"), options);
 }
 
 static struct pool *block_make(const muster_pool_options *options, const struct share *share,
@@ -179,6 +183,8 @@ muster_err muster_pool_create(muster_pool *handle, const muster_pool_options *op
     muster_pool made;
     muster_err err = muster__runtime_require(OPERATION("create"));
     if (!err)
+        err = check_pointer(OPERATION("create"), "pool", handle);
+    if (!err)
         err = check_options(options);
     if (!err)
         err = make_whole(&made, options);
@@ -232,20 +238,27 @@ static bool all_ended(void *arg)
 muster_err muster_pool_join(muster_pool handle, int64_t timeout_ms)
 {
     struct seat seat;
+    muster_err err = muster__timeout_bad(OPERATION("join"), timeout_ms);
+    if (err)
+        return err;
     if (is_elsewhere(handle))
         return parts_ask_home(handle, PARTS_JOIN, timeout_ms, OPERATION("join"));
     int64_t deadline = muster__deadline_ns(timeout_ms);
-    muster_err err = seat_enter(handle.handle, OPERATION("join"), &seat);
+    err = seat_enter(handle.handle, OPERATION("join"), &seat);
     if (err)
         return err;
     if (pool_state(seat.pool) == POOL_OPEN)
         err = muster__fail(MUSTER_ERR_STATE, OPERATION("join") ": call muster_pool_close first");
     else
         err = sched_wait(&seat, &(struct wait_for){.over = all_ended, .arg = seat.pool, .deadline_ns = deadline});
+    if (err == MUSTER_ERR_TIMEOUT)
+        muster__fail(err, OPERATION("join") ": the work has not ended within %lld ms", (long long)timeout_ms);
+    if (!err)
+        err = worker_broken(seat.pool, OPERATION("join")); /* its branches may be open still */
     if (!err)
         err = parts_tell(seat.pool, PARTS_JOIN, muster__left_ms(deadline));
-    if (!err && pool_state(seat.pool) == POOL_BROKEN)
-        err = muster__fail(MUSTER_ERR_BROKEN, OPERATION("join") ": %s", seat.pool->broken_why);
+    if (!err)
+        err = worker_broken(seat.pool, OPERATION("join"));
     seat_leave(&seat);
     return err;
 }
@@ -315,6 +328,8 @@ static void end(struct muster__object *object, uint32_t generation)
 muster_err muster_pool_workers(muster_pool handle, int *workers)
 {
     muster_handle here;
+    if (!workers)
+        return check_pointer(OPERATION("workers"), "workers", workers);
     if (!parts_here(handle.handle, &here))
         return muster__object_stale(MUSTER__POOL, OPERATION("workers"));
     struct muster__object *object = muster__object_find(here, MUSTER__POOL);

@@ -2,19 +2,26 @@
 
 #include <string.h>
 
-/* Slabs are adopted by the pool before they are handed over; see recover.c. */
+/* False: all are taken. */
+static bool slab_number(struct pool *pool, uint32_t *slab)
+{
+    *slab = atomic_load(&pool->slabs);
+    while (*slab < POOL_SLABS)
+        if (atomic_compare_exchange_weak(&pool->slabs, slab, *slab + 1))
+            return true;
+    return false;
+}
+
+/* Memory first: numbers do not come back. Slabs are adopted by the pool before they are handed over; see recover.c. */
 static bool slab_add(const struct seat *seat)
 {
     struct pool *pool = seat->pool;
-    uint32_t slab = atomic_fetch_add(&pool->slabs, 1);
-    if (slab >= POOL_SLABS) {
-        atomic_store(&pool->slabs, POOL_SLABS);
+    uint32_t slab;
+    muster__ref ref = muster__heap_alloc(sizeof(struct record) << POOL_SLAB_BITS, seat->self);
+    if (!ref || !slab_number(pool, &slab)) {
+        muster__heap_free(ref, seat->self);
         return false;
     }
-    size_t bytes = sizeof(struct record) << POOL_SLAB_BITS;
-    muster__ref ref = muster__heap_alloc(bytes, seat->self);
-    if (!ref)
-        return false;
     struct record *records = muster__heap_at(ref);
     uint32_t first = slab << POOL_SLAB_BITS;
     for (uint32_t i = 0; i < 1u << POOL_SLAB_BITS; i++) {
@@ -82,18 +89,32 @@ void record_free(struct pool *pool, struct record *record, uint32_t index, struc
     while (!atomic_compare_exchange_weak(&home->returned, &head, index + 1));
 }
 
-struct record *record_of_task(struct pool *pool, muster_task task, uint32_t *index)
+/* Pieces are never of a generation that a task's handle has. */
+struct record *record_of_task(struct pool *pool, muster_task task, uint64_t *state)
 {
-    *index = task.handle.slot;
-    uint32_t slab = *index >> POOL_SLAB_BITS;
+    uint32_t slab = task.handle.slot >> POOL_SLAB_BITS;
     if (slab >= POOL_SLABS || !pool->slab_offset[slab])
         return NULL;
-    struct record *record = pool_record(pool, *index);
-    uint64_t state = atomic_load_explicit(&record->state, memory_order_acquire);
-    if (state >> 32 != task.handle.generation || state_phase(state) < RECORD_QUEUED || record->kind != RECORD_TASK ||
-        (state & STATE_DROPPED))
-        return NULL;
-    return record;
+    struct record *record = pool_record(pool, task.handle.slot);
+    *state = atomic_load_explicit(&record->state, memory_order_acquire);
+    return state_names(*state, task.handle.generation) ? record : NULL;
+}
+
+bool record_drop(struct record *record, uint32_t generation, uint64_t *before)
+{
+    *before = atomic_load(&record->state);
+    while (state_names(*before, generation))
+        if (atomic_compare_exchange_weak(&record->state, before, *before | STATE_DROPPED))
+            return true;
+    return false;
+}
+
+void record_mark_waited(struct record *record, uint32_t generation)
+{
+    uint64_t state = atomic_load(&record->state);
+    while (state_names(state, generation) && !phase_final(state_phase(state)) && !(state & STATE_WAITED))
+        if (atomic_compare_exchange_weak(&record->state, &state, state | STATE_WAITED))
+            return;
 }
 
 static size_t result_offset(const struct record *record)
@@ -110,7 +131,7 @@ void *record_arg(struct record *record)
 
 void *record_result(struct record *record)
 {
-    if (!record->result_bytes)
+    if (!atomic_load_explicit(&record->result_bytes, memory_order_relaxed))
         return NULL;
     return (unsigned char *)(record->data ? muster__heap_at(record->data) : record->bytes) + result_offset(record);
 }
@@ -118,7 +139,7 @@ void *record_result(struct record *record)
 bool record_reserve(struct pool *pool, struct record *record, size_t arg_bytes, size_t result_bytes, uint32_t self)
 {
     record->arg_bytes = arg_bytes;
-    record->result_bytes = result_bytes;
+    atomic_store_explicit(&record->result_bytes, result_bytes, memory_order_relaxed);
     if (arg_bytes > SIZE_MAX / 4 || result_bytes > SIZE_MAX / 4)
         return false;
     size_t need = result_offset(record) + result_bytes;

@@ -167,22 +167,37 @@ static muster_err reduce(struct reduction *r, const char *items, int64_t n, int6
     return err;
 }
 
+static muster_err check_reduce(muster_combine_fn combine, const void *items, int64_t n, size_t item_bytes,
+                               const void *result, size_t result_bytes)
+{
+    const char *operation = "muster_pool_reduce";
+    muster_err err = check_pointer(operation, "combine", (const void *)combine);
+    if (!err)
+        err = check_count(operation, "n", n);
+    if (!err)
+        err = check_block(operation, "items", items, n, item_bytes);
+    if (!err)
+        err = check_bytes(operation, "result", n, result_bytes);
+    return err ? err : check_block(operation, "result", result, n > 0, result_bytes);
+}
+
 muster_err muster_pool_reduce(muster_pool pool, muster_task_fn fn, muster_combine_fn combine, const void *items,
                               int64_t n, size_t item_bytes, void *result, size_t result_bytes,
                               const muster_map_options *options)
 {
     int64_t chunk = options ? options->chunk_items : 0;
-    size_t user_bytes = options && options->user ? options->user_bytes : 0;
-    if (n < 0 || chunk < 0 || !combine || (!fn && item_bytes != result_bytes))
-        return muster__fail(MUSTER_ERR_INVAL, "muster_pool_reduce: n %lld, chunk_items %lld%s%s", (long long)n,
-                            (long long)chunk, combine ? "" : ", no combine function",
-                            !fn && item_bytes != result_bytes ? ", items and results differ in size" : "");
-    if (MUSTER__RESERVED("muster_pool_reduce", options))
-        return MUSTER_ERR_INVAL;
-    if (n == 0)
-        return MUSTER_OK;
+    size_t user_bytes = options ? options->user_bytes : 0;
+    muster_err err = check_reduce(combine, items, n, item_bytes, result, result_bytes);
+    if (!err)
+        err = check_map_options("muster_pool_reduce", options);
+    if (!err && !fn && item_bytes != result_bytes)
+        err = muster__fail(MUSTER_ERR_INVAL, "muster_pool_reduce: no fn, but items of %zu and results of %zu bytes",
+                           item_bytes, result_bytes);
+    if (err || n == 0)
+        return err;
     if (!chunk)
         chunk = (n + CHUNKS - 1) / CHUNKS;
+    chunk = chunk < n ? chunk : n;
     struct reduction r = {.pool = pool, .context_bytes = sizeof(struct recipe) + user_bytes};
     r.context = calloc(1, r.context_bytes);
     if (!r.context)
@@ -190,7 +205,7 @@ muster_err muster_pool_reduce(muster_pool pool, muster_task_fn fn, muster_combin
     *r.context = (struct recipe){.item_bytes = item_bytes, .result_bytes = result_bytes, .user_bytes = user_bytes};
     if (user_bytes)
         memcpy(r.context + 1, options->user, user_bytes);
-    muster_err err = muster__function_name((const void *)combine, &r.context->combine);
+    err = muster__function_name((const void *)combine, &r.context->combine);
     if (!err && fn)
         err = muster__function_name((const void *)fn, &r.context->function);
     if (!err)

@@ -12,6 +12,9 @@ static MUSTER__THREAD_LOCAL struct {
 int muster_task_fail(int code, const char *format, ...)
 {
     va_list args;
+    report.fail_text[0] = '\0';
+    if (!format)
+        return code;
     va_start(args, format);
     vsnprintf(report.fail_text, sizeof report.fail_text, format, args);
     va_end(args);

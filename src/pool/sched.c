@@ -144,8 +144,8 @@ void sched_forget_lane(struct pool *pool, uint32_t lane)
 
 /* ---- queueing, finding, running ---- */
 
-/* One that was RUNNING may be waited for. Returns its generation. */
-static uint32_t make_queued(const struct seat *seat, struct record *record)
+/* One that was RUNNING may be waited for. Returns the state it was in. */
+static uint64_t make_queued(const struct seat *seat, struct record *record)
 {
     uint64_t state = atomic_load_explicit(&record->state, memory_order_relaxed), queued;
     do {
@@ -156,16 +156,16 @@ static uint32_t make_queued(const struct seat *seat, struct record *record)
             break;
         }
     } while (!atomic_compare_exchange_weak(&record->state, &state, queued));
-    return (uint32_t)(state >> 32);
+    return state;
 }
 
+/* Without memory only what nobody else can know yet goes back: what was RUNNING may be canceled, or got, by now. */
 bool sched_queue(const struct seat *seat, struct record *record, uint32_t index)
 {
-    uint32_t generation = make_queued(seat, record);
-    if (!deque_push(&seat->lane->deque, (uint64_t)generation << 32 | index, seat->self)) {
-        /* nobody else can know it yet */
-        atomic_store_explicit(&record->state, state_make(generation, seat->lane->index, RECORD_FILLING),
-                              memory_order_relaxed);
+    uint64_t before = make_queued(seat, record);
+    if (!deque_push(&seat->lane->deque, before >> 32 << 32 | index, seat->self)) {
+        if (state_phase(before) == RECORD_FILLING)
+            atomic_store_explicit(&record->state, before, memory_order_relaxed);
         return false;
     }
     atomic_thread_fence(memory_order_seq_cst);
@@ -249,7 +249,7 @@ bool sched_run_one(const struct seat *seat, bool steal)
     if (!found && !(steal && depth < STEAL_DEPTH_MAX && find_other(seat, &record, &index)))
         return false;
     if (MUSTER__UNLIKELY(!worker_ready(seat))) {
-        sched_finish(seat->pool, record, index, RECORD_CANCELED, lane);
+        make_queued(seat, record); /* in no deque: the pool is over, which says what the task is worth */
         return true;
     }
     atomic_store_explicit(&lane->depth, depth + 1, memory_order_relaxed);
@@ -262,15 +262,16 @@ bool sched_run_one(const struct seat *seat, bool steal)
 }
 
 /* Whoever canceled it while it ran was told that it will not end: the worker sees to that itself, should the killer
- * have died. */
+ * have died. A handle that was given up stays so. */
 static uint64_t finish_state(struct record *record, enum phase phase, bool by_worker)
 {
-    uint64_t state = atomic_load_explicit(&record->state, memory_order_relaxed);
+    uint64_t state = atomic_load_explicit(&record->state, memory_order_relaxed), final;
     do {
         if (MUSTER__UNLIKELY(by_worker && state & STATE_KILLED))
             for (;;)
                 kill(getpid(), SIGKILL);
-    } while (!atomic_compare_exchange_weak(&record->state, &state, state_make((uint32_t)(state >> 32), 0, phase)));
+        final = state_make((uint32_t)(state >> 32), 0, phase) | (state & STATE_DROPPED);
+    } while (!atomic_compare_exchange_weak(&record->state, &state, final));
     return state;
 }
 
@@ -300,24 +301,81 @@ static bool helps(const struct seat *seat)
 
 /* ---- waiting ---- */
 
-/* Bits first, then the last look, then sleep: whoever queues or completes after the look finds the bit. */
-static muster_err park(const struct seat *seat, const struct wait_for *wait, bool help, int64_t until_ns)
-{
-    struct pool *pool = seat->pool;
-    _Atomic uint32_t *bell = &muster__self_state.caller->bell;
-    uint32_t seen = atomic_load(bell), lane = seat->lane->index;
-    muster_err err = MUSTER_OK;
+/* where a wait goes on: at a seat that is kept, or in pools that are entered for each step */
+struct places {
+    const struct seat *seat;
+    const muster_handle *pools;
+    int n;
+    bool help;
+};
 
-    waiters_add(pool, lane);
+static bool place_enter(const struct places *places, int i, struct seat *seat)
+{
+    if (!places->seat)
+        return seat_return(places->pools[i], seat);
+    *seat = *places->seat;
+    return true;
+}
+
+/* The pool may be gone by now. */
+static void place_leave(const struct places *places, const struct seat *seat)
+{
+    if (!places->seat)
+        seat_leave(seat);
+}
+
+/* Calls visit at each place that is still there, until it says so. */
+static bool visit_places(const struct places *places, bool (*visit)(const struct seat *seat, bool help))
+{
+    struct seat seat;
+    bool done = false;
+    for (int i = 0; i < places->n && !done; i++)
+        if (place_enter(places, i, &seat)) {
+            done = visit(&seat, places->help && helps(&seat));
+            place_leave(places, &seat);
+        }
+    return done;
+}
+
+static bool run_one(const struct seat *seat, bool help)
+{
+    return help && sched_run_one(seat, true);
+}
+
+static bool stand_by(const struct seat *seat, bool help)
+{
+    waiters_add(seat->pool, seat->lane->index);
     if (help)
         sched_idle_begin(seat);
-    if (wait->announce)
-        wait->announce(wait->arg);
-    if (!wait->over(wait->arg) && !(help && pool_state(pool) <= POOL_CLOSED && sched_any_queued(pool)))
-        err = muster__sleep(bell, seen, until_ns, NULL);
-    waiters_remove(pool, lane);
+    return false;
+}
+
+static bool has_work(const struct seat *seat, bool help)
+{
+    return help && pool_state(seat->pool) <= POOL_CLOSED && sched_any_queued(seat->pool);
+}
+
+static bool stand_down(const struct seat *seat, bool help)
+{
+    waiters_remove(seat->pool, seat->lane->index);
     if (help)
         sched_idle_end(seat, false);
+    return false;
+}
+
+/* Bits first, then the last look, then sleep: whoever queues or completes after the look finds the bit. */
+static muster_err park(const struct places *places, const struct wait_for *wait, int64_t until_ns)
+{
+    _Atomic uint32_t *bell = &muster__self_state.caller->bell;
+    uint32_t seen = atomic_load(bell);
+    muster_err err = MUSTER_OK;
+
+    visit_places(places, stand_by);
+    if (wait->announce)
+        wait->announce(wait->arg);
+    if (!wait->over(wait->arg) && !visit_places(places, has_work))
+        err = muster__sleep(bell, seen, until_ns, NULL);
+    visit_places(places, stand_down);
     return err;
 }
 
@@ -327,9 +385,9 @@ static bool interrupted(void)
            atomic_load_explicit(&muster__segment->signal, memory_order_relaxed);
 }
 
-static muster_err wait_helping(const struct seat *seat, const struct wait_for *wait)
+static muster_err wait_helping(struct places *places, const struct wait_for *wait)
 {
-    bool help = helps(seat) && wait->deadline_ns != 0;
+    places->help = wait->deadline_ns != 0;
     bool timed = wait->deadline_ns != MUSTER__NEVER || wait->tick_ns;
     int64_t until = wait->tick_ns && wait->tick_ns < wait->deadline_ns ? wait->tick_ns : wait->deadline_ns;
     struct muster__spin spin = {0};
@@ -339,13 +397,13 @@ static muster_err wait_helping(const struct seat *seat, const struct wait_for *w
                                 atomic_load(&muster__segment->signal));
         if (timed && muster__now_ns() >= until)
             return wait->tick_ns && until == wait->tick_ns ? MUSTER_OK : MUSTER_ERR_TIMEOUT;
-        if (help && sched_run_one(seat, true)) {
+        if (visit_places(places, run_one)) {
             spin = (struct muster__spin){0};
             continue;
         }
         if (muster__spin(&spin))
             continue;
-        muster_err err = park(seat, wait, help, until);
+        muster_err err = park(places, wait, until);
         if (err == MUSTER_ERR_INTERRUPTED)
             return err;
         spin = (struct muster__spin){0};
@@ -353,10 +411,20 @@ static muster_err wait_helping(const struct seat *seat, const struct wait_for *w
     return MUSTER_OK;
 }
 
-muster_err sched_wait(const struct seat *seat, const struct wait_for *wait)
+static muster_err wait_at(struct places *places, const struct wait_for *wait)
 {
-    muster_err err = wait_helping(seat, wait);
+    muster_err err = wait_helping(places, wait);
     if (map_untold.map) /* of another one's map, before this thread goes on with what is its own */
         map_tell();
     return err;
+}
+
+muster_err sched_wait(const struct seat *seat, const struct wait_for *wait)
+{
+    return wait_at(&(struct places){.seat = seat, .n = 1}, wait);
+}
+
+muster_err sched_wait_in(const muster_handle *pools, int n, const struct wait_for *wait)
+{
+    return wait_at(&(struct places){.pools = pools, .n = n}, wait);
 }

@@ -76,12 +76,13 @@ static void thread_end_make(void)
     pthread_key_create(&thread_end, thread_ended);
 }
 
-/* Pools end without telling their submitters: their memberships go when the next one comes. */
+/* Pools end without telling their submitters: their memberships go when the next one comes. Workers leave for
+ * themselves, and the pool's end waits for it. */
 static struct membership *add(struct pool *pool, struct lane *lane, bool worker)
 {
     for (int i = mine.count; i-- > 0;) {
         struct muster__object *object = muster__object_slot(mine.list[i].slot);
-        if ((uint32_t)(atomic_load(&object->tag) >> 32) != mine.list[i].generation)
+        if (!mine.list[i].worker && (uint32_t)(atomic_load(&object->tag) >> 32) != mine.list[i].generation)
             drop(i);
     }
     if (mine.count == mine.room) {
@@ -147,13 +148,9 @@ static muster_err __attribute__((cold)) no_part(muster_handle handle, const char
                         operation, muster__host_name_of(muster__handle_home(handle)), muster__host_name());
 }
 
-muster_err seat_enter(muster_handle handle, const char *operation, struct seat *seat)
+static muster_err sit_down(muster_handle handle, const char *operation, struct seat *seat)
 {
-    muster_handle named = handle;
-    if (MUSTER__UNLIKELY(!muster__handle_fits(handle, MUSTER__POOL)) && !parts_here(handle, &handle))
-        return no_part(handle, operation);
     struct membership *membership = find(handle.slot, handle.generation);
-    muster__count(named);
     if (MUSTER__LIKELY(membership && membership->worker)) {
         *seat = (struct seat){membership->pool, membership->lane, muster__self_state.number, UINT32_MAX, true};
         return MUSTER_OK;
@@ -170,6 +167,20 @@ muster_err seat_enter(muster_handle handle, const char *operation, struct seat *
     }
     *seat = (struct seat){membership->pool, membership->lane, self, before, false};
     return MUSTER_OK;
+}
+
+muster_err seat_enter(muster_handle handle, const char *operation, struct seat *seat)
+{
+    muster_handle named = handle;
+    if (MUSTER__UNLIKELY(!muster__handle_fits(handle, MUSTER__POOL)) && !parts_here(handle, &handle))
+        return no_part(handle, operation);
+    muster__count(named);
+    return sit_down(handle, operation, seat);
+}
+
+bool seat_return(muster_handle here, struct seat *seat)
+{
+    return sit_down(here, "a wait", seat) == MUSTER_OK;
 }
 
 void seat_leave(const struct seat *seat)
@@ -194,9 +205,14 @@ struct seat seat_take_worker(struct pool *pool, int worker)
 {
     uint32_t self = muster__self_number();
     struct lane *lane = &pool->lane[worker];
-    if (!find(pool->slot, pool->generation)) {
+    struct membership *membership = find(pool->slot, pool->generation);
+    if (membership && !membership->worker) { /* it submitted before it came to work here */
+        seat_give_up(pool);
+        membership = NULL;
+    }
+    if (!membership) {
         lane_own(pool, lane, self);
-        struct membership *membership = add(pool, lane, true);
+        membership = add(pool, lane, true);
         MUSTER__CHECK_EQ(membership != NULL, true);
     }
     return (struct seat){pool, lane, self, UINT32_MAX, true};

@@ -4,26 +4,56 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* How long workers that were asked to leave may take before they are killed. */
 #define LEAVE_NS INT64_C(1000000000)
 
 /* ---- initializer and finalizer ---- */
 
+/* Of several, the first one's text stays. */
+static void keep_why(struct pool *pool, const char *why)
+{
+    uint32_t self = muster__self_number();
+    muster__ref none = 0, ref = muster__heap_alloc(strlen(why) + 1, self);
+    if (!ref)
+        return;
+    strcpy(muster__heap_at(ref), why);
+    muster__heap_hand_over(ref, self, pool_owner(pool));
+    if (!atomic_compare_exchange_strong(&pool->broken_why, &none, ref))
+        muster__heap_free(ref, self);
+}
+
+const char *worker_broken_why(struct pool *pool)
+{
+    const char *why = muster__heap_at(atomic_load(&pool->broken_why));
+    return why ? why : "no memory was left to say why";
+}
+
+muster_err worker_broken(struct pool *pool, const char *operation)
+{
+    enum pool_state state = pool_state(pool);
+    if (state == POOL_BROKEN || (state == POOL_STOPPING && atomic_load(&pool->broken_why)))
+        return muster__fail(MUSTER_ERR_BROKEN, "%s: %s", operation, worker_broken_why(pool));
+    return MUSTER_OK;
+}
+
 void worker_break(struct pool *pool, const char *format, ...)
 {
+    char why[160], name[64];
     uint32_t seen = atomic_load(&pool->state);
     if (seen > POOL_CLOSED)
         return;
     va_list args;
     va_start(args, format);
-    vsnprintf(pool->broken_why, sizeof pool->broken_why, format, args);
+    vsnprintf(why, sizeof why, format, args);
     va_end(args);
-    while (seen <= POOL_CLOSED && !atomic_compare_exchange_weak(&pool->state, &seen, POOL_BROKEN))
-        ;
-    char name[64];
+    keep_why(pool, why);
+    while (!atomic_compare_exchange_weak(&pool->state, &seen, POOL_BROKEN))
+        if (seen > POOL_CLOSED)
+            return;
     muster__object_describe(muster__object_slot(pool->slot), name, sizeof name);
-    muster__log(MUSTER__ERROR, "%s: broken: %s", name, pool->broken_why);
+    muster__log(MUSTER__ERROR, "%s: broken: %s", name, worker_broken_why(pool));
     sched_ring_all(pool);
 }
 

@@ -1,0 +1,266 @@
+#include "pool/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * Waits over tasks, which may be of several pools. No pool is kept from going meanwhile: each look enters the pools
+ * anew, and finds tasks stale whose pool is gone.
+ */
+
+struct set {
+    const muster_task *tasks;
+    int64_t n;
+    muster_wait_for what;
+    const bool *skip; /* those not to look at; NULL: none */
+    const char *operation;
+    muster_handle *pools; /* each once */
+    int pool_count;
+    bool looked;   /* at all, so that a stale one was found */
+    int64_t ended; /* all before this one have */
+    int64_t found; /* index of one that ended; -1: none */
+    bool stale;
+};
+
+/* The first from i on that is to be looked at; n: none. */
+static int64_t set_next(const struct set *set, int64_t i)
+{
+    if (!set->skip || i >= set->n)
+        return i;
+    const bool *open = memchr(set->skip + i, false, (size_t)(set->n - i));
+    return open ? open - set->skip : set->n;
+}
+
+static bool same_pool(muster_task a, muster_task b)
+{
+    return a.handle.kind_home == b.handle.kind_home && a.handle.job == b.handle.job;
+}
+
+/* ---- looking ---- */
+
+/* the pool that was entered last: that of the next task, too, as a rule */
+struct visit {
+    struct seat seat;
+    muster_task of;
+    bool in;
+};
+
+static struct pool *visit_pool(struct visit *visit, muster_task task)
+{
+    muster_handle pool;
+    if (visit->in && same_pool(visit->of, task))
+        return visit->seat.pool;
+    if (visit->in)
+        seat_leave(&visit->seat);
+    visit->of = task;
+    visit->in = task_pool(task, "a wait", &pool) == MUSTER_OK && seat_return(pool, &visit->seat);
+    return visit->in ? visit->seat.pool : NULL;
+}
+
+static void visit_end(const struct visit *visit)
+{
+    if (visit->in)
+        seat_leave(&visit->seat);
+}
+
+enum look { LOOK_STALE, LOOK_OPEN, LOOK_DONE, LOOK_FAILED };
+
+/* Nothing runs in a pool that is over: there all tasks have ended. */
+static enum look look_at(struct visit *visit, muster_task task)
+{
+    uint64_t state;
+    struct pool *pool = visit_pool(visit, task);
+    if (!pool || !record_of_task(pool, task, &state))
+        return LOOK_STALE;
+    if (phase_final(state_phase(state)))
+        return state_phase(state) == RECORD_DONE ? LOOK_DONE : LOOK_FAILED;
+    return pool_state(pool) > POOL_CLOSED ? LOOK_FAILED : LOOK_OPEN;
+}
+
+static bool decides(const struct set *set, enum look look)
+{
+    return set->what == MUSTER_WAIT_ANY ? look != LOOK_OPEN
+                                        : set->what == MUSTER_WAIT_FIRST_FAILURE && look == LOOK_FAILED;
+}
+
+/* Called after each task that the waiter runs: those at the front that have ended are not looked at again, and only the
+ * first look goes to the end in any case. */
+static bool set_over(void *arg)
+{
+    struct set *set = arg;
+    struct visit visit = {0};
+    int64_t open = 0;
+    bool over = false;
+    for (int64_t i = set_next(set, set->ended); i < set->n; i = set_next(set, i + 1)) {
+        enum look look = look_at(&visit, set->tasks[i]);
+        if (look == LOOK_STALE) {
+            set->stale = over = true;
+            break;
+        }
+        over = over || decides(set, look);
+        if (look == LOOK_OPEN)
+            open++;
+        else if (set->found < 0)
+            set->found = i;
+        if (!open)
+            set->ended = i + 1;
+        if (set->looked && (over || (open && set->what == MUSTER_WAIT_ALL)))
+            break;
+    }
+    set->looked = true;
+    visit_end(&visit);
+    return over || !open;
+}
+
+static void set_announce(void *arg)
+{
+    struct set *set = arg;
+    struct visit visit = {0};
+    uint64_t state;
+    for (int64_t i = set_next(set, set->ended); i < set->n; i = set_next(set, i + 1)) {
+        struct pool *pool = visit_pool(&visit, set->tasks[i]);
+        struct record *record = pool ? record_of_task(pool, set->tasks[i], &state) : NULL;
+        if (record)
+            record_mark_waited(record, set->tasks[i].handle.generation);
+    }
+    visit_end(&visit);
+}
+
+/* ---- the set's pools ---- */
+
+static bool has_pool(const struct set *set, muster_handle pool)
+{
+    for (int i = set->pool_count; i-- > 0;)
+        if (memcmp(&set->pools[i], &pool, sizeof pool) == 0)
+            return true;
+    return false;
+}
+
+static muster_err add_pool(struct set *set, muster_task task)
+{
+    muster_handle pool;
+    struct seat seat;
+    muster_err err = task_pool(task, set->operation, &pool);
+    if (err || has_pool(set, pool))
+        return err;
+    err = seat_enter(pool, set->operation, &seat);
+    if (err)
+        return err == MUSTER_ERR_STALE ? task_stale(set->operation) : err;
+    seat_leave(&seat);
+    muster_handle *wider = realloc(set->pools, (size_t)(set->pool_count + 1) * sizeof *wider);
+    if (!wider)
+        return muster__fail(MUSTER_ERR_NOMEM, "%s: out of memory", set->operation);
+    set->pools = wider;
+    set->pools[set->pool_count++] = pool;
+    return MUSTER_OK;
+}
+
+static muster_err gather_pools(struct set *set)
+{
+    muster_err err = MUSTER_OK;
+    int64_t last = -1;
+    for (int64_t i = set_next(set, 0); i < set->n && !err; i = set_next(set, i + 1)) {
+        if (last < 0 || !same_pool(set->tasks[i], set->tasks[last]))
+            err = add_pool(set, set->tasks[i]);
+        last = i;
+    }
+    return err;
+}
+
+/* ---- waiting ---- */
+
+static muster_err set_wait(struct set *set, int64_t timeout_ms)
+{
+    set->ended = set_next(set, 0);
+    set->found = -1;
+    if (set->ended == set->n)
+        return MUSTER_OK;
+    muster_err err = sched_wait_in(
+        set->pools, set->pool_count,
+        &(struct wait_for){
+            .over = set_over, .announce = set_announce, .arg = set, .deadline_ns = muster__deadline_ns(timeout_ms)});
+    if (!err && set->stale)
+        return muster__fail(MUSTER_ERR_STALE, "%s: a task of the set was got or forgotten, or its pool is gone",
+                            set->operation);
+    if (err == MUSTER_ERR_TIMEOUT)
+        muster__fail(err, "%s: too few of %lld tasks have ended within %lld ms", set->operation, (long long)set->n,
+                     (long long)timeout_ms);
+    return err;
+}
+
+static muster_err wait_in_pools(struct set *set, int64_t timeout_ms)
+{
+    muster_err err = gather_pools(set);
+    if (!err)
+        err = set_wait(set, timeout_ms);
+    free(set->pools);
+    return err;
+}
+
+/* One that was got or forgotten meanwhile has ended for whoever asks. */
+static void tell_ready(const struct set *set, bool *ready)
+{
+    struct visit visit = {0};
+    for (int64_t i = 0; i < set->n; i++)
+        ready[i] = look_at(&visit, set->tasks[i]) != LOOK_OPEN;
+    visit_end(&visit);
+}
+
+static muster_err check_set(const struct set *set, int64_t timeout_ms)
+{
+    muster_err err = check_count(set->operation, "n", set->n);
+    if (!err)
+        err = check_block(set->operation, "tasks", set->tasks, set->n, sizeof *set->tasks);
+    if (!err && set->what != MUSTER_WAIT_ANY && set->what != MUSTER_WAIT_ALL && set->what != MUSTER_WAIT_FIRST_FAILURE)
+        err = muster__fail(MUSTER_ERR_INVAL, "%s: what is %d", set->operation, (int)set->what);
+    return err ? err : muster__timeout_bad(set->operation, timeout_ms);
+}
+
+muster_err muster_task_wait(const muster_task *tasks, int64_t n, muster_wait_for what, bool *ready, int64_t timeout_ms)
+{
+    struct set set = {.tasks = tasks, .n = n, .what = what, .operation = "muster_task_wait"};
+    muster_err err = check_set(&set, timeout_ms);
+    if (!err)
+        err = wait_in_pools(&set, timeout_ms);
+    if (!err && ready)
+        tell_ready(&set, ready);
+    return err;
+}
+
+muster_err muster_task_next(const muster_task *tasks, int64_t n, bool *done, int64_t *index, int64_t timeout_ms)
+{
+    struct set set = {
+        .tasks = tasks, .n = n, .what = MUSTER_WAIT_ANY, .skip = done, .operation = "muster_task_next", .found = -1};
+    muster_err err = check_set(&set, timeout_ms);
+    if (!err)
+        err = check_block(set.operation, "done", done, n, sizeof *done);
+    if (!err)
+        err = check_pointer(set.operation, "index", index);
+    if (!err)
+        err = wait_in_pools(&set, timeout_ms);
+    if (err)
+        return err;
+    if (set.found < 0)
+        return muster__fail(MUSTER_ERR_STATE, "muster_task_next: all %lld tasks are marked as done", (long long)n);
+    done[set.found] = true;
+    *index = set.found;
+    return MUSTER_OK;
+}
+
+muster_err set_any(const muster_task *tasks, int64_t n, int64_t *index, const char *operation, int64_t timeout_ms)
+{
+    muster_handle pool;
+    struct set set = {.tasks = tasks,
+                      .n = n,
+                      .what = MUSTER_WAIT_ANY,
+                      .operation = operation,
+                      .pools = &pool,
+                      .pool_count = 1,
+                      .looked = true};
+    muster_err err = task_pool(tasks[0], operation, &pool);
+    if (!err)
+        err = set_wait(&set, timeout_ms);
+    if (!err)
+        *index = set.found;
+    return err;
+}
