@@ -87,10 +87,12 @@ function(muster_test_properties test timeout processors)
                        ENVIRONMENT "${test_environment}" SKIP_RETURN_CODE 77)
 endfunction()
 
-# muster_unit_test(<name> [SOURCES <more>...] [LAYERS <layer>...] [LIBRARIES <target>...] [TIMEOUT <s>] [STRUCTURE])
-# tests/unit/test_<name>.c; LAYERS from the highest down; STRUCTURE: runs in the ThreadSanitizer build too.
+# muster_unit_test(<name> [SOURCES <more>...] [WHOLE <layer>...] [LAYERS <layer>...] [LIBRARIES <target>...]
+#                  [TIMEOUT <s>] [STRUCTURE])
+# tests/unit/test_<name>.c; LAYERS from the highest down, of which is linked what is used; WHOLE: all of these, also what
+# only registers itself; STRUCTURE: runs in the ThreadSanitizer build too.
 function(muster_unit_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "STRUCTURE" "TIMEOUT" "SOURCES;LAYERS;LIBRARIES")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "STRUCTURE" "TIMEOUT" "SOURCES;WHOLE;LAYERS;LIBRARIES")
   muster_suite_exists(unit/test_${name}.c exists)
   if(NOT exists)
     return()
@@ -99,6 +101,9 @@ function(muster_unit_test name)
     set(arg_TIMEOUT 120)
   endif()
   muster_test_program(unit_${name} unit/test_${name}.c ${arg_SOURCES})
+  foreach(layer IN LISTS arg_WHOLE)
+    target_sources(unit_${name} PRIVATE $<TARGET_OBJECTS:muster_${layer}>)
+  endforeach()
   muster_link_layers(unit_${name} ${arg_LAYERS})
   target_link_libraries(unit_${name} PRIVATE ${arg_LIBRARIES} PkgConfig::CMOCKA Threads::Threads m)
   add_test(NAME ${name} COMMAND unit_${name} WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})

@@ -1,73 +1,184 @@
 #include "lock/lock.h"
 
-#include <stdio.h>
-
-#include "remote/remote.h"
-
-static void describe(muster_err err, const char *operation, uint64_t slot, char *line, size_t size)
+static const struct muster__op *op(enum muster__lock_op number)
 {
-    char name[64];
-    muster__object_describe(muster__object_slot((uint32_t)slot), name, sizeof name);
-    uint64_t word = atomic_load(&muster__lock_of(muster__object_slot((uint32_t)slot))->word);
-    const char *remedy = "";
-    switch (err) {
-    case MUSTER_ERR_DEADLOCK:
-        remedy = "; this thread holds it already: release it first";
-        break;
-    case MUSTER_ERR_STATE:
-        remedy = "; this thread does not hold it";
-        break;
-    case MUSTER_ERR_OWNER_DEAD:
-        remedy = "; check what it guards";
-        break;
-    case MUSTER_ERR_BUSY:
-    case MUSTER_ERR_TIMEOUT:
-        remedy = "; hold it shorter or wait longer";
-        break;
+    return &muster__class_of(MUSTER__LOCK)->ops[number];
+}
+
+static muster_err __attribute__((cold, noinline))
+failed(muster_handle lock, const struct muster__proxy *proxy, enum muster__lock_op number, muster_err err)
+{
+    if (muster__is_remote(lock, MUSTER__LOCK)) {
+        if (err == MUSTER_ERR_STALE)
+            return muster__gone(lock, op(number)->name);
+        if (err == MUSTER_ERR_CLOSED && muster__host_lost(muster__handle_home(lock)))
+            return muster__gone(lock, op(number)->name);
     }
-    snprintf(line, size, "%s: %s: %s (now held by caller %u)%s", name, operation, muster_err_text(err),
-             (unsigned)(word & MUSTER__LOCK_OWNER), remedy);
+    muster_handle here = lock;
+    if (proxy)
+        here = muster__handle_make(MUSTER__LOCK, muster__object_slot_of(proxy->object), proxy->generation);
+    return muster__failed(here, op(number)->name, err);
 }
 
-static muster_err __attribute__((cold, noinline)) failed(muster_err err, const char *operation, muster_lock lock)
+/* ---- what this thread used last of other hosts' locks. Whoever ends a proxy changes its word's generation ---- */
+
+static MUSTER__THREAD_LOCAL struct {
+    muster_handle lock;
+    struct muster__proxy proxy;
+} last;
+
+static inline bool is_last(muster_handle lock)
 {
-    if (err == MUSTER_ERR_STALE)
-        return muster__object_stale(MUSTER__LOCK, operation);
-    if (err == MUSTER_ERR_INTERRUPTED)
+    return lock.slot == last.lock.slot && lock.generation == last.lock.generation &&
+           lock.kind_home == last.lock.kind_home && lock.job == last.lock.job;
+}
+
+/* noinline, here and below: inlined, they have the handle go through memory on the fast path. */
+static muster_err __attribute__((noinline)) look_up(muster_handle lock)
+{
+    struct muster__proxy proxy;
+    muster_err err = muster__self_number() ? muster__token_proxy(lock, &proxy)
+                                           : muster__object_stale(MUSTER__LOCK, "muster_lock_acquire");
+    if (err)
         return err;
-    return muster__routine(err, describe, operation, lock.handle.slot);
-}
-
-/* ---- on locks of this host ---- */
-
-static muster_err destroy_here(muster_lock lock)
-{
-    struct muster__object *object = muster__object_find(lock.handle, MUSTER__LOCK);
-    uint64_t hosts;
-    if (!object || !muster__lock_destroy(object, lock.handle.generation, &hosts))
-        return muster__object_stale(MUSTER__LOCK, "muster_lock_destroy");
-    muster__token_end(lock.handle, hosts);
+    last.lock = lock;
+    last.proxy = proxy;
     return MUSTER_OK;
 }
 
-static inline muster_err acquire_here(muster_lock lock, uint32_t self, int64_t timeout_ms)
+/* A lock that another host has cached is free if nobody uses it there: home knows, or finds out. */
+static muster_err __attribute__((noinline)) try_at_home(muster_handle lock)
 {
-    struct muster__object *object = muster__object_find(lock.handle, MUSTER__LOCK);
-    if (MUSTER__UNLIKELY(!object || !self))
-        return muster__object_stale(MUSTER__LOCK, "muster_lock_acquire");
-    muster_err err = muster__lock_acquire(muster__lock_of(object), lock.handle.generation, self, timeout_ms);
-    if (MUSTER__UNLIKELY(err == MUSTER_ERR_BUSY))
-        err = muster__token_try(lock.handle, muster__lock_of(object), self);
-    return MUSTER__LIKELY(err == MUSTER_OK) ? MUSTER_OK : failed(err, "muster_lock_acquire", lock);
+    struct muster__arg arg = {0};
+    return muster__do(lock, MUSTER__LOCK, MUSTER__LOCK_TRY, &arg, MUSTER_NOWAIT);
 }
 
-static inline muster_err release_here(muster_lock lock, uint32_t self)
+static muster_err __attribute__((noinline)) acquire_away(muster_handle lock, uint32_t self, int64_t timeout_ms)
 {
-    struct muster__object *object = muster__object_find(lock.handle, MUSTER__LOCK);
+    struct muster__proxy proxy = last.proxy;
+    bool here = atomic_load(&muster__lock_of(proxy.object)->here);
+    muster_err err = muster__lock_acquire_slow(proxy.object, proxy.generation, self, timeout_ms);
+    if (err == MUSTER_ERR_BUSY && !here) {
+        err = try_at_home(lock);
+        if (muster__commits(err))
+            err = muster__lock_acquire_slow(proxy.object, proxy.generation, self, MUSTER_NOWAIT);
+        else
+            return err;
+    }
+    if (err == MUSTER_ERR_STALE)
+        last.lock = (muster_handle){0};
+    return err ? failed(lock, &proxy, MUSTER__LOCK_ACQUIRE, err) : MUSTER_OK;
+}
+
+static inline muster_err get_away(muster_handle lock, uint32_t self, int64_t timeout_ms)
+{
+    muster_err err = MUSTER_OK;
+    if (MUSTER__UNLIKELY(!is_last(lock) || !self))
+        err = look_up(lock);
+    if (MUSTER__UNLIKELY(err))
+        return err;
+    struct muster__lock *body = muster__lock_of(last.proxy.object);
+    if (muster__lock_acquire_fast(body, last.proxy.generation, self)) {
+        if (MUSTER__LIKELY(atomic_load_explicit(&body->here, memory_order_acquire) == MUSTER__LOCK_HERE))
+            return MUSTER_OK;
+        muster__lock_release(last.proxy.object, last.proxy.generation, self);
+    }
+    return acquire_away(lock, self, timeout_ms);
+}
+
+static muster_err __attribute__((noinline)) put_away(muster_handle lock, uint32_t self)
+{
+    struct muster__proxy proxy;
+    struct muster__arg arg = {0};
+    if (!self || !muster__token_find(lock, &proxy)) /* home says what is wrong */
+        return muster__do(lock, MUSTER__LOCK, MUSTER__LOCK_RELEASE, &arg, MUSTER_NOWAIT);
+    muster_err err = muster__lock_release(proxy.object, proxy.generation, self);
+    return err ? failed(lock, &proxy, MUSTER__LOCK_RELEASE, err) : MUSTER_OK;
+}
+
+/* ---- locks of this host ---- */
+
+static muster_err __attribute__((noinline))
+acquire_here(muster_handle lock, struct muster__object *object, uint32_t self, int64_t timeout_ms)
+{
+    muster_err err = muster__lock_acquire_slow(object, lock.generation, self, timeout_ms);
+    uint64_t word = atomic_load(&muster__lock_of(object)->word);
+    if (err == MUSTER_ERR_BUSY && muster__owner_is_host((uint32_t)(word & MUSTER__LOCK_OWNER)))
+        return try_at_home(lock);
+    return err ? failed(lock, NULL, MUSTER__LOCK_ACQUIRE, err) : MUSTER_OK;
+}
+
+static inline muster_err get_here(muster_handle lock, uint32_t self, int64_t timeout_ms)
+{
+    struct muster__object *object = muster__object_find(lock, MUSTER__LOCK);
+    if (MUSTER__UNLIKELY(!object || !self))
+        return muster__object_stale(MUSTER__LOCK, "muster_lock_acquire");
+    if (muster__lock_acquire_fast(muster__lock_of(object), lock.generation, self))
+        return MUSTER_OK;
+    return acquire_here(lock, object, self, timeout_ms);
+}
+
+static inline muster_err put_here(muster_handle lock, uint32_t self)
+{
+    struct muster__object *object = muster__object_find(lock, MUSTER__LOCK);
     if (MUSTER__UNLIKELY(!object || !self))
         return muster__object_stale(MUSTER__LOCK, "muster_lock_release");
-    muster_err err = muster__lock_release(muster__lock_of(object), lock.handle.generation, self);
-    return MUSTER__LIKELY(err == MUSTER_OK) ? MUSTER_OK : failed(err, "muster_lock_release", lock);
+    muster_err err = muster__lock_release(object, lock.generation, self);
+    return MUSTER__LIKELY(err == MUSTER_OK) ? MUSTER_OK : failed(lock, NULL, MUSTER__LOCK_RELEASE, err);
+}
+
+/* ---- for what is built on locks ---- */
+
+muster_err muster__lock_create(const char *name, int host, bool recursive, const char *operation, muster_handle *lock)
+{
+    struct muster__arg arg = {.in = {recursive}};
+    return muster__make(MUSTER__LOCK, host, name, &arg, operation, lock);
+}
+
+muster_err muster__lock_end(muster_handle lock, const char *operation)
+{
+    struct muster__arg arg = {0};
+    (void)operation;
+    muster_err err = muster__do(lock, MUSTER__LOCK, MUSTER__LOCK_DESTROY, &arg, MUSTER_FOREVER);
+    if (!err && muster_hosts() > 1)
+        muster__token_end(lock, (uint64_t)arg.out[0]);
+    return err;
+}
+
+muster_err muster__lock_get(muster_handle lock, int64_t timeout_ms)
+{
+    muster__count(lock);
+    if (MUSTER__UNLIKELY(timeout_ms < MUSTER_FOREVER))
+        return muster__timeout_refused("muster_lock_acquire", timeout_ms);
+    if (MUSTER__UNLIKELY(muster__is_remote(lock, MUSTER__LOCK)))
+        return get_away(lock, muster__self_number(), timeout_ms);
+    return get_here(lock, muster__self_number(), timeout_ms);
+}
+
+muster_err muster__lock_put(muster_handle lock)
+{
+    muster__count(lock);
+    if (MUSTER__UNLIKELY(muster__is_remote(lock, MUSTER__LOCK))) {
+        uint32_t self = muster__self_number();
+        if (MUSTER__LIKELY(is_last(lock) && self) &&
+            MUSTER__LIKELY(muster__lock_release_fast(last.proxy.object, last.proxy.generation, self)))
+            return MUSTER_OK;
+        return put_away(lock, self);
+    }
+    return put_here(lock, muster__self_number());
+}
+
+struct muster__lock *muster__lock_mine(muster_handle lock)
+{
+    struct muster__proxy proxy = {muster__object_find(lock, MUSTER__LOCK), lock.generation};
+    uint32_t self = muster__self_number();
+    if (muster__is_remote(lock, MUSTER__LOCK) && !muster__token_find(lock, &proxy))
+        return NULL;
+    if (!proxy.object || !self)
+        return NULL;
+    struct muster__lock *body = muster__lock_of(proxy.object);
+    uint64_t word = atomic_load(&body->word);
+    return word >> 32 == proxy.generation && (word & MUSTER__LOCK_OWNER) == self ? body : NULL;
 }
 
 /* ---- public ---- */
@@ -77,40 +188,26 @@ muster_err muster_lock_create(muster_lock *lock, const muster_lock_options *opti
     static const char operation[] = "muster_lock_create";
     int host;
     muster_err err = muster__runtime_require(operation);
-    if (err == MUSTER_OK)
+    if (!err)
+        err = MUSTER__NULL_BAD(operation, lock);
+    if (!err)
         err = MUSTER__RESERVED(operation, options);
-    if (err == MUSTER_OK)
+    if (!err)
         err = muster__host_wanted(options ? options->on : (muster_on){0}, operation, &host);
-    if (err != MUSTER_OK)
-        return err;
-    if (host != (int)muster__segment->host)
-        return muster__token_make(host, options->name, operation, &lock->handle);
-    err = muster__lock_create(options ? options->name : NULL, muster__self_number(), &lock->handle);
-    if (err == MUSTER_OK)
-        muster__count(lock->handle);
-    return err;
+    return err ? err : muster__lock_create(options ? options->name : NULL, host, false, operation, &lock->handle);
 }
 
 muster_err muster_lock_destroy(muster_lock lock)
 {
-    muster__count(lock.handle);
-    if (muster__is_remote(lock.handle, MUSTER__LOCK))
-        return muster__token_destroy(lock.handle);
-    return destroy_here(lock);
+    return muster__lock_end(lock.handle, "muster_lock_destroy");
 }
 
 muster_err muster_lock_acquire(muster_lock lock, int64_t timeout_ms)
 {
-    muster__count(lock.handle);
-    if (MUSTER__UNLIKELY(muster__is_remote(lock.handle, MUSTER__LOCK)))
-        return muster__token_acquire(lock.handle, muster__self_number(), timeout_ms);
-    return acquire_here(lock, muster__self_number(), timeout_ms);
+    return muster__lock_get(lock.handle, timeout_ms);
 }
 
 muster_err muster_lock_release(muster_lock lock)
 {
-    muster__count(lock.handle);
-    if (MUSTER__UNLIKELY(muster__is_remote(lock.handle, MUSTER__LOCK)))
-        return muster__token_release(lock.handle, muster__self_number());
-    return release_here(lock, muster__self_number());
+    return muster__lock_put(lock.handle);
 }

@@ -6,100 +6,134 @@
 
 #include <muster/lock.h>
 
-#include "segment/segment.h"
+#include "remote/remote.h"
 
-/* word, high half: generation. Low half: the owner's caller number (20 bits) and flags. */
+/* word, high half: generation. Low half: the owner's number (20 bits) and flags. */
 struct muster__lock {
     _Atomic uint64_t word;
-    _Atomic uint32_t wakes;  /* futex: goes up with each wake, so that who is about to sleep notices */
-    _Atomic uint32_t called; /* the last grant that was asked back; see token.c */
     _Atomic int64_t turn_ns; /* when the present turn began; see lock.c */
-    _Atomic uint64_t hosts;  /* that ever had it: bit host % 64 */
-    _Atomic uint32_t grants; /* to other hosts, so far */
-    /* of a proxy */
-    _Atomic uint32_t here;     /* whether the lock that it stands for is this host's; a futex. See token.c */
-    _Atomic uint32_t returner; /* who stands in the line to give it back; 0: nobody */
+    uint32_t depth;          /* the owner's alone: how often it has it, beyond once */
+    bool recursive;
+    bool is_proxy;
+    /* of a proxy; see token.c */
+    _Atomic uint32_t here;  /* whether the lock that it stands for is this host's: enum muster__lock_here */
+    _Atomic uint32_t asked; /* home was asked for it, and has not answered yet */
+    uint32_t returns;       /* the agent's: it stands in the line to give it back */
+    muster_handle home;
+    /* at home, between hosts */
+    _Atomic uint32_t called;        /* the host that has it was asked to give it back */
+    _Atomic uint32_t tries, in_use; /* that asked whether a host uses it; the last one that heard it does */
+    _Atomic uint64_t hosts;         /* that ever had it: bit host % 64 */
 };
+_Static_assert(sizeof(struct muster__lock) <= MUSTER__OBJECT_BODY, "the lock is an object's body");
 
-enum {
-    MUSTER__LOCK_FRESH = 1 << 27,    /* somebody set WAITERS since the last wake */
-    MUSTER__LOCK_DEAD = 1 << 28,     /* the owner died; its next one is told */
-    MUSTER__LOCK_STARVING = 1 << 29, /* free only for who was woken */
-    MUSTER__LOCK_WOKEN = 1 << 30,    /* one who was woken is on the way: no need to wake another */
+enum muster__lock_here {
+    MUSTER__LOCK_AWAY,
+    MUSTER__LOCK_HERE = 1,
+    MUSTER__LOCK_DIED = 2 /* beside HERE: the last holder on another host died, whom its next one is told of */
 };
-#define MUSTER__LOCK_WAITERS   (UINT64_C(1) << 31) /* somebody may sleep */
+enum {
+    MUSTER__LOCK_DEAD = 1 << 28,     /* the owner died; its next one is told */
+    MUSTER__LOCK_STARVING = 1 << 29, /* free only for who was called */
+    MUSTER__LOCK_WOKEN = 1 << 30,    /* one who was called is on the way: no need to call another */
+};
 #define MUSTER__LOCK_OWNER     (UINT64_C(0xfffff)) /* 0: free */
 #define MUSTER__LOCK_WORD(gen) ((uint64_t)(gen) << 32)
 
-/** Errors: NOMEM, with detail. */
-muster_err muster__lock_create(const char *name, uint32_t self, muster_handle *handle);
-/** Ends the lock, wakes everybody and retires the object. False: it had ended. *hosts (may be NULL): those that ever
- * had it, as in struct muster__lock. */
-bool muster__lock_destroy(struct muster__object *object, uint32_t generation, uint64_t *hosts);
+enum muster__lock_op {
+    MUSTER__LOCK_ACQUIRE,
+    MUSTER__LOCK_TRY,
+    MUSTER__LOCK_RELEASE,
+    MUSTER__LOCK_DESTROY, /* out[0]: hosts that have something of it */
+    MUSTER__LOCK_RETURN,  /* of a proxy, by the agent: out[0], it was here; out[1], its last holder died */
+    MUSTER__LOCK_OPS
+};
 
 /** OK, OWNER_DEAD, BUSY, TIMEOUT, DEADLOCK, CLOSED (ended while waiting), STALE, INTERRUPTED. Sets no detail. */
-muster_err muster__lock_acquire_slow(struct muster__lock *lock, uint32_t generation, uint32_t self, int64_t timeout_ms);
-/** OK, STATE, STALE. Sets no detail. */
-muster_err muster__lock_release_slow(struct muster__lock *lock, uint32_t generation, uint32_t self);
-
-/* ---- between hosts; token.c ---- */
-
-/**
- * As muster__lock_acquire_slow, on behalf of a whole host: OK also when the ally (0: none) holds it, the word tells who
- * does. The turn of those who have the lock began when their host got it, not when this one came to wait.
- */
-muster_err muster__lock_acquire_for_host(struct muster__lock *lock, uint32_t generation, uint32_t self, uint32_t ally,
-                                         int64_t timeout_ms);
-/** A host has got the lock: the turn of those who use it there begins. */
+muster_err muster__lock_acquire_slow(struct muster__object *object, uint32_t generation, uint32_t self,
+                                     int64_t timeout_ms);
+/** OK, STATE, STALE. Sets no detail. died: the owner's death is told to the next one. */
+muster_err muster__lock_release_slow(struct muster__object *object, uint32_t generation, uint32_t owner, bool died);
+/** The step of acquiring, but for what hosts mean. */
+muster_err muster__lock_take(struct muster__step *step);
+/** Calls the first of the line, if nobody is on the way. */
+void muster__lock_call(struct muster__object *object, uint32_t generation);
 void muster__lock_turn_begins(struct muster__lock *lock);
-/** Makes another caller the owner. False: `from` is not the owner. */
-bool muster__lock_give(struct muster__lock *lock, uint32_t generation, uint32_t from, uint32_t to);
-/** Releases it as the owner, whose death it tells the next one if died. */
-muster_err muster__lock_release_for(struct muster__lock *lock, uint32_t generation, uint32_t owner, bool died);
-static inline bool muster__lock_is_waited_for(struct muster__lock *lock)
-{
-    return atomic_load(&lock->word) & MUSTER__LOCK_WAITERS;
-}
-/* Set where there are several hosts: whether the owner is one of them, and how to ask it to give the lock back. */
+
+/* What a lock is beyond its host; set where there may be several: token.c. NULL: there is one. */
 struct muster__lock_hosts {
-    bool (*is_host)(uint32_t owner);
-    void (*call_back)(struct muster__lock *lock, uint32_t generation, uint32_t owner);
+    /** At home: the owner that a step waits for is a host. */
+    void (*waits)(struct muster__step *step);
+    /** At home: a host has got it. err: OK or OWNER_DEAD. */
+    void (*granted)(struct muster__step *step, muster_err err);
+    /** Of a proxy that is away: the agent asks for it. */
+    void (*fetch)(struct muster__lock *lock);
+    muster_err (*try)(struct muster__step *step);
+    muster_err (*give_back)(struct muster__step *step);
 };
 extern const struct muster__lock_hosts *muster__lock_hosts;
-
-static inline muster_err muster__lock_acquire(struct muster__lock *lock, uint32_t generation, uint32_t self,
-                                              int64_t timeout_ms)
-{
-    uint64_t expected = MUSTER__LOCK_WORD(generation);
-    if (MUSTER__LIKELY(atomic_compare_exchange_strong(&lock->word, &expected, expected | self)))
-        return MUSTER_OK;
-    return muster__lock_acquire_slow(lock, generation, self, timeout_ms);
-}
-
-static inline muster_err muster__lock_release(struct muster__lock *lock, uint32_t generation, uint32_t self)
-{
-    uint64_t expected = MUSTER__LOCK_WORD(generation) | self;
-    if (MUSTER__LIKELY(atomic_compare_exchange_strong(&lock->word, &expected, MUSTER__LOCK_WORD(generation))))
-        return MUSTER_OK;
-    return muster__lock_release_slow(lock, generation, self);
-}
 
 static inline struct muster__lock *muster__lock_of(struct muster__object *object)
 {
     return (struct muster__lock *)(void *)object->body;
 }
-_Static_assert(sizeof(struct muster__lock) <= MUSTER__LINE, "one cache line");
+static inline struct muster__event *muster__lock_line(struct muster__object *object)
+{
+    return &object->event[0];
+}
 
-/* ---- locks of other hosts: token.c. Errors as in muster/lock.h, with detail ---- */
+/* The lock's word names the generation, so these two need no pin. */
 
-muster_err muster__token_acquire(muster_handle lock, uint32_t self, int64_t timeout_ms);
-muster_err muster__token_release(muster_handle lock, uint32_t self);
-muster_err muster__token_destroy(muster_handle lock);
-/** Makes one there. */
-muster_err muster__token_make(int host, const char *name, const char *operation, muster_handle *lock);
-/** Tries a lock of this host that may be another one's: asks that host, if nobody uses it there. No detail. */
-muster_err muster__token_try(muster_handle handle, struct muster__lock *lock, uint32_t self);
-/** Ends a lock that was destroyed on this host for all others; what muster__lock_destroy said of them. */
-void muster__token_end(muster_handle handle, uint64_t hosts);
+static inline bool muster__lock_acquire_fast(struct muster__lock *lock, uint32_t generation, uint32_t self)
+{
+    uint64_t expected = MUSTER__LOCK_WORD(generation);
+    return MUSTER__LIKELY(atomic_compare_exchange_strong(&lock->word, &expected, expected | self));
+}
+
+/* False: also where somebody waits, and the lock is still to be released. */
+static inline bool muster__lock_release_fast(struct muster__object *object, uint32_t generation, uint32_t self)
+{
+    uint64_t expected = MUSTER__LOCK_WORD(generation) | self;
+    if (MUSTER__UNLIKELY(
+            !atomic_compare_exchange_strong(&muster__lock_of(object)->word, &expected, MUSTER__LOCK_WORD(generation))))
+        return false;
+    if (MUSTER__UNLIKELY(atomic_load_explicit(&muster__lock_line(object)->head, memory_order_relaxed)))
+        muster__lock_call(object, generation);
+    return true;
+}
+
+static inline muster_err muster__lock_acquire(struct muster__object *object, uint32_t generation, uint32_t self,
+                                              int64_t timeout_ms)
+{
+    if (muster__lock_acquire_fast(muster__lock_of(object), generation, self))
+        return MUSTER_OK;
+    return muster__lock_acquire_slow(object, generation, self, timeout_ms);
+}
+
+static inline muster_err muster__lock_release(struct muster__object *object, uint32_t generation, uint32_t self)
+{
+    if (muster__lock_release_fast(object, generation, self))
+        return MUSTER_OK;
+    return muster__lock_release_slow(object, generation, self, false);
+}
+
+/* ---- public handles, wherever the lock is: api.c, for what is built on locks. Errors as in muster/lock.h, with detail
+ * that names the operation ---- */
+
+muster_err muster__lock_create(const char *name, int host, bool recursive, const char *operation, muster_handle *lock);
+muster_err muster__lock_end(muster_handle lock, const char *operation);
+muster_err muster__lock_get(muster_handle lock, int64_t timeout_ms);
+muster_err muster__lock_put(muster_handle lock);
+/** What the calling thread holds: the body of it on this host; NULL: it does not hold it. */
+struct muster__lock *muster__lock_mine(muster_handle lock);
+
+/* ---- between hosts: token.c ---- */
+
+/** What stands here for a lock of another host, made if need be. Errors: STALE, PEER, NOMEM, with detail. */
+muster_err muster__token_proxy(muster_handle lock, struct muster__proxy *proxy);
+/** The same, if it is there. */
+bool muster__token_find(muster_handle lock, struct muster__proxy *proxy);
+/** Ends what stands for it on those hosts: bit host % 64. */
+void muster__token_end(muster_handle lock, uint64_t hosts);
 
 #endif

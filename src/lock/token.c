@@ -2,121 +2,91 @@
  * Locks of other hosts: the line between hosts, above the lines within them.
  *
  * A host that uses a lock of another one has a proxy of it: a lock of its own segment, in whose line its threads stand.
- * Who holds the proxy holds the lock if the lock is here: if this host is its owner at home. Else it asks for it:
+ * Who holds the proxy holds the lock, and it can be held only while the lock is here: while this host is its owner at
+ * home. Whoever finds it away has the agent ask for it, once:
  *
  *   this host                                  home
- *   holds the proxy; ACQUIRE     ->            a thread of the crew stands in the lock's line, then makes this
- *                                <-  GRANT     host the owner
- *   `here` is set; releases and acquires of
- *   this host's threads need no message
- *                                <-  CALL_BACK when somebody stands in the line at home; GRANT_CALLED is both,
- *                                    if somebody did already
- *   the agent, or a thread of the crew,
- *   stands in the proxy's line, then clears
- *   `here`; RETURN               ->            releases the lock
+ *   agent: ACQUIRE, for the host   ->          a waiter in the lock's line; then the host is its owner
+ *                                  <-          granted; and whether somebody waits already
+ *   `here` is set, the first in line is called;
+ *   releases and acquires of this host's
+ *   threads need no message
+ *                                  <-          CALL_BACK when somebody stands in the line at home
+ *   agent: stands in the proxy's line, clears
+ *   `here`; RETURN                 ->          releases the lock
  *
- * So the lock stays where it is used. Turns (see lock.c) bound how long: in the proxy's line the crew's thread is one
- * waiter among others, in the line at home the host is one.
+ * So the lock stays where it is used. Turns (see lock.c) bound how long: in the proxy's line the agent is one waiter
+ * among others, in the line at home the host is one.
  *
  * Invariants
- *   - a host is the lock's owner from before GRANT is sent until RETURN has come; mail of one sender arrives in order
- *   - `here` is set by GRANT alone, and cleared by who holds the proxy. A GRANT that nobody waits for any more (its
- *     thread gave up, or died) leaves the lock here, where CALL_BACK finds it
- *   - whoever waits at home announces itself (WAITERS) before it looks at the number of grants, and calls unless that
- *     one was called; the agent raises the number, after GRANT has gone, before it looks for WAITERS, and calls. One of
- *     the two sees the other. Calling twice does no harm, so `called` is set late and may fall behind; a call before
- *     GRANT has gone does nothing, which is why the number rises only then
- *   - one thread at most stands in a proxy's line to give the lock back. It says that it does not any more (`returner`)
- *     before it clears `here`: whom it kept from standing there had set `here` before, or had no need to
- *   - a host asks for no lock that it owns: ACQUIRE in that case is answered OK, the GRANT is on its way
+ *   - a host is the lock's owner from before it is granted until RETURN has come; mail of one sender arrives in order
+ *   - `here` is set by the agent when it is granted, and cleared by the agent while it holds the proxy. A grant that
+ *     nobody waits for any more leaves the lock here, where CALL_BACK finds it
+ *   - whoever waits at home asks the owner for it unless `called` says that somebody has; the agent clears that before
+ *     it releases the lock for a host. So each time that a host has it and somebody waits it is asked at least once
+ *   - `asked`, likewise, of a proxy: set by who asks, cleared by the answer
  *   - the agent alone makes and ends proxies
  */
 #include "lock/lock.h"
 
 #include <stdio.h>
-#include <string.h>
 
-#include "remote/remote.h"
+/* notes */
+enum { FETCH, CALL_BACK, CALL_BACK_FREE, IN_USE, RETURN, RETURN_DEAD };
+/* errands */
+enum { PREPARE, END };
 
-enum operation {
-    /* at home */
-    DESTROY,
-    ACQUIRE,
-    TRY,
-    RELEASE, /* nobody of the asking host holds it: says what is wrong */
-    RETURN,
-    RETURN_DEAD, /* its holder died */
-    MAKE,        /* of a host: there is no lock yet */
-    /* at hosts that use it; the first four come with the answer to ACQUIRE or TRY */
-    GRANT,
-    GRANT_CALLED,
-    GRANT_DEAD,
-    GRANT_DEAD_CALLED,
-    CALL_BACK,
-    CALL_BACK_FREE, /* only if nobody holds it here; with an answer */
-    PREPARE,
-    END
-};
+enum { AWAY = MUSTER__LOCK_AWAY, HERE = MUSTER__LOCK_HERE, DIED = MUSTER__LOCK_DIED };
 
-/* of struct muster__lock's here */
-enum {
-    AWAY,
-    HERE = 1,
-    DIED = 2 /* the last holder on another host died: who uses it next is told */
-};
+static int this_host(void)
+{
+    return (int)muster__segment->host;
+}
 
-/* ---- proxies ---- */
+static void tell(int host, muster_handle lock, uint32_t what, int64_t number)
+{
+    muster__note(host, &(struct muster__note){.object = lock, .operation = what, .number = {number}});
+}
 
-struct proxy {
-    struct muster__object *object; /* NULL: there is none */
-    struct muster__lock *lock;
-    uint32_t generation;
-};
+static muster_handle handle_of(const struct muster__step *step)
+{
+    return muster__handle_make(MUSTER__LOCK, muster__object_slot_of(step->object), step->generation);
+}
 
-static bool find(muster_handle lock, struct proxy *proxy)
+/* ---- a host that uses a lock: proxies ---- */
+
+bool muster__token_find(muster_handle lock, struct muster__proxy *proxy)
+{
+    return muster__proxy_find(lock, proxy);
+}
+
+static muster_err prepare(muster_handle home)
 {
     struct muster__proxy found;
-    if (!muster__proxy_find(lock, &found))
-        return false;
-    *proxy = (struct proxy){found.object, muster__lock_of(found.object), found.generation};
-    return true;
-}
-
-/* What this thread used last. Whoever ends a proxy changes its generation, which each step compares. */
-static MUSTER__THREAD_LOCAL struct {
-    muster_handle lock;
-    struct proxy proxy;
-} last;
-
-static inline bool is_last(muster_handle lock)
-{
-    return lock.slot == last.lock.slot && lock.generation == last.lock.generation &&
-           lock.kind_home == last.lock.kind_home && lock.job == last.lock.job;
-}
-
-/* ---- made and ended by the agent ---- */
-
-static muster_err prepare(muster_handle handle)
-{
-    struct proxy proxy;
+    struct muster__arg arg = {0};
     char name[32];
     muster_handle made;
-    if (find(handle, &proxy))
+    if (muster__proxy_find(home, &found))
         return MUSTER_OK;
-    snprintf(name, sizeof name, "%u on %.20s", handle.slot, muster__host_name_of((int)(handle.kind_home & 0xffffff)));
-    muster_err err = muster__lock_create(name, muster__self_number(), &made);
-    if (err == MUSTER_OK && (err = muster__proxy_add(handle, made)) != MUSTER_OK)
-        muster__lock_destroy(muster__object_slot(made.slot), made.generation, NULL);
+    snprintf(name, sizeof name, "%u on %.20s", home.slot, muster__host_name_of(muster__handle_home(home)));
+    muster_err err = muster__object_make(MUSTER__LOCK, name, &arg, &made);
+    if (err)
+        return err;
+    struct muster__object *object = muster__object_slot(made.slot);
+    struct muster__lock *lock = muster__lock_of(object);
+    lock->is_proxy = true; /* nobody knows of it yet */
+    lock->home = home;
+    err = muster__proxy_add(home, made);
+    if (err)
+        muster__object_end(object, made.generation, muster__self_state.number);
     return err;
 }
 
-static void end(muster_handle handle)
+static void end(muster_handle home)
 {
     struct muster__proxy proxy;
-    if (!muster__proxy_remove(handle, &proxy))
-        return;
-    muster__lock_destroy(proxy.object, proxy.generation, NULL);
-    muster__futex_wake(&muster__lock_of(proxy.object)->here, -1);
+    if (muster__proxy_remove(home, &proxy))
+        muster__object_end(proxy.object, proxy.generation, muster__self_state.number);
 }
 
 static void end_if_lock(muster_handle handle)
@@ -130,420 +100,276 @@ static void host_lost(int host)
     muster__proxies_of(host, end_if_lock);
 }
 
-/* ---- a host that uses a lock ---- */
-
-static void note(muster_handle lock, int at, enum operation operation, int64_t timeout_ms)
+static muster_err run_errand(struct muster__errand *errand)
 {
-    muster__remote_note(
-        &(struct muster__call){.object = lock, .at = at, .operation = (uint32_t)operation, .timeout_ms = timeout_ms});
-}
-
-static muster_err ask(muster_handle lock, int at, enum operation operation, int64_t timeout_ms, const char *name)
-{
-    struct muster__call call = {
-        .object = lock, .at = at, .operation = (uint32_t)operation, .timeout_ms = timeout_ms, .anonymous = true};
-    return muster__remote_call(&call, name);
-}
-
-static int this_host(void)
-{
-    return (int)muster__segment->host + 1;
-}
-
-static muster_err granted(muster_handle handle, uint32_t died)
-{
-    struct proxy proxy;
-    if (!find(handle, &proxy)) {
-        note(handle, 0, died ? RETURN_DEAD : RETURN, MUSTER_NOWAIT);
-        return MUSTER_OK;
-    }
-    muster__lock_turn_begins(proxy.lock);
-    atomic_store(&proxy.lock->here, HERE | died);
-    muster__futex_wake(&proxy.lock->here, -1);
+    if (errand->operation == PREPARE)
+        return prepare(errand->object);
+    end(errand->object);
     return MUSTER_OK;
 }
 
-static muster_err take_proxy(const struct proxy *proxy, uint32_t self, int64_t timeout_ms)
+static bool is_quick(uint32_t operation)
 {
-    uint32_t nobody = 0;
-    if (timeout_ms != MUSTER_NOWAIT && !atomic_compare_exchange_strong(&proxy->lock->returner, &nobody, self))
-        return MUSTER_ERR_STATE;
-    muster_err err = muster__lock_acquire_for_host(proxy->lock, proxy->generation, self, 0, timeout_ms);
-    if (timeout_ms != MUSTER_NOWAIT)
-        atomic_store(&proxy->lock->returner, 0);
-    return err;
-}
-
-/* BUSY: somebody holds the proxy. The death of its last holder is told at home, whoever comes next there. For who waits
- * here the host stands in the line at home again at once, not only when one of them has run. */
-static muster_err call_back(const struct muster__work *work, int64_t timeout_ms)
-{
-    struct proxy proxy;
-    if (!find(work->object, &proxy))
-        return MUSTER_OK;
-    muster_err err = take_proxy(&proxy, work->self, timeout_ms);
-    if (err != MUSTER_OK && err != MUSTER_ERR_OWNER_DEAD)
-        return err == MUSTER_ERR_STATE ? MUSTER_OK : err; /* another thread is at it */
-    uint32_t here = atomic_exchange(&proxy.lock->here, AWAY);
-    bool died = here & DIED || err == MUSTER_ERR_OWNER_DEAD;
-    if (here)
-        note(work->object, 0, died ? RETURN_DEAD : RETURN, MUSTER_NOWAIT);
-    muster__lock_release(proxy.lock, proxy.generation, work->self);
-    if (here && muster__lock_is_waited_for(proxy.lock)) /* who was there to wake: releasing has found out */
-        note(work->object, 0, ACQUIRE, MUSTER_FOREVER);
-    return MUSTER_OK;
-}
-
-/* It was handed to who gives it back, or is about to be. */
-static bool is_on_its_way(const struct proxy *proxy)
-{
-    uint32_t returner = atomic_load(&proxy->lock->returner);
-    uint64_t word = atomic_load(&proxy->lock->word);
-    return returner && word >> 32 == proxy->generation &&
-           ((word & MUSTER__LOCK_OWNER) == returner || !(word & MUSTER__LOCK_OWNER));
-}
-
-/* BUSY: somebody uses it here. It has been sent, or is being sent, when this says OK. */
-static muster_err call_back_free(struct muster__work *work)
-{
-    struct proxy proxy;
-    muster_err err;
-    while ((err = call_back(work, MUSTER_NOWAIT)) == MUSTER_ERR_BUSY) {
-        if (!find(work->object, &proxy))
-            return MUSTER_OK;
-        work->settled = !is_on_its_way(&proxy);
-        if (work->settled || work->timeout_ms == MUSTER_NOWAIT)
-            return err;
-        uint32_t here = atomic_load(&proxy.lock->here);
-        if (muster__sleep(&proxy.lock->here, here, muster__deadline_ns(1), NULL) == MUSTER_ERR_INTERRUPTED)
-            return MUSTER_ERR_INTERRUPTED;
-    }
-    return err;
-}
-
-static muster_err gone(muster_handle handle, muster_err err, const char *operation)
-{
-    int home = (int)(handle.kind_home & 0xffffff);
-    if (muster__host_lost(home))
-        return muster__fail(MUSTER_ERR_PEER, "%s: host %s is gone, and what was at home there with it", operation,
-                            muster__host_name_of(home));
-    if (err == MUSTER_ERR_CLOSED)
-        return muster__fail(err, "%s: the lock was destroyed meanwhile", operation);
-    return muster__object_stale(MUSTER__LOCK, operation);
-}
-
-static void describe(muster_err err, const char *operation, uint64_t home_slot, char *line, size_t size)
-{
-    const char *remedy = "";
-    switch (err) {
-    case MUSTER_ERR_DEADLOCK:
-        remedy = "; this thread holds it already: release it first";
-        break;
-    case MUSTER_ERR_STATE:
-        remedy = "; this thread does not hold it";
-        break;
-    case MUSTER_ERR_OWNER_DEAD:
-        remedy = "; check what it guards";
-        break;
-    case MUSTER_ERR_BUSY:
-    case MUSTER_ERR_TIMEOUT:
-        remedy = "; hold it shorter or wait longer";
-        break;
-    }
-    snprintf(line, size, "lock %u of host %s: %s: %s%s", (unsigned)home_slot,
-             muster__host_name_of((int)(home_slot >> 32)), operation, muster_err_text(err), remedy);
-}
-
-static muster_err failed(muster_err err, muster_handle handle, const char *operation)
-{
-    if (err == MUSTER_ERR_STALE || err == MUSTER_ERR_CLOSED) {
-        last.lock = (muster_handle){0};
-        return gone(handle, err, operation);
-    }
-    if (err == MUSTER_OK || err == MUSTER_ERR_INTERRUPTED)
-        return err;
-    return muster__routine(err, describe, operation, (uint64_t)(handle.kind_home & 0xffffff) << 32 | handle.slot);
-}
-
-static bool await_grant(const struct proxy *proxy)
-{
-    while (atomic_load(&proxy->lock->here) == AWAY) {
-        if (atomic_load(&proxy->lock->word) >> 32 != proxy->generation)
-            return false;
-        muster__sleep(&proxy->lock->here, AWAY, MUSTER__NEVER, NULL);
-    }
+    (void)operation;
     return true;
 }
 
-static int64_t left_ms(int64_t deadline_ns)
+static muster_err ask(int host, muster_handle lock, uint32_t errand, const char *operation)
 {
-    int64_t left = deadline_ns == MUSTER__NEVER ? 0 : deadline_ns - muster__now_ns();
-    return deadline_ns == MUSTER__NEVER ? MUSTER_FOREVER : left > 0 ? (left + 999999) / 1000000 : MUSTER_NOWAIT;
+    return muster__remote_call(
+        &(struct muster__call){.object = lock, .at = host + 1, .operation = errand, .errand = true}, operation);
 }
 
-/* By who holds the proxy of a lock that is here. */
-static muster_err use(muster_handle handle, const struct proxy *proxy, muster_err err, const char *operation)
+muster_err muster__token_proxy(muster_handle lock, struct muster__proxy *proxy)
 {
-    bool died = atomic_exchange(&proxy->lock->here, HERE) & DIED || err == MUSTER_ERR_OWNER_DEAD;
-    return died ? failed(MUSTER_ERR_OWNER_DEAD, handle, operation) : MUSTER_OK;
-}
-
-/* By who holds the proxy of a lock that is not here. */
-static muster_err fetch(muster_handle handle, const struct proxy *proxy, uint32_t self, int64_t timeout_ms,
-                        int64_t deadline_ns, const char *operation)
-{
-    muster_err err = timeout_ms == MUSTER_NOWAIT ? ask(handle, 0, TRY, MUSTER_FOREVER, operation)
-                                                 : ask(handle, 0, ACQUIRE, left_ms(deadline_ns), operation);
-    if (err == MUSTER_OK)
-        return await_grant(proxy) ? use(handle, proxy, MUSTER_OK, operation)
-                                  : gone(handle, MUSTER_ERR_CLOSED, operation);
-    muster__lock_release(proxy->lock, proxy->generation, self);
-    if (err == MUSTER_ERR_STALE || err == MUSTER_ERR_CLOSED)
-        note(handle, this_host(), END, MUSTER_NOWAIT);
-    return err == MUSTER_ERR_BUSY && timeout_ms != MUSTER_NOWAIT ? failed(MUSTER_ERR_TIMEOUT, handle, operation) : err;
-}
-
-/* noinline, here and below: inlined, they have the handle go through memory on the fast path, which takes twice the
- * time then. */
-static const char acquiring[] = "muster_lock_acquire";
-
-/* Makes this thread's `last` the proxy of that lock. */
-static muster_err __attribute__((noinline)) look_up(muster_handle handle, uint32_t self)
-{
-    struct proxy proxy;
-    if (!self)
-        return muster__object_stale(MUSTER__LOCK, acquiring);
-    while (!find(handle, &proxy)) {
-        muster_err err = ask(handle, this_host(), PREPARE, MUSTER_NOWAIT, acquiring);
-        if (err != MUSTER_OK)
+    static const char operation[] = "muster_lock_acquire";
+    while (!muster__proxy_find(lock, proxy)) {
+        if (muster__host_lost(muster__handle_home(lock)))
+            return muster__gone(lock, operation);
+        muster_err err = ask(this_host(), lock, PREPARE, operation);
+        if (err)
             return err;
-        if (muster__host_lost((int)(handle.kind_home & 0xffffff)))
-            return gone(handle, MUSTER_ERR_STALE, acquiring);
     }
-    last.lock = handle;
-    last.proxy = proxy;
     return MUSTER_OK;
 }
 
-/* The proxy is held, or was not got: err. */
-static muster_err __attribute__((noinline))
-acquire_rest(muster_handle handle, uint32_t self, int64_t timeout_ms, int64_t deadline_ns, muster_err err)
+void muster__token_end(muster_handle lock, uint64_t hosts)
 {
-    struct proxy proxy = last.proxy;
-    if (err != MUSTER_OK && err != MUSTER_ERR_OWNER_DEAD)
-        return failed(err, handle, acquiring);
-    if (atomic_load(&proxy.lock->here) == AWAY)
-        return fetch(handle, &proxy, self, timeout_ms, deadline_ns, acquiring);
-    return use(handle, &proxy, err, acquiring);
+    if (muster__handle_home(lock) != this_host())
+        hosts |= UINT64_C(1) << this_host() % 64;
+    for (int host = 0; hosts && host < muster_hosts(); host++)
+        if (hosts >> host % 64 & 1 && host != muster__handle_home(lock))
+            ask(host, lock, END, "muster_lock_destroy");
 }
 
-muster_err muster__token_acquire(muster_handle handle, uint32_t self, int64_t timeout_ms)
+/* ---- a host that uses a lock: having it here ---- */
+
+static void granted_here(muster_handle home, muster_err err, const int64_t out[2]);
+
+static void fetch(muster_handle home)
 {
-    int64_t deadline_ns = timeout_ms > 0 ? muster__deadline_ns(timeout_ms) : MUSTER__NEVER;
-    if (MUSTER__UNLIKELY(!is_last(handle) || !self)) {
-        muster_err err = look_up(handle, self);
-        if (err != MUSTER_OK)
-            return err;
+    static const int64_t nothing[3];
+    muster__agent_ask(home, MUSTER__LOCK_ACQUIRE, nothing, granted_here);
+}
+
+static void ask_for_it(struct muster__lock *lock)
+{
+    if (!atomic_exchange(&lock->asked, 1))
+        tell(this_host(), lock->home, FETCH, 0);
+}
+
+/* Whom the lock came for has not had it yet, or others stand before the agent. */
+static bool others_first(struct muster__step *step)
+{
+    const struct muster__lock *lock = muster__lock_of(step->object);
+    uint32_t first = atomic_load(&muster__lock_line(step->object)->head);
+    bool mine = first && atomic_load(&muster__waiter(first)->owner) == muster__self_state.number;
+    return !step->called && (atomic_load(&lock->word) & MUSTER__LOCK_WOKEN || (first && !mine));
+}
+
+/* The agent got in, or found that it is away already. */
+static muster_err give_back(struct muster__step *step)
+{
+    struct muster__lock *lock = muster__lock_of(step->object);
+    step->event = muster__lock_line(step->object);
+    if (!(atomic_load(&lock->here) & HERE))
+        return MUSTER_OK;
+    if (others_first(step))
+        return MUSTER__WAIT;
+    muster_err err = muster__lock_take(step);
+    if (!muster__commits(err))
+        return err;
+    uint32_t here = atomic_exchange(&lock->here, AWAY);
+    step->arg->out[0] = here != AWAY;
+    step->arg->out[1] = here & DIED || err == MUSTER_ERR_OWNER_DEAD;
+    muster__lock_release_slow(step->object, step->generation, step->self, false);
+    return MUSTER_OK;
+}
+
+static void send_back(struct muster__lock *lock, const int64_t out[2])
+{
+    if (out[0])
+        tell(muster__handle_home(lock->home), lock->home, out[1] ? RETURN_DEAD : RETURN, 0);
+}
+
+/* For who waits here the host stands in the line at home again at once, not only when one of them has run. */
+static void gave_back(muster_handle proxy, muster_err err, const int64_t out[2])
+{
+    struct muster__object *object = muster__object_find(proxy, MUSTER__LOCK);
+    if (!object || err)
+        return;
+    struct muster__lock *lock = muster__lock_of(object);
+    lock->returns = 0;
+    send_back(lock, out);
+    if (atomic_load(&muster__lock_line(object)->head) && !atomic_exchange(&lock->asked, 1))
+        fetch(lock->home);
+}
+
+static void call_back(muster_handle home)
+{
+    static const int64_t nothing[3];
+    struct muster__proxy proxy;
+    if (!muster__proxy_find(home, &proxy))
+        return;
+    struct muster__lock *lock = muster__lock_of(proxy.object);
+    if (lock->returns)
+        return;
+    lock->returns = 1;
+    muster__agent_do(muster__handle_make(MUSTER__LOCK, muster__object_slot_of(proxy.object), proxy.generation),
+                     MUSTER__LOCK_RETURN, nothing, gave_back);
+}
+
+/* Only if nobody uses it here. */
+static void call_back_free(muster_handle home, int64_t number)
+{
+    struct muster__proxy proxy;
+    struct muster__arg arg = {0};
+    if (!muster__proxy_find(home, &proxy) || muster__lock_of(proxy.object)->returns)
+        return; /* it is on its way */
+    struct muster__step step = {.object = proxy.object,
+                                .generation = proxy.generation,
+                                .self = MUSTER__OWNER_HOST + (uint32_t)this_host(),
+                                .arg = &arg};
+    if (give_back(&step) == MUSTER_OK)
+        send_back(muster__lock_of(proxy.object), arg.out);
+    else
+        tell(muster__handle_home(home), home, IN_USE, number);
+}
+
+static void put_here(muster_handle home, bool died)
+{
+    struct muster__proxy proxy;
+    if (!muster__proxy_find(home, &proxy)) {
+        tell(muster__handle_home(home), home, died ? RETURN_DEAD : RETURN, 0);
+        return;
     }
-    struct muster__lock *lock = last.proxy.lock;
-    muster_err err = muster__lock_acquire(lock, last.proxy.generation, self, timeout_ms);
-    if (MUSTER__LIKELY(err == MUSTER_OK && atomic_load_explicit(&lock->here, memory_order_acquire) == HERE))
-        return MUSTER_OK;
-    return acquire_rest(handle, self, timeout_ms, deadline_ns, err);
+    struct muster__lock *lock = muster__lock_of(proxy.object);
+    muster__lock_turn_begins(lock);
+    atomic_store(&lock->here, died ? HERE | DIED : HERE);
+    atomic_store(&lock->asked, 0);
+    muster__lock_call(proxy.object, proxy.generation);
 }
 
-static muster_err __attribute__((noinline)) release_slow(muster_handle handle, uint32_t self)
+/* Without an answer there is no lock any more. */
+static void granted_here(muster_handle home, muster_err err, const int64_t out[2])
 {
-    static const char operation[] = "muster_lock_release";
-    struct proxy proxy;
-    if (!self)
-        return muster__object_stale(MUSTER__LOCK, operation);
-    if (!find(handle, &proxy))
-        return ask(handle, 0, RELEASE, MUSTER_NOWAIT, operation);
-    return failed(muster__lock_release(proxy.lock, proxy.generation, self), handle, operation);
+    if (!muster__commits(err)) {
+        end(home);
+        return;
+    }
+    put_here(home, err == MUSTER_ERR_OWNER_DEAD);
+    if (out[1])
+        call_back(home);
 }
 
-muster_err muster__token_release(muster_handle handle, uint32_t self)
+/* A caller's own try. */
+static void tried(muster_handle home, uint32_t op, muster_err err, const int64_t out[2])
 {
-    if (MUSTER__LIKELY(is_last(handle) && self) &&
-        MUSTER__LIKELY(muster__lock_release(last.proxy.lock, last.proxy.generation, self) == MUSTER_OK))
-        return MUSTER_OK;
-    return release_slow(handle, self);
-}
-
-muster_err muster__token_destroy(muster_handle handle)
-{
-    return ask(handle, 0, DESTROY, MUSTER_FOREVER, "muster_lock_destroy");
-}
-
-muster_err muster__token_make(int host, const char *name, const char *operation, muster_handle *lock)
-{
-    char wanted[32] = "";
-    snprintf(wanted, sizeof wanted, "%s", name ? name : "");
-    return muster__remote_make(host, MUSTER__LOCK, MAKE, wanted, sizeof wanted, operation, lock);
+    if (op == MUSTER__LOCK_TRY && muster__commits(err)) {
+        put_here(home, err == MUSTER_ERR_OWNER_DEAD);
+        if (out[1])
+            call_back(home);
+    }
 }
 
 /* ---- home ---- */
 
-static muster_err make(struct muster__work *work)
+static void waits(struct muster__step *step)
 {
-    work->reply_size = sizeof(muster_handle);
-    return muster__lock_create(work->bytes, work->self, work->reply);
+    struct muster__lock *lock = muster__lock_of(step->object);
+    int host = muster__holder_host(step->on);
+    if (!atomic_exchange(&lock->called, 1))
+        tell(host, handle_of(step), CALL_BACK, 0);
 }
 
-static bool owner_is_host(uint32_t owner)
+static void granted(struct muster__step *step, muster_err err)
 {
-    int host;
-    return muster__remote_is_host(owner, &host);
+    struct muster__lock *lock = muster__lock_of(step->object);
+    atomic_fetch_or(&lock->hosts, UINT64_C(1) << step->host % 64);
+    struct muster__event *line = muster__lock_line(step->object);
+    uint32_t first = atomic_load(&line->head);
+    bool others = first && !(first == line->tail && muster__waiter(first)->host == step->host);
+    step->arg->out[0] = err == MUSTER_ERR_OWNER_DEAD;
+    step->arg->out[1] = others;
+    if (others)
+        atomic_store(&lock->called, 1);
 }
 
-static muster_handle handle_of(const struct muster__lock *lock, uint32_t generation)
+/* Who tries a lock that another host has hears whether somebody uses it there. */
+static muster_err try(struct muster__step *step)
 {
-    size_t offset = (size_t)((const char *)lock - (const char *)muster__object_slot(0));
-    return muster__handle_make(MUSTER__LOCK, (uint32_t)(offset / sizeof(struct muster__object)), generation);
+    struct muster__lock *lock = muster__lock_of(step->object);
+    uint32_t self = step->self;
+    if (!self)
+        step->self = MUSTER__OWNER_HOST + (uint32_t)step->host;
+    muster_err err = muster__lock_take(step);
+    if (muster__commits(err) && muster__owner_is_host(step->self))
+        granted(step, err);
+    step->self = self;
+    if (!muster__would_wait(err) || !muster__owner_is_host(step->on))
+        return err;
+    if (!step->arg->own) {
+        step->arg->own = atomic_fetch_add(&lock->tries, 1) + 1;
+        tell(muster__holder_host(step->on), handle_of(step), CALL_BACK_FREE, (int64_t)step->arg->own);
+    } else if (atomic_load(&lock->in_use) >= step->arg->own) {
+        return MUSTER_ERR_BUSY;
+    }
+    step->event = &step->object->event[1];
+    return MUSTER__ASKING;
 }
 
-/* Once for each grant, as a rule. If the owner is another one by now, who waits has been woken and looks again. */
-static void call_from(struct muster__lock *lock, uint32_t generation, uint32_t owner)
+static void came_back(muster_handle handle, int host, bool died)
 {
-    int host;
-    uint32_t grant = atomic_load(&lock->grants);
-    bool is_owner = (atomic_load(&lock->word) & MUSTER__LOCK_OWNER) == owner;
-    if (!is_owner || atomic_load(&lock->called) == grant || !muster__remote_is_host(owner, &host))
-        return;
-    note(handle_of(lock, generation), host + 1, CALL_BACK, MUSTER_FOREVER);
-    atomic_store(&lock->called, grant);
-}
-
-static void grant_sent(const struct muster__work *work)
-{
-    struct muster__object *object = muster__object_find(work->object, MUSTER__LOCK);
+    struct muster__object *object = muster__object_find(handle, MUSTER__LOCK);
     if (!object)
         return;
     struct muster__lock *lock = muster__lock_of(object);
-    bool called = work->then == GRANT_CALLED || work->then == GRANT_DEAD_CALLED;
-    if (called)
-        atomic_store(&lock->called, atomic_load(&lock->grants) + 1);
-    atomic_fetch_add(&lock->grants, 1);
-    if (!called && muster__lock_is_waited_for(lock))
-        call_from(lock, work->object.generation, work->host_self);
+    atomic_store(&lock->called, 0);
+    muster__lock_turn_begins(lock);
+    muster__lock_release_slow(object, handle.generation, MUSTER__OWNER_HOST + (uint32_t)host, died);
+    muster__event_signal(&object->event[1], -1);
 }
 
-static void give(struct muster__lock *lock, struct muster__work *work, muster_err err)
+static void is_in_use(muster_handle handle, int64_t number)
 {
-    atomic_fetch_or(&lock->hosts, UINT64_C(1) << work->host % 64);
-    if (!muster__lock_give(lock, work->object.generation, work->self, work->host_self))
-        return; /* the host is its owner, or the lock was destroyed */
-    bool calls = muster__lock_is_waited_for(lock);
-    work->then = err == MUSTER_OK ? calls ? GRANT_CALLED : GRANT : calls ? GRANT_DEAD_CALLED : GRANT_DEAD;
-    work->sent = grant_sent;
+    struct muster__object *object = muster__object_find(handle, MUSTER__LOCK);
+    if (!object)
+        return;
+    atomic_store(&muster__lock_of(object)->in_use, (uint32_t)number);
+    muster__event_signal(&object->event[1], -1);
 }
 
-static muster_err try_once(struct muster__lock *lock, uint32_t generation, uint32_t self, uint32_t ally)
+static muster_err noted(struct muster__note *note)
 {
-    return muster__lock_acquire_for_host(lock, generation, self, ally, MUSTER_NOWAIT);
-}
-
-/* A few times: the host that was asked has given it back, but another one may have got it since. */
-static muster_err try_all(muster_handle handle, struct muster__lock *lock, uint32_t self, uint32_t ally)
-{
-    enum { TRIES = 8 };
-    muster_err err = try_once(lock, handle.generation, self, ally);
-    for (int i = 0, host; i < TRIES && err == MUSTER_ERR_BUSY; i++) {
-        uint32_t owner = (uint32_t)(atomic_load(&lock->word) & MUSTER__LOCK_OWNER);
-        if (owner && (!muster__remote_is_host(owner, &host) ||
-                      ask(handle, host + 1, CALL_BACK_FREE, MUSTER_FOREVER, acquiring) != MUSTER_OK))
-            return err;
-        err = try_once(lock, handle.generation, self, ally);
-    }
-    return err;
-}
-
-muster_err muster__token_try(muster_handle handle, struct muster__lock *lock, uint32_t self)
-{
-    return try_all(handle, lock, self, 0);
-}
-
-void muster__token_end(muster_handle handle, uint64_t hosts)
-{
-    for (int host = 0; hosts && host < muster_hosts(); host++)
-        if (hosts >> host % 64 & 1 && host != (int)muster__segment->host)
-            ask(handle, host + 1, END, MUSTER_NOWAIT, "muster_lock_destroy");
-}
-
-static muster_err at_home(struct muster__work *work, struct muster__object *object)
-{
-    struct muster__lock *lock = muster__lock_of(object);
-    uint32_t generation = work->object.generation;
-    muster_err err = MUSTER_OK;
-    uint64_t hosts;
-    switch ((enum operation)work->operation) {
-    case DESTROY:
-        if (work->timeout_ms == MUSTER_NOWAIT)
-            return MUSTER_ERR_BUSY; /* it asks other hosts */
-        if (!muster__lock_destroy(object, generation, &hosts))
-            return MUSTER_ERR_STALE;
-        muster__token_end(work->object, hosts);
-        return MUSTER_OK;
-    case ACQUIRE:
-        err = muster__lock_acquire_for_host(lock, generation, work->self, work->host_self, work->timeout_ms);
+    switch (note->operation) {
+    case FETCH:
+        fetch(note->object);
         break;
-    case TRY:
-        err = work->timeout_ms == MUSTER_NOWAIT ? try_once(lock, generation, work->self, work->host_self)
-                                                : try_all(work->object, lock, work->self, work->host_self);
+    case CALL_BACK:
+        call_back(note->object);
         break;
-    case RELEASE:
-        return MUSTER_ERR_STATE;
+    case CALL_BACK_FREE:
+        call_back_free(note->object, note->number[0]);
+        break;
+    case IN_USE:
+        is_in_use(note->object, note->number[0]);
+        break;
     case RETURN:
     case RETURN_DEAD:
-        return muster__lock_release_for(lock, generation, work->host_self, work->operation == RETURN_DEAD);
-    default:
-        return MUSTER_ERR_UNSUPPORTED;
+        came_back(note->object, note->host, note->operation == RETURN_DEAD);
+        break;
     }
-    if (err != MUSTER_OK && err != MUSTER_ERR_OWNER_DEAD)
-        return err;
-    give(lock, work, err);
     return MUSTER_OK;
 }
 
-static muster_err worker(struct muster__work *work)
-{
-    static const char *const names[] = {"muster_lock_destroy", "muster_lock_acquire", "muster_lock_acquire",
-                                        "muster_lock_release"};
-    switch ((enum operation)work->operation) {
-    case MAKE:
-        return make(work);
-    case GRANT:
-        return granted(work->object, 0);
-    case GRANT_DEAD:
-        return granted(work->object, DIED);
-    case GRANT_CALLED:
-    case GRANT_DEAD_CALLED:
-        if (work->timeout_ms == MUSTER_NOWAIT) /* the first try */
-            granted(work->object, work->operation == GRANT_DEAD_CALLED ? DIED : 0);
-        return call_back(work, work->timeout_ms);
-    case CALL_BACK:
-        return call_back(work, work->timeout_ms);
-    case CALL_BACK_FREE:
-        return call_back_free(work);
-    case PREPARE:
-        return prepare(work->object);
-    case END:
-        end(work->object);
-        return MUSTER_OK;
-    default:
-        break;
-    }
-    struct muster__object *object = muster__object_find(work->object, MUSTER__LOCK);
-    muster_err err = object ? at_home(work, object) : MUSTER_ERR_STALE;
-    return failed(err, work->object, work->operation <= RELEASE ? names[work->operation] : "");
-}
-
-static const struct muster__lock_hosts between = {owner_is_host, call_from};
+static const struct muster__lock_hosts between = {waits, granted, ask_for_it, try, give_back};
+static const struct muster__errands errands = {run_errand, is_quick};
 
 __attribute__((constructor)) static void set_hooks(void)
 {
-    muster__remote_register(MUSTER__LOCK, worker);
+    muster__remote_register(MUSTER__LOCK, noted);
+    muster__errands_register(MUSTER__LOCK, &errands);
+    muster__remote_on_answer(MUSTER__LOCK, tried);
     muster__remote_on_lost(MUSTER__LOCK, host_lost);
     muster__lock_hosts = &between;
 }

@@ -55,6 +55,7 @@ struct carrier {
     bool over;
     size_t arrived; /* bytes in the inbox that are still to be begun */
 
+    uint32_t pins;         /* of its thread */
     _Atomic uint32_t turn; /* who takes the steps; a futex */
     uint32_t seen;         /* the bell before the last step */
     int64_t look_ns;       /* when there is a step to take if it has not rung */
@@ -91,7 +92,7 @@ static muster_err ask(struct carrier *c, enum parts_operation operation, const v
 {
     struct muster__call call = {.object = c->home,
                                 .operation = operation,
-                                .anonymous = true,
+                                .errand = true,
                                 .bytes = bytes,
                                 .size = size,
                                 .reply = reply,
@@ -462,7 +463,6 @@ static void begin_fetch(struct carrier *c)
     c->asked = want;
     c->fetch = (struct muster__call){.object = c->home,
                                      .operation = POOL_FETCH,
-                                     .timeout_ms = MUSTER_FOREVER,
                                      .bytes = &c->want,
                                      .size = sizeof c->want,
                                      .reply = c->inbox,
@@ -500,7 +500,7 @@ static void end_fetch(struct carrier *c)
         widen(c, c->fetch.reply_size);
     else if (err == MUSTER_ERR_NOMEM && c->room > ROOM)
         widen(c, ROOM);
-    else if (err != MUSTER_ERR_INTERRUPTED)
+    else if (err != MUSTER_ERR_INTERRUPTED && err != MUSTER_ERR_CANCELED)
         home_ended(c, err);
 }
 
@@ -512,7 +512,7 @@ static void begin_back(struct carrier *c)
     free(c->sent);
     c->sent = c->out;
     c->back = (struct muster__call){
-        .object = c->home, .operation = POOL_TAKE_BACK, .anonymous = true, .bytes = c->sent, .size = c->out_bytes};
+        .object = c->home, .operation = POOL_TAKE_BACK, .errand = true, .bytes = c->sent, .size = c->out_bytes};
     c->out = NULL;
     c->out_bytes = c->out_room = 0;
     c->bringing = muster__remote_begin(&c->back, "a pool's branch") == MUSTER_OK;
@@ -628,7 +628,7 @@ static uint32_t bell_of(const struct carrier *c)
 
 static void take_steps(struct carrier *c)
 {
-    struct muster__self before = muster__caller_act(c->seat.self);
+    struct muster__self before = muster__caller_act(c->seat.self, c->pins);
     do
         c->seen = bell_of(c);
     while (step(c, AGENT));
@@ -670,6 +670,7 @@ static void rest(struct carrier *c, uint32_t seen)
 {
     c->seen = seen;
     c->look_ns = next_look_ns(c);
+    c->pins = muster__self_state.pins;
     muster__caller_blocks(true);
     muster__remote_relay(c->seat.self, true);
     atomic_store(&c->turn, AGENT);
@@ -691,7 +692,7 @@ static void run(struct carrier *c)
         if (step(c, THREAD))
             continue;
         if (needs_thread(c))
-            muster__sleep(bell, seen, next_look_ns(c), NULL);
+            muster__sleep(bell, seen, next_look_ns(c));
         else
             rest(c, seen);
     }

@@ -239,9 +239,10 @@ static inline bool pool_is_carrier(const struct pool *pool, uint32_t lane)
 
 /* the object's body */
 struct pool_body {
-    struct muster__latch generation; /* never acquired: makes a stale handle of another kind fail, too */
-    muster__ref block;
+    _Atomic muster__ref block;
 };
+/* of the object's events: there is something queued that branches may take */
+enum { POOL_WORK };
 struct pool *pool_of(struct muster__object *object);
 
 /**
@@ -280,9 +281,9 @@ muster_err check_map_options(const char *operation, const muster_map_options *op
 struct seat {
     struct pool *pool;
     struct lane *lane;
-    uint32_t self;   /* the thread's caller number */
-    uint32_t before; /* what the thread had pinned before; see seat_leave */
-    bool worker;     /* runs tasks */
+    uint32_t self; /* the thread's caller number */
+    bool pinned;   /* until seat_leave */
+    bool worker;   /* runs tasks */
 };
 
 /**
@@ -293,8 +294,8 @@ muster_err seat_enter(muster_handle handle, const char *operation, struct seat *
 void seat_leave(const struct seat *seat);
 /** Enters a pool of this host again, in the same operation. False: it is gone. */
 bool seat_return(muster_handle here, struct seat *seat);
-/** A carrier's seat at home, for its stand-in. */
-struct seat seat_of_carrier(struct pool *pool, int branch);
+/** A carrier's seat at home, for the agent: its lane is owned by its host. */
+struct seat seat_of_carrier(struct pool *pool, int branch, int host);
 /** Takes a worker's lane; the thread then is that worker. */
 struct seat seat_take_worker(struct pool *pool, int worker);
 /** Gives the thread's lane up. */
@@ -517,11 +518,13 @@ muster_err pool_start(struct pool *pool);
 
 /* lend.c: at home, in the name of a carrier */
 /** Waits for work and packs some. */
-muster_err lend_fetch(struct muster__work *work);
+muster_err lend_fetch(struct muster__step *step);
+/** A carrier does not wait for it any more. */
+void lend_fetch_leave(struct muster__step *step);
 /** Takes results. */
-muster_err lend_take_back(struct muster__work *work);
+muster_err lend_take_back(struct muster__errand *work);
 /** The context of a map, part of which was lent. */
-muster_err lend_context(struct muster__work *work);
+muster_err lend_context(struct muster__errand *work);
 
 /* carrier.c: in a branch */
 muster_err carrier_start(muster_pool branch, int number);
@@ -529,6 +532,7 @@ muster_err carrier_start(muster_pool branch, int number);
 void carrier_kill(muster_pool branch, record_ref task);
 
 /* what a carrier asks of home, and home of a branch */
+enum { POOL_FETCH = 0, POOL_OPS }; /* operations; the others are errands */
 enum parts_operation {
     POOL_MAKE,
     POOL_CLOSE,
@@ -536,7 +540,6 @@ enum parts_operation {
     POOL_TERMINATE,
     POOL_END,
     POOL_KILL,
-    POOL_FETCH,
     POOL_TAKE_BACK,
     POOL_CONTEXT,
     POOL_MODULES,

@@ -162,52 +162,61 @@ static void note_workers(struct pool *pool, const struct fetch *want)
     atomic_store_explicit(&branch->busy, want->busy, memory_order_relaxed);
 }
 
-static muster_err pool_ended(struct pool *pool)
+/* Into a block, or where it is small into the room there is. */
+static muster_err pack_for(struct pack *pack, struct muster__arg *arg)
 {
-    if (pool_state(pool) == POOL_BROKEN)
-        return muster__fail(MUSTER_ERR_BROKEN, "%s", worker_broken_why(pool));
-    return muster__fail(MUSTER_ERR_CLOSED, "the pool has ended");
+    uint32_t self = pack->seat.self;
+    muster__ref block = muster__heap_alloc(arg->capacity, self);
+    if (!block)
+        return MUSTER_ERR_NOMEM;
+    pack->bytes = muster__heap_at(block);
+    pack_some(pack);
+    arg->got = pack->needed ? pack->needed : pack->used;
+    if (pack->used > MUSTER__REMOTE_SMALL) {
+        arg->room_block = block;
+    } else {
+        memcpy(arg->room, pack->bytes, pack->used);
+        muster__heap_free(block, self);
+    }
+    return pack->needed ? MUSTER_ERR_TOOBIG : MUSTER_OK;
 }
 
-static muster_err fetch(struct pack *pack, struct muster__work *work)
+static muster_err fetch(struct pack *pack, struct muster__step *step)
 {
     struct pool *pool = pack->seat.pool;
-    if (work->parked)
-        sched_idle_end(&pack->seat, !work->ends);
-    if (work->ends)
-        return muster__fail(MUSTER_ERR_INTERRUPTED, "called off");
+    sched_idle_end(&pack->seat, true);
     for (;;) {
         if (pool_state(pool) > POOL_CLOSED)
-            return pool_ended(pool);
-        pack_some(pack);
-        work->reply_size = pack->needed ? pack->needed : pack->used;
-        if (pack->needed)
-            return muster__fail(MUSTER_ERR_TOOBIG, "a task needs %zu bytes", pack->needed);
-        if (pack->used)
-            return MUSTER_OK;
-        work->parks = true;
+            return pool_state(pool) == POOL_BROKEN ? MUSTER_ERR_BROKEN : MUSTER_ERR_CLOSED;
+        muster_err err = sched_any_queued(pool) ? pack_for(pack, step->arg) : MUSTER_OK;
+        if (err || pack->used)
+            return err;
         sched_idle_begin(&pack->seat); /* like an idle worker */
-        if (pool_state(pool) <= POOL_CLOSED && !sched_any_queued(pool))
-            return MUSTER_ERR_EMPTY;
+        if (pool_state(pool) <= POOL_CLOSED && !sched_any_queued(pool)) {
+            step->event = &step->object->event[POOL_WORK];
+            return MUSTER__WAIT;
+        }
         sched_idle_end(&pack->seat, true);
     }
 }
 
-muster_err lend_fetch(struct muster__work *work)
+muster_err lend_fetch(struct muster__step *step)
 {
-    const struct fetch *want = work->bytes;
-    struct pool *pool = enter(work->object);
-    if (!pool)
-        return muster__object_stale(MUSTER__POOL, "a branch");
+    const struct fetch *want = step->arg->bytes;
+    struct pool *pool = pool_of(step->object);
     note_workers(pool, want);
-    struct pack pack = {.seat = seat_of_carrier(pool, (int)want->branch),
+    struct pack pack = {.seat = seat_of_carrier(pool, (int)want->branch, step->host),
                         .want = want,
-                        .bytes = work->reply,
-                        .capacity = work->capacity,
+                        .capacity = step->arg->capacity,
                         .left = want->items};
-    muster_err err = fetch(&pack, work);
-    muster__object_unpin();
-    return err;
+    return fetch(&pack, step);
+}
+
+void lend_fetch_leave(struct muster__step *step)
+{
+    const struct fetch *want = step->arg->bytes;
+    struct seat seat = seat_of_carrier(pool_of(step->object), (int)want->branch, step->host);
+    sched_idle_end(&seat, false);
 }
 
 /* ---- taking back ---- */
@@ -284,7 +293,7 @@ static void task_is_back(struct pool *pool, const struct yield *yield)
     sched_finish(pool, record, index, killed ? RECORD_CANCELED : (enum phase)yield->phase, NULL);
 }
 
-muster_err lend_take_back(struct muster__work *work)
+muster_err lend_take_back(struct muster__errand *work)
 {
     struct seat seat;
     muster_err err = seat_enter(work->object, "a branch", &seat);
@@ -322,7 +331,7 @@ static struct context context_of(struct pool *pool, record_ref ref)
     return extra ? (struct context){extra->user, extra->user_bytes} : (struct context){0};
 }
 
-muster_err lend_context(struct muster__work *work)
+muster_err lend_context(struct muster__errand *work)
 {
     record_ref ref;
     memcpy(&ref, work->bytes, sizeof ref);

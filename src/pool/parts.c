@@ -87,7 +87,7 @@ static struct wanted *wanted_make(const struct pool *pool, const muster_pool_opt
     return wanted;
 }
 
-static muster_err make_here(struct muster__work *work)
+static muster_err make_here(struct muster__errand *work)
 {
     const struct wanted *wanted = work->bytes;
     const char *bytes = (const char *)(wanted + 1);
@@ -165,7 +165,7 @@ muster_err parts_make(struct pool *pool, const muster_pool_options *options, con
         wanted->number = i;
         calls[i] = (struct muster__call){.object = muster__host_handle(branch->host, MUSTER__POOL),
                                          .operation = POOL_MAKE,
-                                         .anonymous = true,
+                                         .errand = true,
                                          .bytes = wanted,
                                          .size = size,
                                          .reply = &branch->pool,
@@ -198,7 +198,7 @@ muster_err parts_tell(struct pool *pool, enum parts_word word, int64_t timeout_m
     for (int i = 0; i < n && !err; i++) {
         calls[i] = (struct muster__call){.object = pool_branch(pool, i)->pool.handle,
                                          .operation = operations[word],
-                                         .anonymous = true,
+                                         .errand = true,
                                          .timeout_ms = timeout_ms};
         if (calls[i].object.generation)
             err = muster__remote_begin(&calls[i], "a pool's branch");
@@ -214,7 +214,7 @@ muster_err parts_tell(struct pool *pool, enum parts_word word, int64_t timeout_m
 muster_err parts_ask_home(muster_pool pool, enum parts_word word, int64_t timeout_ms, const char *operation)
 {
     struct muster__call call = {
-        .object = pool.handle, .operation = operations[word], .anonymous = true, .timeout_ms = timeout_ms};
+        .object = pool.handle, .operation = operations[word], .errand = true, .timeout_ms = timeout_ms};
     return muster__remote_call(&call, operation);
 }
 
@@ -223,7 +223,7 @@ void parts_kill(struct pool *pool, int branch, record_ref task)
 {
     struct muster__call call = {.object = pool_branch(pool, branch)->pool.handle,
                                 .operation = POOL_KILL,
-                                .anonymous = true,
+                                .errand = true,
                                 .bytes = &task,
                                 .size = sizeof task};
     if (muster__remote_call(&call, "muster_task_cancel"))
@@ -259,12 +259,9 @@ bool parts_here(muster_handle named, muster_handle *handle)
         *handle = last.here;
         return true;
     }
-    uint32_t before = muster__self_number() ? atomic_load(&muster__self_state.caller->using) : 0;
     bool found = false;
     for (uint32_t at = 0; !found && muster__object_next(MUSTER__POOL, &at, &last.here);)
         found = is_branch_of(last.here, named);
-    if (before)
-        atomic_store(&muster__self_state.caller->using, before);
     last.named = found ? named : (muster_handle){0};
     if (found)
         *handle = last.here;
@@ -274,7 +271,7 @@ bool parts_here(muster_handle named, muster_handle *handle)
 /* ---- what other hosts ask ---- */
 
 /* Those from a number on, as many as fit. */
-static muster_err tell_modules(struct muster__work *work)
+static muster_err tell_modules(struct muster__errand *work)
 {
     struct muster__module *modules = work->reply;
     int32_t from;
@@ -287,12 +284,9 @@ static muster_err tell_modules(struct muster__work *work)
     return MUSTER_OK;
 }
 
-/* Not while an agent looks on: it may take long. */
-static muster_err take_time(struct muster__work *work)
+static muster_err take_time(struct muster__errand *work)
 {
     muster_pool pool = {.handle = work->object};
-    if (work->timeout_ms == MUSTER_NOWAIT)
-        return MUSTER_ERR_BUSY;
     switch (work->operation) {
     case POOL_CLOSE:
         return muster_pool_close(pool);
@@ -305,7 +299,7 @@ static muster_err take_time(struct muster__work *work)
     }
 }
 
-static muster_err break_home(struct muster__work *work)
+static muster_err break_home(struct muster__errand *work)
 {
     struct muster__object *object = muster__object_pin(work->object, MUSTER__POOL);
     if (!object)
@@ -315,7 +309,7 @@ static muster_err break_home(struct muster__work *work)
     return MUSTER_OK;
 }
 
-static muster_err worker(struct muster__work *work)
+static muster_err run_errand(struct muster__errand *work)
 {
     record_ref task;
     switch ((enum parts_operation)work->operation) {
@@ -330,8 +324,6 @@ static muster_err worker(struct muster__work *work)
         memcpy(&task, work->bytes, sizeof task);
         carrier_kill((muster_pool){work->object}, task);
         return MUSTER_OK;
-    case POOL_FETCH:
-        return lend_fetch(work);
     case POOL_TAKE_BACK:
         return lend_take_back(work);
     case POOL_CONTEXT:
@@ -344,7 +336,15 @@ static muster_err worker(struct muster__work *work)
     return MUSTER_ERR_UNSUPPORTED;
 }
 
-__attribute__((constructor)) static void register_worker(void)
+/* What takes long, or waits, is for a thread. */
+static bool is_quick(uint32_t operation)
 {
-    muster__remote_register(MUSTER__POOL, worker);
+    return operation == POOL_KILL || operation == POOL_TAKE_BACK || operation == POOL_CONTEXT ||
+           operation == POOL_MODULES || operation == POOL_BREAK;
+}
+
+__attribute__((constructor)) static void register_errands(void)
+{
+    static const struct muster__errands errands = {run_errand, is_quick};
+    muster__errands_register(MUSTER__POOL, &errands);
 }

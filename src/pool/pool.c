@@ -125,20 +125,18 @@ muster_err pool_make(const muster_pool_options *options, const struct share *sha
         return err;
     struct pool *pool = block_make(options, share, object, generation, self);
     if (!pool) {
-        muster__object_retire(object, generation);
+        muster__object_abandon(object, generation);
         return muster__fail(MUSTER_ERR_NOMEM, OPERATION("create") ": the host segment is full; see segment_bytes");
     }
     err = fill(pool, options, self);
     if (err) {
         free_blocks(pool, self);
-        muster__object_retire(object, generation);
+        muster__object_abandon(object, generation);
         return err;
     }
     pool->initializer = initializer;
     pool->finalizer = finalizer;
-    struct pool_body *body = (struct pool_body *)object->body;
-    muster__latch_init(&body->generation, generation);
-    body->block = pool->self;
+    atomic_store(&((struct pool_body *)(void *)object->body)->block, pool->self);
     muster__heap_hand_over(pool->self, self, 0);
     muster__object_publish(object, generation, &made->handle);
     return MUSTER_OK;
@@ -288,41 +286,34 @@ muster_err muster_pool_terminate(muster_pool handle)
     return err;
 }
 
-/* Retiring the object makes newcomers fail; the drain waits for those inside. After that only workers know the pool. */
-static void destroy(struct muster__object *object, struct pool *pool)
+/* Its end lets nobody in any more and has its workers leave, which this waits for; then it is cleaned. */
+static bool destroy(struct muster__object *object, uint32_t generation)
 {
+    struct pool *pool = pool_of(object);
     bool kill = pool_state(pool) == POOL_TERMINATED;
-    raise_state(pool, POOL_STOPPING);
-    atomic_fetch_add(muster__kind_epoch(MUSTER__POOL), 1);
-    sched_ring_all(pool);
-    worker_ring_ranks(pool);
+    if (!muster__object_end(object, generation, muster__self_number()))
+        return false;
     parts_tell(pool, PARTS_END, MUSTER_FOREVER);
-    muster__object_drain(object);
     worker_wait_left(pool, kill);
-    for (int i = 0; !pool->isolated && i < pool->workers; i++)
-        muster__rank_occupies(i, -1);
-    free_blocks(pool, muster__self_number());
+    return true;
+}
+
+static bool pin_and_destroy(muster_handle handle)
+{
+    struct muster__object *object = muster__object_pin(handle, MUSTER__POOL);
+    if (!object)
+        return false;
+    bool destroyed = destroy(object, handle.generation);
+    muster__object_unpin();
+    muster__objects_clean(MUSTER__POOL, muster__self_number());
+    return destroyed;
 }
 
 muster_err muster_pool_destroy(muster_pool handle)
 {
     if (is_elsewhere(handle))
         return parts_ask_home(handle, PARTS_END, MUSTER_FOREVER, OPERATION("destroy"));
-    struct muster__object *object = muster__object_find(handle.handle, MUSTER__POOL);
-    struct pool *pool = object ? pool_of(object) : NULL;
-    if (!pool || !muster__self_number() || !muster__object_retire(object, handle.handle.generation))
-        return muster__object_stale(MUSTER__POOL, OPERATION("destroy"));
-    destroy(object, pool);
-    return MUSTER_OK;
-}
-
-static void end(struct muster__object *object, uint32_t generation)
-{
-    struct pool *pool = pool_of(object);
-    if (!pool || !muster__object_retire(object, generation))
-        return;
-    raise_state(pool, POOL_TERMINATED);
-    destroy(object, pool);
+    return pin_and_destroy(handle.handle) ? MUSTER_OK : muster__object_stale(MUSTER__POOL, OPERATION("destroy"));
 }
 
 muster_err muster_pool_workers(muster_pool handle, int *workers)
@@ -340,9 +331,75 @@ muster_err muster_pool_workers(muster_pool handle, int *workers)
     return MUSTER_OK;
 }
 
+/* ---- its class ---- */
+
+static void drop(struct muster__object *object, uint32_t generation, uint32_t self)
+{
+    struct pool *pool = pool_of(object);
+    (void)generation;
+    (void)self;
+    raise_state(pool, POOL_STOPPING);
+    sched_ring_all(pool);
+    worker_ring_ranks(pool);
+}
+
+/* Workers do not pin the pool that they work for. */
+static bool in_use(struct muster__object *object)
+{
+    struct pool *pool = pool_of(object);
+    for (int i = 0; pool && i < pool->workers; i++)
+        if (atomic_load(&pool->lane[i].owner))
+            return true;
+    return false;
+}
+
+static void clean(struct muster__object *object, uint32_t self)
+{
+    _Atomic muster__ref *block = &((struct pool_body *)(void *)object->body)->block;
+    struct pool *pool = pool_of(object);
+    if (!pool)
+        return;
+    for (int i = 0; !pool->isolated && i < pool->workers; i++)
+        muster__rank_occupies(i, -1);
+    free_blocks(pool, self);
+    atomic_store(block, 0);
+}
+
+static void finish(struct muster__object *object, muster_handle handle)
+{
+    struct pool *pool = pool_of(object);
+    if (pool)
+        raise_state(pool, POOL_TERMINATED);
+    pin_and_destroy(handle);
+}
+
+static void describe(const struct muster__object *object, char *text, size_t size)
+{
+    struct pool *pool = pool_of((struct muster__object *)object);
+    if (pool && pool_state(pool) == POOL_BROKEN)
+        snprintf(text, size, "%s", worker_broken_why(pool));
+}
+
+static const struct muster__op ops[POOL_OPS] = {
+    [POOL_FETCH] = {.name = "a pool's branch",
+                    .step = lend_fetch,
+                    .leave = lend_fetch_leave,
+                    .late = MUSTER_ERR_CANCELED,
+                    .late_now = MUSTER_ERR_CANCELED},
+};
+
 __attribute__((constructor)) static void register_class(void)
 {
-    static const struct muster__class class = {.name = "pool", .sweep = recover_sweep, .end = end};
+    static const struct muster__class class = {.name = "pool",
+                                               .ops = ops,
+                                               .op_count = POOL_OPS,
+                                               .patient = true,
+                                               .drop = drop,
+                                               .in_use = in_use,
+                                               .clean = clean,
+                                               .sweep = recover_sweep,
+                                               .describe = describe,
+                                               .finish = finish};
     muster__class_register(MUSTER__POOL, &class);
     muster__child_died = recover_child_died;
     worker_register();

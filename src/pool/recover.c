@@ -191,7 +191,7 @@ static void visit_all(const struct death *death, uint32_t dead,
 void recover_lane(struct pool *pool, struct lane *lane, uint32_t self)
 {
     uint32_t dead = atomic_load(&lane->owner), member = atomic_load(&lane->member);
-    struct death death = {.seat = {.pool = pool, .lane = lane, .self = self, .before = UINT32_MAX},
+    struct death death = {.seat = {.pool = pool, .lane = lane, .self = self},
                           .host = pool_is_carrier(pool, lane->index)};
     uint32_t generation;
     if (member < MUSTER__MEMBERS_MAX) {

@@ -32,7 +32,9 @@ static enum idle idle_exchange(struct pool *pool, uint32_t lane, enum idle idle)
 static void ring_lane(struct pool *pool, uint32_t lane)
 {
     uint32_t owner = atomic_load(&pool->lane[lane].owner);
-    if (owner)
+    if (muster__owner_is_host(owner))
+        muster__event_signal(&muster__object_slot(pool->slot)->event[POOL_WORK], -1);
+    else if (owner)
         muster__ring(owner);
 }
 
@@ -374,7 +376,7 @@ static muster_err park(const struct places *places, const struct wait_for *wait,
     if (wait->announce)
         wait->announce(wait->arg);
     if (!wait->over(wait->arg) && !visit_places(places, has_work))
-        err = muster__sleep(bell, seen, until_ns, NULL);
+        err = muster__sleep(bell, seen, until_ns);
     visit_places(places, stand_down);
     return err;
 }

@@ -44,28 +44,16 @@ static void drop(int i)
     mine.list[i] = mine.list[--mine.count];
 }
 
-/* ---- the end of a thread: its lanes are free for others ---- */
+/* ---- the end of a thread: its lanes are seen to by the sweep, as those of the dead ---- */
 
 static pthread_key_t thread_end;
 static pthread_once_t thread_end_once = PTHREAD_ONCE_INIT;
 
-static void leave_lane(const struct membership *membership)
-{
-    muster_handle handle = muster__handle_make(MUSTER__POOL, membership->slot, membership->generation);
-    if (!muster__object_pin(handle, MUSTER__POOL))
-        return;
-    atomic_store(&membership->lane->owner, 0);
-    muster__object_unpin();
-}
-
 static void thread_ended(void *unused)
 {
     (void)unused;
-    for (int i = mine.count; i-- > 0;) {
-        if (muster__segment && !mine.list[i].worker)
-            leave_lane(&mine.list[i]);
-        drop(i);
-    }
+    while (mine.count)
+        drop(mine.count - 1);
     free(mine.list);
     mine.list = NULL;
     mine.room = 0;
@@ -152,11 +140,10 @@ static muster_err sit_down(muster_handle handle, const char *operation, struct s
 {
     struct membership *membership = find(handle.slot, handle.generation);
     if (MUSTER__LIKELY(membership && membership->worker)) {
-        *seat = (struct seat){membership->pool, membership->lane, muster__self_state.number, UINT32_MAX, true};
+        *seat = (struct seat){membership->pool, membership->lane, muster__self_state.number, false, true};
         return MUSTER_OK;
     }
     uint32_t self = muster__self_number();
-    uint32_t before = self ? atomic_load_explicit(&muster__self_state.caller->using, memory_order_relaxed) : 0;
     struct muster__object *object = muster__object_pin(handle, MUSTER__POOL);
     if (!object)
         return muster__object_stale(MUSTER__POOL, operation);
@@ -165,7 +152,7 @@ static muster_err sit_down(muster_handle handle, const char *operation, struct s
         muster__object_unpin();
         return err;
     }
-    *seat = (struct seat){membership->pool, membership->lane, self, before, false};
+    *seat = (struct seat){membership->pool, membership->lane, self, true, false};
     return MUSTER_OK;
 }
 
@@ -185,20 +172,20 @@ bool seat_return(muster_handle here, struct seat *seat)
 
 void seat_leave(const struct seat *seat)
 {
-    if (seat->before != UINT32_MAX)
-        atomic_store_explicit(&muster__self_state.caller->using, seat->before, memory_order_release);
+    if (seat->pinned)
+        muster__object_unpin();
 }
 
 /* Far from everybody: others are called first. */
-struct seat seat_of_carrier(struct pool *pool, int branch)
+struct seat seat_of_carrier(struct pool *pool, int branch, int host)
 {
     struct lane *lane = &pool->lane[pool->workers + branch];
-    uint32_t self = muster__self_number();
-    if (atomic_load(&lane->owner) != self) {
-        lane_own(pool, lane, self);
+    uint32_t owner = MUSTER__OWNER_HOST + (uint32_t)host;
+    if (atomic_load(&lane->owner) != owner) {
+        lane_own(pool, lane, owner);
         atomic_store(&lane->member, MUSTER__MEMBERS_MAX);
     }
-    return (struct seat){pool, lane, self, UINT32_MAX, false};
+    return (struct seat){pool, lane, muster__self_number(), false, false};
 }
 
 struct seat seat_take_worker(struct pool *pool, int worker)
@@ -215,7 +202,7 @@ struct seat seat_take_worker(struct pool *pool, int worker)
         membership = add(pool, lane, true);
         MUSTER__CHECK_EQ(membership != NULL, true);
     }
-    return (struct seat){pool, lane, self, UINT32_MAX, true};
+    return (struct seat){pool, lane, self, false, true};
 }
 
 void seat_give_up(struct pool *pool)

@@ -133,7 +133,7 @@ static void child_idle(const struct seat *seat)
             return;
     uint32_t seen = atomic_load(bell);
     if (!idle_announce(seat))
-        muster__sleep(bell, seen, MUSTER__NEVER, NULL);
+        muster__sleep(bell, seen, MUSTER__NEVER);
     sched_idle_end(seat, true);
 }
 
@@ -284,23 +284,23 @@ void worker_ring_ranks(struct pool *pool)
 
 /* ---- the end ---- */
 
+static bool has_left(void *arg)
+{
+    struct muster__member_info info;
+    muster__child_info(*(const uint32_t *)arg, &info);
+    return info.state == MUSTER__MEMBER_ENDED || info.state == MUSTER__MEMBER_FREE;
+}
+
 static void wait_child(struct pool *pool, int i, int64_t deadline)
 {
     uint32_t member = atomic_load(&pool_worker(pool, i)->member);
     if (member == MUSTER__MEMBERS_MAX)
         return;
-    struct muster__event *event = muster__child_event(member);
-    struct muster__member_info info;
-    for (;;) {
-        uint32_t seen = muster__event_prepare(event);
-        muster__child_info(member, &info);
-        if (info.state == MUSTER__MEMBER_ENDED || info.state == MUSTER__MEMBER_FREE)
-            break;
-        if (muster__sleep(&event->word, seen, deadline, NULL) == MUSTER_ERR_TIMEOUT) {
+    while (!has_left(&member))
+        if (muster__event_await(muster__child_event(member), has_left, &member, deadline) == MUSTER_ERR_TIMEOUT) {
             muster__child_signal(member, SIGKILL);
             deadline = MUSTER__NEVER;
         }
-    }
     muster__child_release(member);
 }
 
@@ -309,7 +309,7 @@ static void wait_lane(struct pool *pool, int i)
     _Atomic uint32_t *owner = &pool->lane[i].owner;
     uint32_t seen;
     while ((seen = atomic_load(owner)) != 0)
-        muster__sleep(owner, seen, MUSTER__NEVER, NULL);
+        muster__sleep(owner, seen, MUSTER__NEVER);
 }
 
 void worker_wait_left(struct pool *pool, bool kill)
@@ -319,7 +319,7 @@ void worker_wait_left(struct pool *pool, bool kill)
     muster__self_state.caller->heeds_signal = false; /* ending goes on after a signal */
     for (int i = 0; i < pool->workers; i++) {
         if (atomic_load(&pool->lane[i].owner) == muster__self_state.number) {
-            struct seat own = {pool, &pool->lane[i], muster__self_state.number, UINT32_MAX, true};
+            struct seat own = {pool, &pool->lane[i], muster__self_state.number, false, true};
             worker_leave(&own);
         } else if (pool->isolated) {
             wait_child(pool, i, deadline);

@@ -146,7 +146,7 @@ bool muster__queue_append(struct muster__queue *queue, const struct muster__queu
     atomic_store_explicit(here + (bytes >> 3), 0, memory_order_relaxed);
     if (item->block) {
         set(&queue->pending, item->block);
-        muster__heap_hand_over(item->block, self, 0);
+        muster__heap_hand_over(item->block, item->owner, 0);
         set(here + 1, item->block);
         set(here, header);
         set(&queue->pending, 0);
@@ -156,6 +156,30 @@ bool muster__queue_append(struct muster__queue *queue, const struct muster__queu
     }
     set(&queue->put_at, behind(at, bytes));
     return true;
+}
+
+/* Without latch: by now it may be any word of the segment, or none if the queue is gone and its object another one. */
+__attribute__((no_sanitize("thread"))) static uint64_t header_at(uint64_t base, uint64_t at)
+{
+    uint64_t size = muster__segment->size_bytes, offset = base + ((at - at_start(at)) << 3);
+    bool inside = base < size && offset <= size - HEADER && base % HEADER == 0;
+    return inside ? atomic_load(word(base, at)) : 0;
+}
+
+/*
+ * Between the commit and the move of put_at the header tells. While a chunk is being linked there is none yet, and
+ * tail_base and put_at may speak of different chunks; tail_next is cleared after both have moved. No value of put_at
+ * comes twice: if it and tail_next are the same afterwards, all was read at one moment.
+ */
+int64_t muster__queue_commits(const struct muster__queue *queue)
+{
+    for (;;) {
+        uint64_t at = atomic_load(&queue->put_at);
+        bool linking = atomic_load(&queue->tail_next);
+        uint64_t header = linking ? 0 : header_at(atomic_load(&queue->tail_base), at);
+        if ((atomic_load(&queue->tail_next) != 0) == linking && atomic_load(&queue->put_at) == at)
+            return (int64_t)(at >> MUSTER__QUEUE_AT_BITS) + (header != 0);
+    }
 }
 
 /* A tail that was freed had been linked: getters leave a chunk by its LINK only. */

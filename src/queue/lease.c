@@ -1,6 +1,27 @@
 #include "queue/internal.h"
 
-#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int this_host(void)
+{
+    return (int)muster__segment->host;
+}
+
+static uint64_t bit_of(int host)
+{
+    return UINT64_C(1) << host % 64;
+}
+
+static struct muster__object *find(muster_handle handle)
+{
+    return muster__object_find(handle, MUSTER__QUEUE);
+}
+
+static bool same(muster_handle a, muster_handle b)
+{
+    return memcmp(&a, &b, sizeof a) == 0;
+}
 
 /* ---- who goes on: the agent's ---- */
 
@@ -20,13 +41,14 @@ struct habit {
     int64_t gets; /* of the queue, when the host got its last one */
 };
 
-static struct habit *habit_of(muster_handle handle, int host)
+static struct habit *habit_of(const struct muster__step *step)
 {
     static struct habit habits[HABITS];
-    struct habit *habit = &habits[(handle.slot + (uint32_t)host * 257) % HABITS];
-    if (habit->slot != handle.slot || habit->generation != handle.generation || habit->host != host)
+    uint32_t slot = muster__object_slot_of(step->object);
+    struct habit *habit = &habits[(slot + (uint32_t)step->host * 257) % HABITS];
+    if (habit->slot != slot || habit->generation != step->generation || habit->host != step->host)
         *habit = (struct habit){
-            .slot = handle.slot, .generation = handle.generation, .host = host, .put.need = NEED, .get.need = NEED};
+            .slot = slot, .generation = step->generation, .host = step->host, .put.need = NEED, .get.need = NEED};
     return habit;
 }
 
@@ -42,131 +64,172 @@ static bool grows(struct wish *wish, bool has_it, bool goes_on)
     return !has_it && wish->count >= wish->need;
 }
 
-static uint64_t bit_of(int host)
+static bool may_begin(struct muster__object *object)
 {
-    return UINT64_C(1) << host % 64;
+    struct muster__queue *queue = muster__queue_of(object);
+    return !queue->maxsize && !atomic_load(&queue->closing) && !atomic_load(&queue->settling) &&
+           !atomic_load(&object->event[MUSTER__QUEUE_IDLE].head);
 }
 
-static void begin(muster_handle handle, int host, enum queue_operation operation)
+static muster_handle handle_of(const struct muster__step *step)
 {
-    muster__remote_note(&(struct muster__call){.object = handle, .at = host + 1, .operation = (uint32_t)operation});
+    return muster__handle_make(MUSTER__QUEUE, muster__object_slot_of(step->object), step->generation);
 }
 
-void lease_note_put(muster_handle handle, struct muster__queue *queue, int host)
+static void put_by_itself(struct muster__step *step)
 {
-    struct wish *wish = &habit_of(handle, host)->put;
-    uint64_t bit = bit_of(host);
-    if (queue->maxsize || host == (int)muster__segment->host ||
-        !grows(wish, atomic_load(&queue->lessees) & bit && wish->granted, true))
+    struct muster__queue *queue = muster__queue_of(step->object);
+    struct wish *wish = &habit_of(step)->put;
+    uint64_t bit = bit_of(step->host);
+    if (!grows(wish, atomic_load(&queue->lessees) & bit && wish->granted, true) || !may_begin(step->object))
         return;
     atomic_fetch_or(&queue->users, bit);
-    uint64_t before = atomic_fetch_or(&queue->lessees, bit);
-    if (atomic_load(&queue->barred)) { /* who settles may have looked already */
-        if (!(before & bit))
-            atomic_fetch_and(&queue->lessees, ~bit);
-        return;
-    }
+    atomic_fetch_or(&queue->lessees, bit);
     wish->granted = true;
-    begin(handle, host, QUEUE_LEND_PUT);
+    queue_tell(step->host, handle_of(step), QUEUE_LEND_PUT);
 }
 
-void lease_note_get(muster_handle handle, struct muster__queue *queue, int host)
+static void got_by_itself(struct muster__step *step)
 {
-    struct habit *habit = habit_of(handle, host);
+    struct muster__queue *queue = muster__queue_of(step->object);
+    struct habit *habit = habit_of(step);
     int64_t gets = muster__queue_gets(queue);
     bool alone = gets == habit->gets + 1;
     habit->gets = gets;
-    if (queue->maxsize || host == (int)muster__segment->host ||
-        !grows(&habit->get, atomic_load(&queue->lent) == (uint32_t)host + 1, alone) || atomic_load(&queue->lent))
+    bool has_it = atomic_load(&queue->lent) == (uint32_t)step->host + 1;
+    if (!grows(&habit->get, has_it, alone) || atomic_load(&queue->lent) || !may_begin(step->object))
         return;
-    atomic_fetch_or(&queue->users, bit_of(host));
-    if (muster__queue_lend(queue, handle.generation, muster__self_state.number, (uint32_t)host + 1) !=
-        (uint32_t)host + 1)
+    atomic_fetch_or(&queue->users, bit_of(step->host));
+    if (muster__queue_lend(step->object, step->generation, (uint32_t)step->host + 1) != MUSTER_OK)
         return;
     habit->get.granted = true;
-    begin(handle, host, QUEUE_LEND_GET);
-    pipe_lend(handle, queue, host);
+    queue_tell(step->host, handle_of(step), QUEUE_LEND_GET);
+    pipe_lend(handle_of(step), step->object, step->host);
 }
 
 /* ---- the end of leases ---- */
 
+/* a lease that was called back and has not come yet */
+static struct recall {
+    struct recall *next;
+    muster_handle handle;
+    int host;
+    bool get;
+} * recalls;
+
+static bool any_recall(muster_handle handle)
+{
+    const struct recall *recall = recalls;
+    while (recall && !same(recall->handle, handle))
+        recall = recall->next;
+    return recall;
+}
+
 /* Of a lost host there is nothing to come. */
-static muster_err recall(muster_handle handle, struct muster__queue *queue, int host, enum queue_operation operation,
-                         uint32_t self)
+static void recall(muster_handle handle, int host, bool get)
 {
-    struct muster__call call = {.object = handle,
-                                .at = host + 1,
-                                .operation = (uint32_t)operation,
-                                .timeout_ms = MUSTER_FOREVER,
-                                .anonymous = true,
-                                .ordered = true,
-                                .keeps = true};
-    muster_err err = muster__remote_call(&call, "a queue's lease");
-    if (err == MUSTER_OK && call.reply_block)
-        err =
-            muster__queue_put_back(queue, handle.generation, self, muster__heap_at(call.reply_block), call.reply_size);
-    muster__heap_free(call.reply_block, self);
-    return err == MUSTER_ERR_PEER || err == MUSTER_ERR_STALE ? MUSTER_OK : err;
+    if (muster__host_lost(host))
+        return;
+    struct recall *made = malloc(sizeof *made);
+    MUSTER__CHECK_EQ(made != NULL, true);
+    *made = (struct recall){recalls, handle, host, get};
+    recalls = made;
+    queue_tell(host, handle, get ? QUEUE_RECALL_GET : QUEUE_RECALL_PUT);
 }
 
-static bool in(uint64_t bits, int host)
+static muster_err settled(muster_handle handle)
 {
-    return bits & bit_of(host) && host != (int)muster__segment->host;
-}
-
-/* One at a time: what a stock gives back comes once. All are threads of the agent's rank. */
-static pthread_mutex_t settling = PTHREAD_MUTEX_INITIALIZER;
-
-static muster_err settle_puts(muster_handle handle, struct muster__queue *queue, uint32_t self)
-{
-    muster_err err = MUSTER_OK;
-    uint64_t lessees = atomic_load(&queue->lessees);
-    for (int host = 0; lessees && host < muster_hosts() && err == MUSTER_OK; host++)
-        if (in(lessees, host))
-            err = recall(handle, queue, host, QUEUE_RECALL_PUT, self);
-    if (err == MUSTER_OK)
-        atomic_fetch_and(&queue->lessees, ~lessees);
-    return err;
-}
-
-/* Nothing is sent any more from the start, even if the answer finds no room here and somebody has to ask again. */
-static muster_err settle_gets(muster_handle handle, struct muster__queue *queue, uint32_t self)
-{
-    uint32_t lent =
-        muster__queue_lend(queue, handle.generation, self, MUSTER__QUEUE_RECALLED) & ~MUSTER__QUEUE_RECALLED;
-    if (!lent)
+    struct muster__object *object = find(handle);
+    if (!object)
         return MUSTER_OK;
-    muster_err err = recall(handle, queue, (int)lent - 1, QUEUE_RECALL_GET, self);
-    if (err != MUSTER_OK)
-        return err;
+    struct muster__queue *queue = muster__queue_of(object);
+    if (muster__queue_lend(object, handle.generation, 0) == (muster_err)MUSTER__AGAIN)
+        return MUSTER__AGAIN;
+    atomic_store(&queue->lessees, 0);
     atomic_store(&queue->ships, 0);
-    muster__queue_lend(queue, handle.generation, self, 0);
-    muster__event_wake(&queue->items, -1);
+    atomic_fetch_add(&queue->settlements, 1);
+    atomic_store(&queue->settling, 0);
+    muster__event_signal(&object->event[MUSTER__QUEUE_SETTLED], -1);
+    muster__event_signal(&object->event[MUSTER__QUEUE_ITEMS], -1);
     return MUSTER_OK;
 }
 
-muster_err lease_settle(muster_handle handle, struct muster__queue *queue, uint32_t self)
+/* False: there was no such recall. */
+static bool end_recall(muster_handle handle, int host, bool get)
 {
-    pthread_mutex_lock(&settling);
-    atomic_fetch_add(&queue->barred, 1);
-    muster_err err = settle_puts(handle, queue, self);
-    muster_err second = settle_gets(handle, queue, self);
-    atomic_fetch_sub(&queue->barred, 1);
-    pthread_mutex_unlock(&settling);
-    return err ? err : second;
+    for (struct recall **link = &recalls, *found; (found = *link); link = &found->next)
+        if (found->host == host && found->get == get && same(found->handle, handle)) {
+            *link = found->next;
+            free(found);
+            return true;
+        }
+    return false;
 }
 
-void lease_end(muster_handle handle, struct muster__queue *queue)
+muster_err lease_settle(muster_handle handle)
 {
-    atomic_fetch_add(&queue->barred, 1);
-    uint64_t users = atomic_load(&queue->users);
-    for (int host = 0; users && host < muster_hosts(); host++) {
-        struct muster__call call = {
-            .object = handle, .at = host + 1, .operation = QUEUE_END, .timeout_ms = MUSTER_FOREVER, .anonymous = true};
-        if (in(users, host))
-            muster__remote_call(&call, "a queue's lease");
+    struct muster__object *object = find(handle);
+    if (!object || any_recall(handle))
+        return MUSTER_OK;
+    struct muster__queue *queue = muster__queue_of(object);
+    uint64_t lessees = atomic_load(&queue->lessees);
+    uint32_t lent = atomic_load(&queue->lent);
+    for (int host = 0; lessees && host < muster_hosts(); host++)
+        if (lessees & bit_of(host) && host != this_host())
+            recall(handle, host, false);
+    if (lent)
+        recall(handle, (int)lent - 1, true);
+    return any_recall(handle) ? MUSTER_OK : settled(handle);
+}
+
+muster_err lease_recalled(muster_handle handle, int host)
+{
+    end_recall(handle, host, false);
+    return any_recall(handle) ? MUSTER_OK : settled(handle);
+}
+
+/* Items that find no room here wait for it on the way. */
+muster_err lease_returned(struct muster__note *note)
+{
+    struct muster__object *object = find(note->object);
+    if (object && note->size) {
+        muster_err err = muster__queue_put_back(object, note->object.generation, note->bytes, note->size);
+        if (err == (muster_err)MUSTER__AGAIN || err == MUSTER_ERR_NOMEM)
+            return MUSTER__AGAIN;
+        note->size = 0; /* should what follows have to be done again */
     }
-    if (users) /* last: nothing comes any more */
-        muster__remote_note(
-            &(struct muster__call){.object = handle, .at = (int)muster__segment->host + 1, .operation = QUEUE_END});
+    end_recall(note->object, note->host, true);
+    return any_recall(note->object) ? MUSTER_OK : settled(note->object);
+}
+
+void lease_host_lost(int host)
+{
+    for (struct recall *found = recalls, *next; found; found = next) {
+        next = found->next;
+        if (found->host != host)
+            continue;
+        muster_handle handle = found->handle;
+        end_recall(handle, host, found->get);
+        if (!any_recall(handle))
+            queue_tell(this_host(), handle, QUEUE_SETTLE);
+        next = recalls;
+    }
+}
+
+static void ask_to_settle(struct muster__object *object, uint32_t generation)
+{
+    queue_tell(this_host(), muster__handle_make(MUSTER__QUEUE, muster__object_slot_of(object), generation),
+               QUEUE_SETTLE);
+}
+
+static void ask_to_ship(struct muster__object *object, uint32_t generation)
+{
+    atomic_store(&muster__queue_of(object)->told, 1);
+    queue_tell(this_host(), muster__handle_make(MUSTER__QUEUE, muster__object_slot_of(object), generation), QUEUE_SHIP);
+}
+
+__attribute__((constructor)) static void set_hooks(void)
+{
+    static const struct muster__queue_hosts between = {ask_to_settle, ask_to_ship, put_by_itself, got_by_itself};
+    muster__queue_hosts = &between;
 }

@@ -6,10 +6,10 @@
 
 enum {
     WINDOW = 64 << 10, /* bytes that were sent and not taken in yet; a large item may exceed it */
+    LARGE_AT_ONCE = 2, /* items above INLINE_MAX */
     STASH_ITEMS = 4096,
     STOCK_ITEMS = 2048, /* in a stock, as far as what arrives counts as taken in */
     STOCK_LARGE = 1,
-    LARGE_AT_ONCE = 2,
 };
 
 /* What the receiving end tells: so many bytes were taken in; there is no room for more. */
@@ -22,6 +22,11 @@ static uint32_t me(void)
     return muster__self_state.number;
 }
 
+static int this_host(void)
+{
+    return (int)muster__segment->host;
+}
+
 static bool same(muster_handle a, muster_handle b)
 {
     return memcmp(&a, &b, sizeof a) == 0;
@@ -29,12 +34,12 @@ static bool same(muster_handle a, muster_handle b)
 
 static bool at_home(muster_handle handle)
 {
-    return (handle.kind_home & 0xffffff) == muster__segment->host;
+    return muster__handle_home(handle) == this_host();
 }
 
-static int home_of(muster_handle handle)
+static struct muster__queue *body_of(const struct muster__proxy *place)
 {
-    return (int)(handle.kind_home & 0xffffff);
+    return muster__queue_of(place->object);
 }
 
 /* ---- pipes: the sending end ---- */
@@ -43,11 +48,14 @@ static struct pipe {
     struct pipe *next;
     muster_handle handle; /* the queue */
     int to;
-    struct muster__queue *from; /* a stash, or at home the queue */
-    uint32_t generation;
-    uint64_t unseen; /* bytes that were not taken in yet */
-    int large;       /* such items are under way: these stay in order, but others would overtake them */
+    struct muster__proxy from; /* a stash, or at home the queue */
+    uint64_t unseen;           /* bytes that were not taken in yet */
+    int large;                 /* such items among them */
+    bool again;                /* a latch was busy */
+    bool recalled;             /* all of it is to be sent, and that said */
 } * pipes;
+
+static int again; /* so many */
 
 static struct pipe *pipe_of(muster_handle handle)
 {
@@ -57,22 +65,27 @@ static struct pipe *pipe_of(muster_handle handle)
     return pipe;
 }
 
-static struct pipe *pipe_make(muster_handle handle, int to, struct muster__queue *from, uint32_t generation)
+/* That which takes from a queue of this host: at home that itself, else a stash. */
+static struct pipe *pipe_from(muster_handle from)
+{
+    struct pipe *pipe = pipes;
+    while (pipe && (muster__object_slot_of(pipe->from.object) != from.slot || pipe->from.generation != from.generation))
+        pipe = pipe->next;
+    return pipe;
+}
+
+static struct pipe *pipe_make(muster_handle handle, int to, struct muster__proxy from)
 {
     struct pipe *pipe = pipe_of(handle);
     if (!pipe) {
-        pipe = malloc(sizeof *pipe);
+        pipe = calloc(1, sizeof *pipe);
         MUSTER__CHECK_EQ(pipe != NULL, true);
         pipe->next = pipes;
         pipes = pipe;
-        *pipe = (struct pipe){.next = pipe->next, .handle = handle};
     }
-    pipe->to = to;
-    pipe->from = from;
-    pipe->generation = generation;
-    pipe->unseen = 0;
-    pipe->large = 0;
-    atomic_store(&from->ships, 1);
+    again -= pipe->again;
+    *pipe = (struct pipe){.next = pipe->next, .handle = handle, .to = to, .from = from};
+    atomic_store(&body_of(&from)->ships, 1);
     return pipe;
 }
 
@@ -81,89 +94,107 @@ static void pipe_drop(muster_handle handle)
     for (struct pipe **link = &pipes, *pipe; (pipe = *link);)
         if (same(pipe->handle, handle)) {
             *link = pipe->next;
+            again -= pipe->again;
             free(pipe);
         } else {
             link = &pipe->next;
         }
 }
 
+static void block_sent(void *ref)
+{
+    muster__heap_free((uint64_t)(uintptr_t)ref, me());
+}
+
+static void nothing(void *unused)
+{
+    (void)unused;
+}
+
 static void send_batch(struct pipe *pipe, const struct muster__queue_batch *batch)
 {
-    size_t size = batch->block ? batch->size : batch->used;
-    struct muster__call call = {.object = pipe->handle,
-                                .at = pipe->to + 1,
+    struct muster__note note = {.object = pipe->handle,
                                 .operation = batch->block ? QUEUE_LARGE : QUEUE_ITEMS,
-                                .bytes = batch->bytes,
-                                .size = size};
-    pipe->unseen += size;
+                                .bytes = batch->block ? muster__heap_at(batch->block) : batch->bytes,
+                                .size = batch->block ? batch->size : batch->used};
+    pipe->unseen += note.size;
     pipe->large += batch->block != 0;
     if (batch->block) {
-        muster__heap_hand_over(batch->block, me(), MUSTER__REMOTE_OWNER);
-        muster__remote_note_block(&call, batch->block);
+        muster__heap_hand_over(batch->block, me(), MUSTER__OWNER_WIRE);
+        muster__note_bytes(pipe->to, &note, block_sent, (void *)(uintptr_t)batch->block);
     } else {
-        muster__remote_note(&call);
+        muster__note_bytes(pipe->to, &note, nothing, NULL);
     }
 }
 
-/* Sends until there is nothing more, or the other end has enough; `all`: in spite of that. */
-static bool ship_some(struct pipe *pipe, bool all)
+static bool may_go_on(const struct pipe *pipe)
 {
-    static char bytes[MUSTER__REMOTE_SMALL];
+    return pipe->recalled || (pipe->large ? pipe->large < LARGE_AT_ONCE : pipe->unseen < WINDOW);
+}
+
+/* Sends until there is nothing more (OK), or the other end has enough (FULL); MUSTER__AGAIN. */
+static muster_err ship_some(struct pipe *pipe)
+{
+    static _Alignas(8) char bytes[MUSTER__REMOTE_SMALL];
     struct muster__queue_batch batch = {.bytes = bytes};
-    for (;;) {
-        if (!all && (pipe->large ? pipe->large == LARGE_AT_ONCE : pipe->unseen >= WINDOW))
-            return false;
-        if (muster__queue_take_many(pipe->from, pipe->generation, me(), sizeof bytes, pipe->large, &batch) != MUSTER_OK)
-            return true;
-        if (!batch.used && !batch.block)
-            return !pipe->large;
+    while (may_go_on(pipe)) {
+        muster_err err = muster__queue_take_many(pipe->from.object, pipe->from.generation, sizeof bytes, &batch);
+        if (err == (muster_err)MUSTER__AGAIN)
+            return err;
+        if (err || (!batch.used && !batch.block))
+            return MUSTER_OK;
         send_batch(pipe, &batch);
     }
+    return MUSTER_ERR_FULL;
 }
 
 /* At home only while the items are lent to that host, and nobody calls them back. */
 static bool may_ship(const struct pipe *pipe)
 {
+    const struct muster__queue *queue = body_of(&pipe->from);
     return !at_home(pipe->handle) ||
-           (atomic_load(&pipe->from->lent) == (uint32_t)pipe->to + 1 && !atomic_load(&pipe->from->barred));
+           (atomic_load(&queue->lent) == (uint32_t)pipe->to + 1 && !atomic_load(&queue->settling));
 }
 
 static void ship(struct pipe *pipe)
 {
+    struct muster__queue *queue = body_of(&pipe->from);
+    again -= pipe->again;
+    pipe->again = false;
     while (may_ship(pipe)) {
-        atomic_store(&pipe->from->told, 0);
-        if (!ship_some(pipe, false)) {
-            atomic_store(&pipe->from->told, 1); /* goes on when the other end says so */
+        atomic_store(&queue->told, 0);
+        muster_err err = ship_some(pipe);
+        pipe->again = err == (muster_err)MUSTER__AGAIN;
+        again += pipe->again;
+        if (err != MUSTER_OK) {
+            atomic_store(&queue->told, 1); /* goes on when the other end says so, or the latch is free */
             return;
         }
-        if (muster__queue_puts(pipe->from) <= muster__queue_gets(pipe->from))
-            return;
+        if (muster__queue_puts(queue) <= muster__queue_gets(queue))
+            break;
+    }
+    if (pipe->recalled) {
+        pipe->recalled = false;
+        queue_tell(pipe->to, pipe->handle, QUEUE_RECALLED);
     }
 }
 
-void pipe_tell_agent(muster_handle handle, struct muster__queue *queue)
-{
-    atomic_store(&queue->told, 1);
-    muster__remote_note(
-        &(struct muster__call){.object = handle, .at = (int)muster__segment->host + 1, .operation = QUEUE_SHIP});
-}
-
-static void taken_in(struct muster__work *work)
+static void taken_in(const struct muster__note *note)
 {
     struct arrived arrived;
-    struct pipe *pipe = pipe_of(work->object);
-    memcpy(&arrived, work->bytes, sizeof arrived);
-    if (!pipe || pipe->to != work->host)
+    struct pipe *pipe = pipe_of(note->object);
+    memcpy(&arrived, note->bytes, sizeof arrived);
+    if (!pipe || pipe->to != note->host)
         return;
     pipe->unseen -= arrived.bytes < pipe->unseen ? arrived.bytes : pipe->unseen;
     pipe->large -= (int)arrived.large < pipe->large ? (int)arrived.large : pipe->large;
-    atomic_store(&pipe->from->starved, (uint32_t)arrived.starved);
+    atomic_store(&body_of(&pipe->from)->starved, (uint32_t)arrived.starved);
     ship(pipe);
 }
 
-void pipe_lend(muster_handle handle, struct muster__queue *queue, int host)
+void pipe_lend(muster_handle handle, struct muster__object *object, int host)
 {
-    ship(pipe_make(handle, host, queue, handle.generation));
+    ship(pipe_make(handle, host, (struct muster__proxy){object, handle.generation}));
 }
 
 /* ---- inlets: the receiving end ---- */
@@ -179,15 +210,12 @@ static struct inlet {
     struct inlet *next;
     muster_handle handle;
     int from;
-    struct muster__queue *to; /* at home the queue, or a stock */
-    uint32_t generation;
-    uint64_t untold; /* bytes in the queue that the other end does not know of */
-    uint32_t large;  /* so many of these items were large */
+    struct muster__proxy to; /* at home the queue, or a stock */
+    uint64_t untold;         /* bytes in the queue that the other end does not know of */
+    uint32_t large;          /* so many of these items were large */
     struct held *held, **last_held;
     bool starved;
-    bool waits;     /* for something that does not announce itself: see service */
-    char *returned; /* what was in a stock that was called back, until home has it for sure */
-    size_t returned_size;
+    bool waits; /* for something that does not announce itself: see service */
 } * inlets;
 
 static int waiting; /* at least so many inlets wait */
@@ -200,14 +228,14 @@ static struct inlet *inlet_of(muster_handle handle, int from)
     return inlet;
 }
 
-static struct inlet *inlet_make(muster_handle handle, int from, struct muster__queue *to, uint32_t generation)
+static struct inlet *inlet_make(muster_handle handle, int from, struct muster__proxy to)
 {
     struct inlet *inlet = inlet_of(handle, from);
     if (inlet)
         return inlet;
     inlet = malloc(sizeof *inlet);
     MUSTER__CHECK_EQ(inlet != NULL, true);
-    *inlet = (struct inlet){.next = inlets, .handle = handle, .from = from, .to = to, .generation = generation};
+    *inlet = (struct inlet){.next = inlets, .handle = handle, .from = from, .to = to};
     inlet->last_held = &inlet->held;
     inlets = inlet;
     return inlet;
@@ -215,7 +243,6 @@ static struct inlet *inlet_make(muster_handle handle, int from, struct muster__q
 
 static void inlet_free(struct inlet *inlet)
 {
-    free(inlet->returned);
     for (struct held *held = inlet->held, *next; held; held = next) {
         next = held->next;
         free(held);
@@ -223,11 +250,10 @@ static void inlet_free(struct inlet *inlet)
     free(inlet);
 }
 
-/* from: that host's alone; -1: all */
-static void inlets_drop(muster_handle handle, int from)
+static void inlets_drop(muster_handle handle)
 {
     for (struct inlet **link = &inlets, *inlet; (inlet = *link);)
-        if (same(inlet->handle, handle) && (from < 0 || inlet->from == from)) {
+        if (same(inlet->handle, handle)) {
             *link = inlet->next;
             inlet_free(inlet);
         } else {
@@ -245,21 +271,45 @@ static void hold(struct inlet *inlet, bool large, const char *bytes, size_t size
     inlet->last_held = &held->next;
 }
 
-/* OK: all of it is in the queue. NOMEM: *used bytes of it are. Else the queue is not there any more. */
-static muster_err put(struct inlet *inlet, bool large, const char *bytes, size_t size, size_t *used)
+/* A large item that has come by itself, or lies here: in a block of its own. */
+static muster_err put_large(struct inlet *inlet, const char *bytes, size_t size, muster__ref *block)
+{
+    struct muster__queue_item item = {.size = size, .block = *block, .owner = MUSTER__OWNER_WIRE};
+    if (!item.block) {
+        item.block = muster__heap_alloc(size, me());
+        item.owner = me();
+        if (!item.block)
+            return muster__again(MUSTER_ERR_NOMEM);
+        memcpy(muster__heap_at(item.block), bytes, size);
+    }
+    muster_err err = muster__queue_put_now(inlet->to.object, inlet->to.generation, &item);
+    if (err == MUSTER_OK)
+        *block = 0;
+    else if (item.owner == me())
+        muster__heap_free(item.block, me());
+    return err;
+}
+
+/* OK: all of it is in the queue. NOMEM, MUSTER__AGAIN: *used bytes of it are. Else the queue is not there any more. */
+static muster_err put(struct inlet *inlet, bool large, const char *bytes, size_t size, size_t *used, muster__ref *block)
 {
     *used = 0;
     if (!large)
-        return muster__queue_put_many(inlet->to, inlet->generation, me(), bytes, size, used);
-    muster_err err = muster__queue_put(inlet->to, inlet->generation, me(), bytes, size, MUSTER_NOWAIT);
+        return muster__queue_put_packed(inlet->to.object, inlet->to.generation, bytes, size, used);
+    muster_err err = put_large(inlet, bytes, size, block);
     *used = err == MUSTER_OK ? size : 0;
     return err;
 }
 
+static bool is_kept(muster_err err)
+{
+    return err == MUSTER_ERR_NOMEM || err == (muster_err)MUSTER__AGAIN;
+}
+
 static bool has_enough(const struct inlet *inlet)
 {
-    int64_t items = muster__queue_puts(inlet->to) - muster__queue_gets(inlet->to);
-    return !at_home(inlet->handle) && items > (inlet->large ? STOCK_LARGE : STOCK_ITEMS);
+    return !at_home(inlet->handle) &&
+           muster__queue_about(body_of(&inlet->to)) > (inlet->large ? STOCK_LARGE : STOCK_ITEMS);
 }
 
 static bool worth_telling(const struct inlet *inlet)
@@ -280,11 +330,9 @@ static void tell(struct inlet *inlet)
     if ((!worth_telling(inlet) || enough) && starved == inlet->starved)
         return;
     struct arrived arrived = {enough ? 0 : inlet->untold, enough ? 0 : inlet->large, starved};
-    muster__remote_note(&(struct muster__call){.object = inlet->handle,
-                                               .at = inlet->from + 1,
-                                               .operation = QUEUE_ARRIVED,
-                                               .bytes = &arrived,
-                                               .size = sizeof arrived});
+    muster__note(inlet->from,
+                 &(struct muster__note){
+                     .object = inlet->handle, .operation = QUEUE_ARRIVED, .bytes = &arrived, .size = sizeof arrived});
     inlet->untold -= arrived.bytes;
     inlet->large -= (uint32_t)arrived.large;
     inlet->starved = starved;
@@ -294,11 +342,12 @@ static void put_held(struct inlet *inlet)
 {
     for (struct held *held; (held = inlet->held);) {
         size_t used;
-        muster_err err = put(inlet, held->large, held->bytes + held->used, held->size - held->used, &used);
+        muster__ref none = 0;
+        muster_err err = put(inlet, held->large, held->bytes + held->used, held->size - held->used, &used, &none);
         held->used += used;
         inlet->untold += used;
         inlet->large += held->large && used;
-        if (err == MUSTER_ERR_NOMEM)
+        if (is_kept(err))
             return;
         inlet->held = held->next;
         if (!inlet->held)
@@ -307,179 +356,190 @@ static void put_held(struct inlet *inlet)
     }
 }
 
-static void arrive(struct inlet *inlet, bool large, struct muster__work *work)
+static void arrive(struct inlet *inlet, bool large, struct muster__note *note)
 {
     size_t used = 0;
     muster_err err = MUSTER_ERR_NOMEM;
-    uint32_t self = me();
-    if (!inlet->held && large && work->bytes_in) {
-        muster__heap_hand_over(work->bytes_in, MUSTER__REMOTE_OWNER, self);
-        err = muster__queue_put_block(inlet->to, inlet->generation, self, work->bytes_in, work->size, MUSTER_NOWAIT);
-        used = err == MUSTER_OK ? work->size : 0;
-        if (err == MUSTER_OK)
-            work->bytes_in = 0;
-    } else if (!inlet->held) {
-        err = put(inlet, large, work->bytes, work->size, &used);
-    }
+    if (!inlet->held)
+        err = put(inlet, large, note->bytes, note->size, &used, &note->block);
     inlet->untold += used;
     inlet->large += large && used;
-    if (err == MUSTER_ERR_NOMEM)
-        hold(inlet, large, (const char *)work->bytes + used, work->size - used);
+    if (is_kept(err))
+        hold(inlet, large, (const char *)note->bytes + used, note->size - used);
     tell(inlet);
     if (used && at_home(inlet->handle))
-        pipe_put_done(inlet->handle, inlet->to);
+        muster__queue_goes_on(inlet->to.object, inlet->to.generation);
 }
 
 /* What comes for a queue that has ended, or a stock that does not exist, is nobody's. */
-static void items_come(struct muster__work *work)
+static void items_come(struct muster__note *note)
 {
-    struct inlet *inlet = inlet_of(work->object, work->host);
-    struct muster__object *object = at_home(work->object) ? muster__object_find(work->object, MUSTER__QUEUE) : NULL;
+    struct inlet *inlet = inlet_of(note->object, note->host);
+    struct muster__object *object = at_home(note->object) ? muster__object_find(note->object, MUSTER__QUEUE) : NULL;
     if (!inlet && object)
-        inlet = inlet_make(work->object, work->host, muster__queue_of(object), work->object.generation);
+        inlet = inlet_make(note->object, note->host, (struct muster__proxy){object, note->object.generation});
     if (!inlet)
         return;
-    arrive(inlet, work->operation == QUEUE_LARGE, work);
+    arrive(inlet, note->operation == QUEUE_LARGE, note);
     waiting += inlet->waits = wants_look(inlet);
 }
 
 /* ---- at a host that uses the queue ---- */
 
-static bool proxy_make(muster_handle key, muster_handle handle, int64_t maxsize, struct muster__proxy *proxy)
+static muster_err proxy_make(muster_handle key, muster_handle handle, int64_t maxsize, struct muster__proxy *proxy)
 {
     char name[32];
     muster_handle made;
-    snprintf(name, sizeof name, "%u on %.20s", handle.slot, muster__host_name_of(home_of(handle)));
-    if (muster__queue_create(name, maxsize, me(), &made) != MUSTER_OK)
-        return false;
+    struct muster__arg arg = {.in = {maxsize}};
+    snprintf(name, sizeof name, "%u on %.20s", handle.slot, muster__host_name_of(muster__handle_home(handle)));
+    muster_err err = muster__object_make(MUSTER__QUEUE, name, &arg, &made);
+    if (err)
+        return muster__again(err);
     *proxy = (struct muster__proxy){muster__object_slot(made.slot), made.generation};
-    if (muster__proxy_add(key, made) == MUSTER_OK)
-        return true;
-    muster__queue_destroy(proxy->object, proxy->generation, me());
-    return false;
+    err = muster__proxy_add(key, made);
+    if (err)
+        muster__object_end(proxy->object, proxy->generation, me());
+    return err;
 }
 
-static struct muster__queue *proxy_open(muster_handle key, muster_handle handle, int64_t maxsize,
-                                        struct muster__proxy *proxy)
+/* OK, MUSTER__AGAIN; else there is no room for it. */
+static muster_err proxy_open(muster_handle key, muster_handle handle, int64_t maxsize, struct muster__proxy *proxy)
 {
-    if (!muster__proxy_find(key, proxy)) {
-        if (!proxy_make(key, handle, maxsize, proxy))
-            return NULL;
-    } else {
-        muster__queue_reopen(muster__queue_of(proxy->object), proxy->generation, me());
+    if (!muster__proxy_find(key, proxy))
+        return proxy_make(key, handle, maxsize, proxy);
+    return muster__queue_set_closed(proxy->object, proxy->generation, false);
+}
+
+static muster_err lend_put(muster_handle handle)
+{
+    struct muster__proxy stash;
+    muster_err err = proxy_open(handle, handle, STASH_ITEMS, &stash);
+    if (err == MUSTER_OK && !pipe_of(handle))
+        pipe_make(handle, muster__handle_home(handle), stash);
+    return err;
+}
+
+static muster_err lend_get(muster_handle handle)
+{
+    struct muster__proxy stock;
+    muster_err err = proxy_open(stock_of(handle), handle, 0, &stock);
+    if (err == MUSTER_OK)
+        inlet_make(handle, muster__handle_home(handle), stock);
+    return err;
+}
+
+/* Closed, a stash or stock sends who comes to home. False: there is none. */
+static bool close_proxy(muster_handle key, struct muster__proxy *proxy, muster_err *err)
+{
+    *err = MUSTER_OK;
+    if (!muster__proxy_find(key, proxy))
+        return false;
+    *err = muster__queue_set_closed(proxy->object, proxy->generation, true);
+    return true;
+}
+
+static muster_err recall_put(muster_handle handle)
+{
+    struct muster__proxy stash;
+    struct pipe *pipe = pipe_of(handle);
+    muster_err err;
+    if (!close_proxy(handle, &stash, &err) || !pipe) {
+        queue_tell(muster__handle_home(handle), handle, QUEUE_RECALLED);
+        return MUSTER_OK;
     }
-    return muster__queue_of(proxy->object);
+    if (err == (muster_err)MUSTER__AGAIN)
+        return err;
+    pipe->recalled = true;
+    ship(pipe);
+    return MUSTER_OK;
 }
 
-static void lend_put(muster_handle handle)
+/* ---- giving back ---- */
+
+struct bytes {
+    char *at;
+    size_t size;
+};
+
+static void add_bytes(struct bytes *all, const void *bytes, size_t size, size_t padded)
 {
-    struct muster__proxy proxy;
-    struct muster__queue *stash = proxy_open(handle, handle, STASH_ITEMS, &proxy);
-    if (stash && !pipe_of(handle))
-        pipe_make(handle, home_of(handle), stash, proxy.generation);
+    all->at = realloc(all->at, all->size + padded);
+    MUSTER__CHECK_EQ(all->at != NULL, true);
+    memcpy(all->at + all->size, bytes, size);
+    all->size += padded;
 }
 
-/* A new lease: home has what was in the stock before. */
-static void lend_get(muster_handle handle)
+static void add_item(struct bytes *all, const void *bytes, uint64_t size)
 {
-    struct muster__proxy proxy;
-    struct muster__queue *stock = proxy_open(stock_of(handle), handle, 0, &proxy);
-    if (!stock)
-        return;
-    struct inlet *inlet = inlet_make(handle, home_of(handle), stock, proxy.generation);
-    free(inlet->returned);
-    inlet->returned = NULL;
-    inlet->returned_size = 0;
+    add_bytes(all, &size, sizeof size, sizeof size);
+    add_bytes(all, bytes, size, muster__queue_packed(size) - sizeof size);
 }
 
-static void return_bytes(struct inlet *inlet, const void *bytes, size_t size, size_t padded)
+static void empty_stock(struct inlet *inlet, struct bytes *all)
 {
-    inlet->returned = realloc(inlet->returned, inlet->returned_size + padded);
-    MUSTER__CHECK_EQ(inlet->returned != NULL, true);
-    memcpy(inlet->returned + inlet->returned_size, bytes, size);
-    inlet->returned_size += padded;
-}
-
-static void return_item(struct inlet *inlet, const void *bytes, uint64_t size)
-{
-    return_bytes(inlet, &size, sizeof size, sizeof size);
-    return_bytes(inlet, bytes, size, muster__queue_packed(size) - sizeof size);
+    static _Alignas(8) char bytes[MUSTER__REMOTE_SMALL];
+    struct muster__queue_batch batch = {.bytes = bytes};
+    while (muster__queue_take_many(inlet->to.object, inlet->to.generation, sizeof bytes, &batch) == MUSTER_OK &&
+           (batch.used || batch.block)) {
+        if (batch.block)
+            add_item(all, muster__heap_at(batch.block), batch.size);
+        else
+            add_bytes(all, bytes, batch.used, batch.used);
+        muster__heap_free(batch.block, me());
+    }
 }
 
 /* What the stock has, and what has found no room in it. */
-static void empty_stock(struct inlet *inlet)
+static struct bytes give_back(struct inlet *inlet)
 {
-    static char bytes[MUSTER__REMOTE_SMALL];
-    struct muster__queue_batch batch = {.bytes = bytes};
-    while (muster__queue_take_many(inlet->to, inlet->generation, me(), sizeof bytes, false, &batch) == MUSTER_OK &&
-           (batch.used || batch.block)) {
-        if (batch.block)
-            return_item(inlet, muster__heap_at(batch.block), batch.size);
-        else
-            return_bytes(inlet, bytes, batch.used, batch.used);
-        muster__heap_free(batch.block, me());
-    }
+    struct bytes all = {0};
+    empty_stock(inlet, &all);
     for (struct held *held; (held = inlet->held); free(held)) {
         size_t left = held->size - held->used;
         if (held->large)
-            return_item(inlet, held->bytes, held->size);
+            add_item(&all, held->bytes, held->size);
         else
-            return_bytes(inlet, held->bytes + held->used, left, left);
+            add_bytes(&all, held->bytes + held->used, left, left);
         inlet->held = held->next;
     }
     inlet->last_held = &inlet->held;
     inlet->untold = 0;
     inlet->large = 0;
     inlet->starved = false;
+    return all;
 }
 
-/* Kept here until the next lease: home may have had no room for the answer, and ask again. */
-static void give_back(struct inlet *inlet, struct muster__work *work)
+/* Under both latches of the stock, whose getters are gone: what a busy one holds is waited for. */
+static muster_err recall_get(muster_handle handle)
 {
-    empty_stock(inlet);
-    if (!inlet->returned_size)
-        return;
-    work->reply = malloc(inlet->returned_size);
-    MUSTER__CHECK_EQ(work->reply != NULL, true);
-    memcpy(work->reply, inlet->returned, inlet->returned_size);
-    work->reply_size = inlet->returned_size;
-}
-
-/* Closed, a stash or stock sends who comes to home. */
-static bool close_proxy(muster_handle key)
-{
-    struct muster__proxy proxy;
-    bool found = muster__proxy_find(key, &proxy);
-    if (found)
-        muster__queue_close(muster__queue_of(proxy.object), proxy.generation, me());
-    return found;
-}
-
-static void recall_put(muster_handle handle)
-{
-    struct pipe *pipe = pipe_of(handle);
-    if (close_proxy(handle) && pipe)
-        ship_some(pipe, true);
-}
-
-static void recall_get(struct muster__work *work)
-{
-    struct inlet *inlet = inlet_of(work->object, home_of(work->object));
-    if (close_proxy(stock_of(work->object)) && inlet)
-        give_back(inlet, work);
+    struct muster__proxy stock;
+    struct inlet *inlet = inlet_of(handle, muster__handle_home(handle));
+    muster_err err;
+    struct bytes all = {0};
+    if (close_proxy(stock_of(handle), &stock, &err) && inlet) {
+        struct muster__queue_batch none = {0};
+        if (err != (muster_err)MUSTER__AGAIN) /* is it free? */
+            err = muster__queue_take_many(stock.object, stock.generation, 0, &none);
+        if (err == (muster_err)MUSTER__AGAIN)
+            return err;
+        all = give_back(inlet);
+    }
+    struct muster__note note = {.object = handle, .operation = QUEUE_RETURNED, .bytes = all.at, .size = all.size};
+    muster__note_bytes(muster__handle_home(handle), &note, free, all.at);
+    return MUSTER_OK;
 }
 
 static void end_proxy(muster_handle key)
 {
     struct muster__proxy proxy;
     if (muster__proxy_remove(key, &proxy))
-        muster__queue_destroy(proxy.object, proxy.generation, me());
+        muster__object_end(proxy.object, proxy.generation, me());
 }
 
-static void end(muster_handle handle)
+void pipe_end(muster_handle handle)
 {
     pipe_drop(handle);
-    inlets_drop(handle, -1);
+    inlets_drop(handle);
     end_proxy(handle);
     end_proxy(stock_of(handle));
 }
@@ -489,6 +549,9 @@ static void end(muster_handle handle)
 /* Held items find room some time, and what getters take from a stock makes room for more. */
 static void service(void)
 {
+    for (struct pipe *pipe = pipes; again && pipe; pipe = pipe->next)
+        if (pipe->again)
+            ship(pipe);
     if (!waiting)
         return;
     waiting = 0;
@@ -505,12 +568,13 @@ static void end_if_queue(muster_handle handle)
 {
     handle.kind_home &= UINT32_C(0x7fffffff);
     if (handle.kind_home >> 24 == MUSTER__QUEUE)
-        end(handle);
+        pipe_end(handle);
 }
 
 static void host_lost(int host)
 {
     muster__proxies_of(host, end_if_queue);
+    lease_host_lost(host);
     for (struct inlet **link = &inlets, *inlet; (inlet = *link);)
         if (inlet->from == host) {
             *link = inlet->next;
@@ -520,43 +584,55 @@ static void host_lost(int host)
         }
 }
 
-muster_err pipe_work(struct muster__work *work)
+static muster_err noted(struct muster__note *note)
 {
     struct pipe *pipe;
-    switch ((enum queue_operation)work->operation) {
+    switch ((enum queue_note)note->operation) {
+    case QUEUE_SETTLE:
+        return lease_settle(note->object);
     case QUEUE_LEND_PUT:
-        lend_put(work->object);
-        return MUSTER_OK;
+        return lend_put(note->object) == (muster_err)MUSTER__AGAIN ? (muster_err)MUSTER__AGAIN : MUSTER_OK;
     case QUEUE_LEND_GET:
-        lend_get(work->object);
-        return MUSTER_OK;
+        return lend_get(note->object) == (muster_err)MUSTER__AGAIN ? (muster_err)MUSTER__AGAIN : MUSTER_OK;
     case QUEUE_RECALL_PUT:
-        recall_put(work->object);
-        return MUSTER_OK;
+        return recall_put(note->object);
     case QUEUE_RECALL_GET:
-        recall_get(work);
-        return MUSTER_OK;
-    case QUEUE_END:
-        end(work->object);
-        return MUSTER_OK;
+        return recall_get(note->object);
+    case QUEUE_RECALLED:
+        return lease_recalled(note->object, note->host);
+    case QUEUE_RETURNED:
+        return lease_returned(note);
     case QUEUE_SHIP:
-        if ((pipe = pipe_of(work->object)))
+        if ((pipe = pipe_from(note->object)))
             ship(pipe);
         return MUSTER_OK;
     case QUEUE_ITEMS:
     case QUEUE_LARGE:
-        items_come(work);
+        items_come(note);
         return MUSTER_OK;
     case QUEUE_ARRIVED:
-        taken_in(work);
+        taken_in(note);
         return MUSTER_OK;
-    default:
-        return MUSTER_ERR_UNSUPPORTED;
     }
+    return MUSTER_OK;
+}
+
+static muster_err run_errand(struct muster__errand *errand)
+{
+    pipe_end(errand->object);
+    return MUSTER_OK;
+}
+
+static bool is_quick(uint32_t operation)
+{
+    return operation == QUEUE_END;
 }
 
 __attribute__((constructor)) static void set_hooks(void)
 {
+    static const struct muster__errands errands = {run_errand, is_quick};
+    muster__remote_register(MUSTER__QUEUE, noted);
+    muster__errands_register(MUSTER__QUEUE, &errands);
     muster__remote_on_look(service);
     muster__remote_on_lost(MUSTER__QUEUE, host_lost);
 }

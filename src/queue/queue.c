@@ -1,283 +1,318 @@
 /*
- * Queue: latches and waiting around the steps of ends.c.
+ * Queue: latches around the steps of ends.c.
  *
  * Large items are copied outside of the latches: into a block before it is appended, out of it after it was taken.
  *
- * Waiting: who finds nothing spins while cores are free, then announces itself on the event, looks again and sleeps.
- * Each change wakes one sleeper, if any. A sleeper that was woken and leaves an item (or a place) behind wakes the next
- * one, so that no wake is lost with it.
+ * Each change calls one who waits, if any. Who finds nothing stands in line again where it stood, and who leaves an
+ * item (or a place) behind has the next one called: see wait.h.
  *
- * Latch order: put_latch before get_latch; only destroying holds both.
+ * Latch order: put_latch before get_latch; only ending holds both.
  */
 #include "queue/queue.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-/* Pauses between two glances grow to so many: looking at the line that the other side writes slows it down. */
-#define PAUSES_MAX 15
+const struct muster__queue_hosts *muster__queue_hosts;
 
-struct waiter {
-    struct muster__queue *queue;
-    struct muster__event *event;
-    uint32_t generation, self;
-    int64_t deadline_ns;
-    struct muster__spin spin;
-    unsigned pauses;
-    bool waited, woken;
-};
-
-/* The first chunk is handed over last: until then the death of the maker frees it, and nobody else has the handle. */
-muster_err muster__queue_create(const char *name, int64_t maxsize, uint32_t self, muster_handle *handle)
+static struct muster__event *event_of(struct muster__object *object, int event)
 {
-    struct muster__object *object;
-    uint32_t generation;
-    muster_err err = muster__object_claim(MUSTER__QUEUE, name, self, &object, &generation);
-    if (err != MUSTER_OK)
-        return err;
-    struct muster__queue *queue = muster__queue_of(object);
-    queue->maxsize = maxsize;
-    if (!muster__queue_prepare(queue, self)) {
-        muster__object_retire(object, generation);
-        return muster__fail(MUSTER_ERR_NOMEM, "no room for a queue: the segment is full; raise MUSTER_SEGMENT_MIB");
-    }
-    muster__latch_init(&queue->put_latch, generation);
-    muster__latch_init(&queue->get_latch, generation);
-    muster__ref chunk = atomic_load(&queue->head);
-    muster__object_publish(object, generation, handle);
-    muster__heap_hand_over(chunk, self, 0);
-    return MUSTER_OK;
+    return &object->event[event];
 }
 
-static bool ended(struct muster__queue *queue, uint32_t generation)
+static muster_err wait_for(struct muster__step *step, int event)
 {
-    return atomic_load(&queue->get_latch.word) >> 32 != generation;
+    step->event = event_of(step->object, event);
+    return MUSTER__WAIT;
 }
 
-/* ---- waiting ---- */
-
-static bool looks_ready(struct waiter *w)
+/* An answer of other hosts: they send what they have of it. */
+static muster_err wait_settled(struct muster__step *step)
 {
-    struct muster__queue *queue = w->queue;
-    if (ended(queue, w->generation) || atomic_load_explicit(&queue->closed, memory_order_relaxed))
-        return true;
-    if (w->event == &queue->items)
-        return muster__queue_glance(queue);
-    return muster__queue_puts(queue) - muster__queue_gets(queue) < queue->maxsize;
+    step->event = event_of(step->object, MUSTER__QUEUE_SETTLED);
+    if (!atomic_exchange(&muster__queue_of(step->object)->settling, 1))
+        muster__queue_hosts->settle(step->object, step->generation);
+    return MUSTER__ASKING;
 }
 
-static bool spin_until_ready(struct waiter *w)
+static uint32_t me(void)
 {
-    w->waited = true;
-    while (!looks_ready(w)) {
-        for (unsigned i = 0; i <= w->pauses; i++)
-            if (!muster__spin(&w->spin))
-                return false;
-        if (w->pauses < PAUSES_MAX)
-            w->pauses = 2 * w->pauses + 1;
-    }
-    return true;
-}
-
-static muster_err sleep_on(struct waiter *w, uint32_t expected)
-{
-    bool woken;
-    muster_err err = muster__sleep(&w->event->word, expected, w->deadline_ns, &woken);
-    if (err != MUSTER_OK)
-        return err;
-    w->woken |= woken;
-    w->spin = (struct muster__spin){0};
-    w->pauses = 0;
-    return MUSTER_OK;
-}
-
-/* Ends a wait whose last step gave err: a wake that was spent on this waiter goes on to the next. */
-static muster_err leave(struct waiter *w, muster_err err)
-{
-    if (w->woken && err != MUSTER_OK)
-        muster__event_wake(w->event, 1);
-    return err == MUSTER_ERR_STALE && w->waited ? MUSTER_ERR_CLOSED : err; /* it was there at the end */
+    return muster__self_state.number;
 }
 
 /* ---- put ---- */
 
-static muster_err try_put(struct muster__queue *queue, uint32_t generation, uint32_t self,
-                          const struct muster__queue_item *item)
+static bool is_full(struct muster__queue *queue, int64_t puts)
 {
-    if (MUSTER__UNLIKELY(!muster__latch_acquire(&queue->put_latch, generation, self)))
-        return MUSTER_ERR_STALE;
-    muster_err err = MUSTER_OK;
-    int64_t maxsize = queue->maxsize, puts = muster__queue_puts(queue);
+    int64_t maxsize = queue->maxsize;
+    return MUSTER__UNLIKELY(maxsize) && puts - queue->gets_seen >= maxsize &&
+           puts - (queue->gets_seen = muster__queue_gets(queue)) >= maxsize;
+}
+
+static inline muster_err put_latched(struct muster__queue *queue, const struct muster__queue_item *item)
+{
     if (MUSTER__UNLIKELY(atomic_load_explicit(&queue->closed, memory_order_relaxed)))
-        err = MUSTER_ERR_CLOSED;
-    else if (maxsize && puts - queue->gets_seen >= maxsize &&
-             puts - (queue->gets_seen = muster__queue_gets(queue)) >= maxsize)
-        err = MUSTER_ERR_FULL;
-    else if (MUSTER__UNLIKELY(!muster__queue_append(queue, item, self)))
-        err = MUSTER_ERR_NOMEM;
-    muster__latch_release(&queue->put_latch, generation, self);
-    if (err == MUSTER_OK)
-        muster__event_signal(&queue->items, 1);
+        return MUSTER_ERR_CLOSED;
+    if (is_full(queue, muster__queue_puts(queue)))
+        return MUSTER_ERR_FULL;
+    return MUSTER__LIKELY(muster__queue_append(queue, item, me())) ? MUSTER_OK : muster__again(MUSTER_ERR_NOMEM);
+}
+
+muster_err muster__queue_put_now(struct muster__object *object, uint32_t generation,
+                                 const struct muster__queue_item *item)
+{
+    struct muster__queue *queue = muster__queue_of(object);
+    if (MUSTER__UNLIKELY(!muster__latch_acquire(&queue->put_latch, generation, me())))
+        return muster__latch_lost(&queue->put_latch, generation);
+    muster_err err = put_latched(queue, item);
+    muster__latch_release(&queue->put_latch, generation, me());
+    if (MUSTER__LIKELY(err == MUSTER_OK))
+        muster__event_signal(event_of(object, MUSTER__QUEUE_ITEMS), 1);
     return err;
 }
 
-static muster_err put_waiting(struct muster__queue *queue, uint32_t generation, uint32_t self,
-                              const struct muster__queue_item *item, int64_t deadline_ns)
-{
-    struct waiter w = {queue, &queue->space, generation, self, deadline_ns, .pauses = 0};
-    for (;;) {
-        muster_err err = MUSTER_ERR_FULL;
-        if (spin_until_ready(&w))
-            err = try_put(queue, generation, self, item);
-        if (err != MUSTER_ERR_FULL)
-            return leave(&w, err);
-        uint32_t expected = muster__event_prepare(&queue->space);
-        err = try_put(queue, generation, self, item);
-        if (err != MUSTER_ERR_FULL)
-            return leave(&w, err);
-        err = sleep_on(&w, expected);
-        if (err != MUSTER_OK)
-            return err == MUSTER_ERR_TIMEOUT ? MUSTER_ERR_FULL : err;
-    }
-}
-
-static bool looks_full(struct muster__queue *queue)
+static bool looks_full(const struct muster__queue *queue)
 {
     return queue->maxsize && muster__queue_puts(queue) - muster__queue_gets(queue) >= queue->maxsize &&
            !atomic_load(&queue->closed);
 }
 
-muster_err muster__queue_put_block(struct muster__queue *queue, uint32_t generation, uint32_t self, muster__ref block,
-                                   size_t size, int64_t timeout_ms)
-{
-    struct muster__queue_item item = {.size = size, .block = block};
-    muster_err err = try_put(queue, generation, self, &item);
-    if (err != MUSTER_ERR_FULL || timeout_ms == MUSTER_NOWAIT)
-        return err;
-    return put_waiting(queue, generation, self, &item, muster__deadline_ns(timeout_ms));
-}
-
 /* The copy is made once there seems to be room: a putter that waits holds no memory, but for losing a race. */
-static muster_err put_large(struct muster__queue *queue, uint32_t generation, uint32_t self, const void *bytes,
-                            size_t size, int64_t timeout_ms)
+static muster_err copy_large(struct muster__step *step)
 {
-    int64_t deadline_ns = muster__deadline_ns(timeout_ms);
-    struct waiter w = {queue, &queue->space, generation, self, deadline_ns, .pauses = 0};
-    if (timeout_ms == MUSTER_NOWAIT && looks_full(queue) && !ended(queue, generation))
-        return MUSTER_ERR_FULL;
-    while (looks_full(queue) && !ended(queue, generation) && !spin_until_ready(&w)) {
-        uint32_t expected = muster__event_prepare(&queue->space);
-        if (looks_ready(&w))
-            break;
-        muster_err err = sleep_on(&w, expected);
-        if (err != MUSTER_OK)
-            return err == MUSTER_ERR_TIMEOUT ? MUSTER_ERR_FULL : err;
-    }
-    struct muster__queue_item item = {.size = size, .block = muster__heap_alloc(size, self)};
-    if (!item.block)
-        return leave(&w, MUSTER_ERR_NOMEM);
-    memcpy(muster__heap_at(item.block), bytes, size);
-    muster_err err = try_put(queue, generation, self, &item);
-    if (err == MUSTER_ERR_FULL && timeout_ms != MUSTER_NOWAIT)
-        err = put_waiting(queue, generation, self, &item, deadline_ns);
-    if (err != MUSTER_OK)
-        muster__heap_free(item.block, self);
-    return leave(&w, err);
+    struct muster__arg *arg = step->arg;
+    if (looks_full(muster__queue_of(step->object)))
+        return wait_for(step, MUSTER__QUEUE_SPACE);
+    arg->bytes_block = muster__heap_alloc(arg->size, me());
+    if (!arg->bytes_block)
+        return muster__again(MUSTER_ERR_NOMEM);
+    memcpy(muster__heap_at(arg->bytes_block), arg->bytes, arg->size);
+    arg->own = me(); /* whose it is */
+    return MUSTER_OK;
 }
 
-muster_err muster__queue_put(struct muster__queue *queue, uint32_t generation, uint32_t self, const void *item,
-                             size_t size, int64_t timeout_ms)
+static muster_err put_what(struct muster__step *step, struct muster__queue_item *item)
 {
-    if (size > MUSTER__QUEUE_INLINE_MAX)
-        return put_large(queue, generation, self, item, size, timeout_ms);
-    struct muster__queue_item small = {.bytes = item, .size = size};
-    muster_err err = try_put(queue, generation, self, &small);
-    if (MUSTER__LIKELY(err != MUSTER_ERR_FULL) || timeout_ms == MUSTER_NOWAIT)
+    struct muster__arg *arg = step->arg;
+    *item = (struct muster__queue_item){.bytes = arg->bytes, .size = arg->size};
+    if (arg->size <= MUSTER__QUEUE_INLINE_MAX)
+        return MUSTER_OK;
+    muster_err err = arg->bytes_block ? MUSTER_OK : copy_large(step);
+    item->block = arg->bytes_block;
+    item->owner = arg->own ? (uint32_t)arg->own : (uint32_t)MUSTER__OWNER_WIRE;
+    return err;
+}
+
+static muster_err put(struct muster__step *step)
+{
+    struct muster__queue_item item;
+    muster_err err = put_what(step, &item);
+    if (err)
         return err;
-    return put_waiting(queue, generation, self, &small, muster__deadline_ns(timeout_ms));
+    err = muster__queue_put_now(step->object, step->generation, &item);
+    if (err == MUSTER_ERR_FULL)
+        return wait_for(step, MUSTER__QUEUE_SPACE);
+    if (err)
+        return err;
+    if (item.block)
+        step->arg->bytes_block = step->arg->own = 0;
+    muster__queue_goes_on(step->object, step->generation);
+    if (MUSTER__UNLIKELY(step->host != (int)muster__segment->host) && !item.block)
+        muster__queue_hosts->put(step);
+    return MUSTER_OK;
+}
+
+static void leave_put(struct muster__step *step)
+{
+    if (step->arg->own)
+        muster__heap_free(step->arg->bytes_block, me());
+    step->arg->own = step->arg->bytes_block = 0;
+    if (step->called)
+        muster__event_signal(event_of(step->object, MUSTER__QUEUE_SPACE), 1);
+}
+
+static bool ready_to_put(const struct muster__step *step)
+{
+    const struct muster__queue *queue = muster__queue_of(step->object);
+    return !looks_full(queue) || muster__latch_ended(&queue->put_latch, step->generation);
+}
+
+/* As many as there is room for at a time. */
+static muster_err put_many(struct muster__step *step)
+{
+    struct muster__queue *queue = muster__queue_of(step->object);
+    struct muster__arg *arg = step->arg;
+    int64_t n = arg->in[0], size = arg->in[1], began = arg->out[0];
+    muster_err err = MUSTER_OK;
+    if (!muster__latch_acquire(&queue->put_latch, step->generation, me()))
+        return muster__latch_lost(&queue->put_latch, step->generation);
+    for (; arg->out[0] < n && !err; arg->out[0] += !err) {
+        struct muster__queue_item item = {.bytes = (const char *)arg->bytes + arg->out[0] * size, .size = (size_t)size};
+        err = put_latched(queue, &item);
+    }
+    muster__latch_release(&queue->put_latch, step->generation, me());
+    if (arg->out[0] > began) {
+        muster__event_signal(event_of(step->object, MUSTER__QUEUE_ITEMS), (int)(arg->out[0] - began));
+        muster__queue_goes_on(step->object, step->generation);
+    }
+    return err == MUSTER_ERR_FULL ? wait_for(step, MUSTER__QUEUE_SPACE) : err;
 }
 
 /* ---- get ---- */
 
-/* Where an item goes. */
-struct room {
-    void *bytes;
-    size_t capacity, size;
-    muster__ref *keep; /* large ones stay in their block; NULL: they are copied like all */
-};
-
-static muster_err try_get(struct muster__queue *queue, uint32_t generation, uint32_t self, struct room *room)
+static void give_place(struct muster__object *object, int n)
 {
-    if (MUSTER__UNLIKELY(!muster__latch_acquire(&queue->get_latch, generation, self)))
-        return MUSTER_ERR_STALE;
+    if (muster__queue_of(object)->maxsize)
+        muster__event_signal(event_of(object, MUSTER__QUEUE_SPACE), n);
+}
+
+muster_err muster__queue_get_now(struct muster__object *object, uint32_t generation, void *bytes, size_t capacity,
+                                 size_t *size)
+{
+    struct muster__queue *queue = muster__queue_of(object);
     muster__ref block = 0;
-    muster_err err = MUSTER_ERR_BUSY;
+    if (MUSTER__UNLIKELY(!muster__latch_acquire(&queue->get_latch, generation, me())))
+        return muster__latch_lost(&queue->get_latch, generation);
+    muster_err err = MUSTER_ERR_EMPTY;
     if (MUSTER__LIKELY(!atomic_load_explicit(&queue->lent, memory_order_relaxed)))
-        err = muster__queue_take(queue, room->bytes, room->capacity, &room->size, &block, self);
-    bool bounded = queue->maxsize != 0;
-    muster__latch_release(&queue->get_latch, generation, self);
-    if (err != MUSTER_OK)
+        err = muster__queue_take(queue, bytes, capacity, size, &block, me());
+    muster__latch_release(&queue->get_latch, generation, me());
+    if (MUSTER__UNLIKELY(err))
         return err;
-    if (bounded)
-        muster__event_signal(&queue->space, 1);
-    if (room->keep) {
-        *room->keep = block;
-    } else if (block) {
-        memcpy(room->bytes, muster__heap_at(block), room->size);
-        muster__heap_free(block, self);
+    give_place(object, 1);
+    if (block) {
+        memcpy(bytes, muster__heap_at(block), *size);
+        muster__heap_free(block, me());
     }
     return MUSTER_OK;
 }
 
-static muster_err get_waiting(struct waiter *w, struct room *room)
+/* Items that are lent are called back, but for the host that has them: it is told to look there. */
+static muster_err get_lent(struct muster__step *step, uint32_t lent)
 {
-    struct muster__queue *queue = w->queue;
-    for (;;) {
-        muster_err err = MUSTER_ERR_EMPTY;
-        if (spin_until_ready(w))
-            err = try_get(queue, w->generation, w->self, room);
-        if (err != MUSTER_ERR_EMPTY)
-            return leave(w, err);
-        uint32_t expected = muster__event_prepare(&queue->items);
-        err = try_get(queue, w->generation, w->self, room);
-        if (err != MUSTER_ERR_EMPTY)
-            return leave(w, err);
-        err = sleep_on(w, expected);
-        if (err != MUSTER_OK)
-            return err == MUSTER_ERR_TIMEOUT ? MUSTER_ERR_EMPTY : err;
+    if (lent == (uint32_t)step->host + 1 && step->arg->takes_block) {
+        step->arg->out[0] = MUSTER__QUEUE_IN_STOCK;
+        return MUSTER_OK;
     }
+    return wait_settled(step);
 }
 
-static muster_err get(struct muster__queue *queue, uint32_t generation, uint32_t self, struct room room, size_t *size,
-                      int64_t timeout_ms)
+/* *lent: to whom, where that is why it gives EMPTY. */
+static muster_err get_once(struct muster__step *step, uint32_t *lent)
 {
-    muster_err err = try_get(queue, generation, self, &room);
-    if (err == MUSTER_ERR_EMPTY && timeout_ms != MUSTER_NOWAIT) {
-        struct waiter w = {queue, &queue->items, generation, self, muster__deadline_ns(timeout_ms), .pauses = 0};
-        err = get_waiting(&w, &room);
+    struct muster__queue *queue = muster__queue_of(step->object);
+    struct muster__arg *arg = step->arg;
+    muster__ref block = 0;
+    if (!muster__latch_acquire(&queue->get_latch, step->generation, me()))
+        return muster__latch_lost(&queue->get_latch, step->generation);
+    muster_err err = MUSTER_ERR_EMPTY;
+    *lent = atomic_load_explicit(&queue->lent, memory_order_relaxed);
+    if (!*lent)
+        err = muster__queue_take(queue, arg->room, arg->capacity, &arg->got, &block, me());
+    muster__latch_release(&queue->get_latch, step->generation, me());
+    if (err)
+        return err;
+    give_place(step->object, 1);
+    if (block && arg->takes_block) {
+        arg->room_block = block;
+    } else if (block) {
+        memcpy(arg->room, muster__heap_at(block), arg->got);
+        muster__heap_free(block, me());
     }
-    if (size && (err == MUSTER_OK || err == MUSTER_ERR_TOOBIG))
-        *size = room.size;
+    return MUSTER_OK;
+}
+
+static muster_err get(struct muster__step *step)
+{
+    uint32_t lent;
+    muster_err err = get_once(step, &lent);
+    if (MUSTER__UNLIKELY(lent && err == MUSTER_ERR_EMPTY))
+        return get_lent(step, lent);
+    if (err == MUSTER_ERR_EMPTY)
+        return wait_for(step, MUSTER__QUEUE_ITEMS);
+    if (MUSTER__UNLIKELY(!err && step->host != (int)muster__segment->host))
+        muster__queue_hosts->got(step);
     return err;
 }
 
-muster_err muster__queue_get(struct muster__queue *queue, uint32_t generation, uint32_t self, void *item,
-                             size_t capacity, size_t *size, int64_t timeout_ms)
+static muster_err watch_get(struct muster__step *step)
 {
-    return get(queue, generation, self, (struct room){.bytes = item, .capacity = capacity}, size, timeout_ms);
+    struct muster__queue *queue = muster__queue_of(step->object);
+    if (atomic_load(&queue->lent))
+        return wait_settled(step);
+    return muster__queue_glance(queue) ? MUSTER_OK : wait_for(step, MUSTER__QUEUE_ITEMS);
 }
 
-muster_err muster__queue_get_block(struct muster__queue *queue, uint32_t generation, uint32_t self, void *item,
-                                   size_t capacity, size_t *size, muster__ref *block, int64_t timeout_ms)
+/* EMPTY is said once nobody else has items for it: what was put before this get began is here then. */
+static muster_err try_get(struct muster__step *step)
 {
-    *block = 0;
-    return get(queue, generation, self, (struct room){.bytes = item, .capacity = capacity, .keep = block}, size,
-               timeout_ms);
+    struct muster__queue *queue = muster__queue_of(step->object);
+    uint32_t lent, settlements = atomic_load(&queue->settlements);
+    muster_err err = get_once(step, &lent);
+    if (err != MUSTER_ERR_EMPTY)
+        return err;
+    if (!step->arg->own)
+        step->arg->own = (uint64_t)settlements + 1;
+    if (lent || (muster__queue_leased(queue) && settlements < step->arg->own))
+        return wait_settled(step);
+    return MUSTER_ERR_EMPTY;
 }
 
-/* ---- many at once ---- */
+static muster_err get_many(struct muster__step *step)
+{
+    struct muster__queue *queue = muster__queue_of(step->object);
+    struct muster__arg *arg = step->arg;
+    muster_err err = MUSTER_OK;
+    if (!muster__latch_acquire(&queue->get_latch, step->generation, me()))
+        return muster__latch_lost(&queue->get_latch, step->generation);
+    uint32_t lent = atomic_load_explicit(&queue->lent, memory_order_relaxed);
+    while (!err && !lent && arg->out[0] < arg->in[0]) {
+        muster__ref block;
+        char *place = (char *)arg->room + arg->out[0] * arg->in[1];
+        err = muster__queue_take(queue, place, (size_t)arg->in[1], &arg->got, &block, me());
+        if (!err && block) {
+            memcpy(place, muster__heap_at(block), arg->got);
+            muster__heap_free(block, me());
+        }
+        arg->out[0] += !err;
+        if (!err && arg->own)
+            ((size_t *)(uintptr_t)arg->own)[arg->out[0] - 1] = arg->got;
+    }
+    muster__latch_release(&queue->get_latch, step->generation, me());
+    if (arg->out[0]) {
+        give_place(step->object, (int)arg->out[0]);
+        return MUSTER_OK;
+    }
+    return lent ? wait_settled(step) : err == MUSTER_ERR_EMPTY ? wait_for(step, MUSTER__QUEUE_ITEMS) : err;
+}
 
-static muster_err take_fitting(struct muster__queue *queue, uint32_t self, size_t capacity,
-                               struct muster__queue_batch *batch)
+static bool ready_to_get(const struct muster__step *step)
+{
+    const struct muster__queue *queue = muster__queue_of(step->object);
+    return muster__queue_glance(queue) || muster__latch_ended(&queue->get_latch, step->generation);
+}
+
+/* The item of one who gave up goes back first; what a dead one had in hand is lost. */
+static void undo_get(struct muster__step *step, bool died)
+{
+    struct muster__arg *arg = step->arg;
+    if (died || arg->out[0] == MUSTER__QUEUE_IN_STOCK)
+        return;
+    uint64_t word = arg->size;
+    char *packed = malloc(muster__queue_packed(arg->size));
+    MUSTER__CHECK_EQ(packed != NULL, true);
+    memcpy(packed, &word, sizeof word);
+    if (arg->size)
+        memcpy(packed + sizeof word, arg->bytes, arg->size);
+    muster_err err = muster__queue_put_back(step->object, step->generation, packed, muster__queue_packed(arg->size));
+    free(packed);
+    muster__self_state.busy |= err == MUSTER_ERR_NOMEM; /* until there is room */
+}
+
+/* ---- many at once, by agents ---- */
+
+static muster_err take_fitting(struct muster__queue *queue, size_t capacity, struct muster__queue_batch *batch)
 {
     size_t left = capacity - batch->used, size;
     size_t room =
@@ -286,9 +321,9 @@ static muster_err take_fitting(struct muster__queue *queue, uint32_t self, size_
     muster__ref block = 0;
     if (room < 2 * sizeof(uint64_t))
         return MUSTER_ERR_TOOBIG;
-    muster_err err = muster__queue_take(queue, at, (room & ~(size_t)7) - sizeof(uint64_t), &size, &block, self);
+    muster_err err = muster__queue_take(queue, at, (room & ~(size_t)7) - sizeof(uint64_t), &size, &block, me());
     if (err == MUSTER_ERR_TOOBIG && !batch->used)
-        return muster__queue_take(queue, NULL, SIZE_MAX, &batch->size, &batch->block, self);
+        return muster__queue_take(queue, NULL, SIZE_MAX, &batch->size, &batch->block, me());
     if (err != MUSTER_OK)
         return err;
     uint64_t word = size;
@@ -297,227 +332,311 @@ static muster_err take_fitting(struct muster__queue *queue, uint32_t self, size_
     return MUSTER_OK;
 }
 
-muster_err muster__queue_take_many(struct muster__queue *queue, uint32_t generation, uint32_t self, size_t capacity,
-                                   bool large_only, struct muster__queue_batch *batch)
+muster_err muster__queue_take_many(struct muster__object *object, uint32_t generation, size_t capacity,
+                                   struct muster__queue_batch *batch)
 {
-    muster_err err = MUSTER_OK;
-    size_t size;
+    struct muster__queue *queue = muster__queue_of(object);
     batch->used = 0;
     batch->block = 0;
-    if (!muster__latch_acquire(&queue->get_latch, generation, self))
-        return MUSTER_ERR_STALE;
-    if (large_only && !(muster__queue_peek(queue, &size, self) && size > MUSTER__QUEUE_INLINE_MAX))
-        err = MUSTER_ERR_EMPTY;
-    while (err == MUSTER_OK && !batch->block)
-        err = take_fitting(queue, self, capacity, batch);
-    muster__latch_release(&queue->get_latch, generation, self);
-    if (queue->maxsize)
-        muster__event_signal(&queue->space, -1);
+    if (!muster__latch_acquire(&queue->get_latch, generation, me()))
+        return muster__latch_lost(&queue->get_latch, generation);
+    while (!batch->block && take_fitting(queue, capacity, batch) == MUSTER_OK)
+        ;
+    muster__latch_release(&queue->get_latch, generation, me());
+    give_place(object, -1);
     return MUSTER_OK;
 }
 
-muster_err muster__queue_put_many(struct muster__queue *queue, uint32_t generation, uint32_t self, const char *bytes,
-                                  size_t size, size_t *used)
+muster_err muster__queue_put_packed(struct muster__object *object, uint32_t generation, const char *bytes, size_t size,
+                                    size_t *used)
 {
+    struct muster__queue *queue = muster__queue_of(object);
     int count = 0;
     bool room = true;
     *used = 0;
-    if (!muster__latch_acquire(&queue->put_latch, generation, self))
-        return MUSTER_ERR_STALE;
+    if (!muster__latch_acquire(&queue->put_latch, generation, me()))
+        return muster__latch_lost(&queue->put_latch, generation);
     bool closed = atomic_load(&queue->closed);
     while (!closed && *used < size) {
         uint64_t word;
         memcpy(&word, bytes + *used, sizeof word);
         struct muster__queue_item item = {.bytes = bytes + *used + sizeof word, .size = word};
-        if (!(room = muster__queue_append(queue, &item, self)))
+        if (!(room = muster__queue_append(queue, &item, me())))
             break;
         *used += muster__queue_packed(word);
         count++;
     }
-    muster__latch_release(&queue->put_latch, generation, self);
+    muster__latch_release(&queue->put_latch, generation, me());
     if (count)
-        muster__event_signal(&queue->items, count);
+        muster__event_signal(event_of(object, MUSTER__QUEUE_ITEMS), count);
     return closed ? MUSTER_ERR_CLOSED : room ? MUSTER_OK : MUSTER_ERR_NOMEM;
 }
 
-muster_err muster__queue_put_back(struct muster__queue *queue, uint32_t generation, uint32_t self, const char *bytes,
-                                  size_t size)
+muster_err muster__queue_put_back(struct muster__object *object, uint32_t generation, const char *bytes, size_t size)
 {
-    if (!muster__latch_acquire(&queue->get_latch, generation, self))
-        return MUSTER_ERR_STALE;
-    bool done = muster__queue_prepend(queue, bytes, size, self);
-    muster__latch_release(&queue->get_latch, generation, self);
-    muster__event_signal(&queue->items, -1);
-    return done ? MUSTER_OK : MUSTER_ERR_NOMEM;
+    struct muster__queue *queue = muster__queue_of(object);
+    if (!muster__latch_acquire(&queue->get_latch, generation, me()))
+        return muster__latch_lost(&queue->get_latch, generation);
+    bool done = muster__queue_prepend(queue, bytes, size, me());
+    muster__latch_release(&queue->get_latch, generation, me());
+    muster__event_signal(event_of(object, MUSTER__QUEUE_ITEMS), -1);
+    return done ? MUSTER_OK : muster__again(MUSTER_ERR_NOMEM);
 }
 
-uint32_t muster__queue_lend(struct muster__queue *queue, uint32_t generation, uint32_t self, uint32_t to)
+muster_err muster__queue_lend(struct muster__object *object, uint32_t generation, uint32_t to)
 {
-    if (!muster__latch_acquire(&queue->get_latch, generation, self))
-        return 0;
-    uint32_t lent = atomic_load(&queue->lent);
-    if (to == 0)
-        lent = 0;
-    else if (to == MUSTER__QUEUE_RECALLED)
-        lent |= lent ? to : 0;
-    else if (!lent && !atomic_load(&queue->barred))
-        lent = to;
-    atomic_store(&queue->lent, lent);
-    muster__latch_release(&queue->get_latch, generation, self);
-    return lent;
+    struct muster__queue *queue = muster__queue_of(object);
+    if (!muster__latch_acquire(&queue->get_latch, generation, me()))
+        return muster__latch_lost(&queue->get_latch, generation);
+    atomic_store(&queue->lent, to);
+    muster__latch_release(&queue->get_latch, generation, me());
+    return MUSTER_OK;
 }
 
-void muster__queue_reopen(struct muster__queue *queue, uint32_t generation, uint32_t self)
+muster_err muster__queue_set_closed(struct muster__object *object, uint32_t generation, bool closed)
 {
-    if (!muster__latch_acquire(&queue->put_latch, generation, self))
-        return;
-    atomic_store(&queue->closed, 0);
-    muster__latch_release(&queue->put_latch, generation, self);
-}
-
-muster_err muster__queue_await_empty(struct muster__queue *queue, uint32_t generation, int64_t timeout_ms)
-{
-    int64_t deadline_ns = muster__deadline_ns(timeout_ms);
-    for (;;) {
-        uint32_t expected = muster__event_prepare(&queue->space);
-        if (ended(queue, generation))
-            return MUSTER_ERR_STALE;
-        if (atomic_load(&queue->closed) || muster__queue_puts(queue) <= muster__queue_gets(queue))
-            return MUSTER_OK;
-        muster_err err = muster__sleep(&queue->space.word, expected, deadline_ns, NULL);
-        if (err != MUSTER_OK)
-            return err;
-    }
+    struct muster__queue *queue = muster__queue_of(object);
+    if (!muster__latch_acquire(&queue->put_latch, generation, me()))
+        return muster__latch_lost(&queue->put_latch, generation);
+    atomic_store(&queue->closed, closed);
+    muster__latch_release(&queue->put_latch, generation, me());
+    muster__event_signal(event_of(object, MUSTER__QUEUE_ITEMS), -1);
+    muster__event_signal(event_of(object, MUSTER__QUEUE_SPACE), -1);
+    return MUSTER_OK;
 }
 
 /* ---- the rest ---- */
 
-/* puts was read while gets stood still. A put whose count is still to come may have been got already. */
-muster_err muster__queue_size(struct muster__queue *queue, uint32_t generation, int64_t *items)
+/* puts was read while gets stood still. */
+static int64_t count_items(struct muster__step *step)
 {
+    const struct muster__queue *queue = muster__queue_of(step->object);
     int64_t gets, puts;
     do {
         gets = muster__queue_gets(queue);
-        puts = muster__queue_puts(queue);
+        puts = muster__queue_commits(queue);
     } while (muster__queue_gets(queue) != gets);
-    if (ended(queue, generation))
-        return MUSTER_ERR_STALE;
-    *items = puts > gets ? puts - gets : 0;
+    return puts - gets;
+}
+
+static muster_err size(struct muster__step *step)
+{
+    if (muster__queue_leased(muster__queue_of(step->object)))
+        return wait_settled(step);
+    step->arg->out[0] = count_items(step);
     return MUSTER_OK;
 }
 
-muster_err muster__queue_close(struct muster__queue *queue, uint32_t generation, uint32_t self)
+/* An unbounded queue is never full, and a bounded one never leased. */
+static muster_err full(struct muster__step *step)
 {
-    if (!muster__latch_acquire(&queue->put_latch, generation, self))
-        return MUSTER_ERR_STALE;
-    atomic_store(&queue->closed, 1);
-    muster__latch_release(&queue->put_latch, generation, self);
-    muster__event_signal(&queue->items, -1);
-    muster__event_signal(&queue->space, -1);
+    int64_t maxsize = muster__queue_of(step->object)->maxsize;
+    step->arg->out[0] = maxsize && count_items(step) >= maxsize;
     return MUSTER_OK;
 }
 
-/* Under put_latch the count of puts is exact; it can only grow afterwards. */
-muster_err muster__queue_task_done(struct muster__queue *queue, uint32_t generation, uint32_t self)
+/* No lease begins any more: puts on other hosts have to hear that it is closed. */
+static muster_err close(struct muster__step *step)
 {
-    if (!muster__latch_acquire(&queue->put_latch, generation, self))
-        return MUSTER_ERR_STALE;
-    int64_t puts = muster__queue_puts(queue);
-    muster__latch_release(&queue->put_latch, generation, self);
+    struct muster__queue *queue = muster__queue_of(step->object);
+    atomic_store(&queue->closing, 1);
+    if (muster__queue_leased(queue))
+        return wait_settled(step);
+    return muster__queue_set_closed(step->object, step->generation, true);
+}
 
-    if (!muster__latch_acquire(&queue->get_latch, generation, self))
-        return MUSTER_ERR_STALE;
+static muster_err mark_done(struct muster__step *step, bool *all)
+{
+    struct muster__queue *queue = muster__queue_of(step->object);
+    if (!muster__latch_acquire(&queue->put_latch, step->generation, me()))
+        return muster__latch_lost(&queue->put_latch, step->generation);
+    int64_t puts = muster__queue_puts(queue); /* can only grow afterwards */
+    muster__latch_release(&queue->put_latch, step->generation, me());
+    if (!muster__latch_acquire(&queue->get_latch, step->generation, me()))
+        return muster__latch_lost(&queue->get_latch, step->generation);
     int64_t done = atomic_load(&queue->done);
     if (done < puts)
         atomic_store(&queue->done, done + 1);
-    muster__latch_release(&queue->get_latch, generation, self);
-    if (done >= puts)
-        return MUSTER_ERR_STATE;
-    if (done + 1 >= puts)
-        muster__event_signal(&queue->idle, -1);
+    muster__latch_release(&queue->get_latch, step->generation, me());
+    *all = done + 1 >= puts;
+    return done < puts ? MUSTER_OK : MUSTER_ERR_STATE;
+}
+
+static muster_err task_done(struct muster__step *step)
+{
+    bool all = false;
+    muster_err err = mark_done(step, &all);
+    if (err == MUSTER_ERR_STATE && muster__queue_leased(muster__queue_of(step->object)))
+        return wait_settled(step);
+    if (!err && all)
+        muster__event_signal(event_of(step->object, MUSTER__QUEUE_IDLE), -1);
+    return err;
+}
+
+/* While somebody waits here no lease begins: home knows of each item that was put. */
+static muster_err join(struct muster__step *step)
+{
+    struct muster__queue *queue = muster__queue_of(step->object);
+    if (muster__queue_leased(queue))
+        return wait_settled(step);
+    return atomic_load(&queue->done) >= muster__queue_commits(queue) ? MUSTER_OK : wait_for(step, MUSTER__QUEUE_IDLE);
+}
+
+static muster_err emptied(struct muster__step *step)
+{
+    struct muster__queue *queue = muster__queue_of(step->object);
+    if (atomic_load(&queue->closed) || muster__queue_commits(queue) <= muster__queue_gets(queue))
+        return MUSTER_OK;
+    return wait_for(step, MUSTER__QUEUE_SPACE);
+}
+
+static muster_err destroy(struct muster__step *step)
+{
+    struct muster__queue *queue = muster__queue_of(step->object);
+    atomic_store(&queue->closing, 1);
+    step->arg->out[0] = (int64_t)atomic_load(&queue->users);
+    return muster__object_end(step->object, step->generation, me()) ? MUSTER_OK : MUSTER_ERR_STALE;
+}
+
+/* ---- its class ---- */
+
+/* The first chunk is handed over last: until then the death of the maker frees it, and nobody else has the handle. */
+static muster_err make(struct muster__object *object, uint32_t generation, struct muster__arg *arg, uint32_t self)
+{
+    struct muster__queue *queue = muster__queue_of(object);
+    queue->maxsize = arg->in[0];
+    if (!muster__queue_prepare(queue, self))
+        return muster__fail(MUSTER_ERR_NOMEM, "no room for a queue: the segment is full; raise MUSTER_SEGMENT_MIB");
+    muster__latch_init(&queue->put_latch, generation);
+    muster__latch_init(&queue->get_latch, generation);
     return MUSTER_OK;
 }
 
-muster_err muster__queue_join(struct muster__queue *queue, uint32_t generation, int64_t timeout_ms)
+static void made(struct muster__object *object, uint32_t self)
 {
-    int64_t deadline_ns = muster__deadline_ns(timeout_ms);
-    for (bool waited = false;; waited = true) {
-        uint32_t expected = muster__event_prepare(&queue->idle);
-        bool all = atomic_load(&queue->done) >= muster__queue_puts(queue);
-        if (ended(queue, generation))
-            return waited ? MUSTER_ERR_CLOSED : MUSTER_ERR_STALE;
-        if (all)
-            return MUSTER_OK;
-        muster_err err = muster__sleep(&queue->idle.word, expected, deadline_ns, NULL);
-        if (err != MUSTER_OK)
-            return err;
-    }
+    muster__heap_hand_over(atomic_load(&muster__queue_of(object)->head), self, 0);
 }
 
-static void wake_all(struct muster__queue *queue)
-{
-    muster__event_signal(&queue->items, -1);
-    muster__event_signal(&queue->space, -1);
-    muster__event_signal(&queue->idle, -1);
-}
-
-/* Each step may be done again by who sweeps the destroyer. */
-static void end_holding(struct muster__queue *queue, uint32_t generation, uint32_t self)
-{
-    muster__queue_drop(queue, self);
-    muster__latch_end(&queue->get_latch, generation);
-    muster__latch_end(&queue->put_latch, generation);
-    wake_all(queue);
-}
-
-static bool end(struct muster__queue *queue, uint32_t generation, uint32_t self)
-{
-    if (!muster__latch_acquire(&queue->put_latch, generation, self))
-        return false;
-    if (!muster__latch_acquire(&queue->get_latch, generation, self))
-        return false; /* cannot be: who ends the get side holds the put side */
-    atomic_store(&queue->ending, self);
-    end_holding(queue, generation, self);
-    return true;
-}
-
-bool muster__queue_destroy(struct muster__object *object, uint32_t generation, uint32_t self)
-{
-    return end(muster__queue_of(object), generation, self) && muster__object_retire(object, generation);
-}
-
-/* ---- what the sweeper is told ---- */
-
-static void class_end(struct muster__object *object, uint32_t generation)
-{
-    muster__queue_destroy(object, generation, muster__self_number());
-}
-
-static void class_sweep(struct muster__object *object, uint32_t generation, uint32_t dead, uint32_t self)
+/* Done again by who sweeps a dead one: each step is harmless then. */
+static void drop(struct muster__object *object, uint32_t generation, uint32_t self)
 {
     struct muster__queue *queue = muster__queue_of(object);
-    uint32_t ending = atomic_load(&queue->ending);
-    if (ending == dead) {
-        end_holding(queue, generation, self);
-        muster__object_retire(object, generation);
-    }
-    if (ending)
+    if (!muster__latch_acquire(&queue->put_latch, generation, self))
         return;
+    if (muster__latch_acquire(&queue->get_latch, generation, self)) {
+        muster__queue_drop(queue, self);
+        muster__latch_end(&queue->get_latch, generation);
+    }
+    if (muster__latch_ended(&queue->get_latch, generation))
+        muster__latch_end(&queue->put_latch, generation);
+    else
+        muster__latch_release(&queue->put_latch, generation, self); /* busy */
+}
+
+static void repair(struct muster__object *object, uint32_t generation, uint32_t dead, uint32_t self)
+{
+    struct muster__queue *queue = muster__queue_of(object);
+    struct muster__tag tag = muster__tag_unpack(atomic_load(&object->tag));
+    bool whole = tag.claimer != dead; /* else it was being dropped */
     uint32_t held;
+    (void)generation;
     if (muster__latch_seize(&queue->put_latch, dead, self, &held)) {
-        muster__queue_repair_put(queue, self);
+        if (whole)
+            muster__queue_repair_put(queue, self);
         muster__latch_release(&queue->put_latch, held, self);
     }
     if (muster__latch_seize(&queue->get_latch, dead, self, &held)) {
-        muster__queue_repair_get(queue, dead, self);
+        if (whole)
+            muster__queue_repair_get(queue, dead, self);
         muster__latch_release(&queue->get_latch, held, self);
     }
-    wake_all(queue);
+    atomic_store(&queue->settling, 0); /* it may have been about to ask */
+    atomic_store(&queue->told, 0);
+    if (muster__queue_hosts && atomic_load(&queue->ships))
+        muster__queue_hosts->ship(object, generation);
 }
+
+static void describe(const struct muster__object *object, char *text, size_t size)
+{
+    const struct muster__queue *queue = muster__queue_of((struct muster__object *)object);
+    snprintf(text, size, "holds %lld items, maxsize %lld", (long long)muster__queue_about(queue),
+             (long long)queue->maxsize);
+}
+
+static const char *remedy(muster_err err)
+{
+    switch (err) {
+    case MUSTER_ERR_FULL:
+        return "raise maxsize, add consumers or wait longer";
+    case MUSTER_ERR_EMPTY:
+        return "wait longer, or close the queue when nothing more will be put";
+    case MUSTER_ERR_TOOBIG:
+        return "the item stays first: get it into a larger buffer";
+    case MUSTER_ERR_NOMEM:
+        return "a host segment is full: set a maxsize, add consumers or raise MUSTER_SEGMENT_MIB";
+    case MUSTER_ERR_STATE:
+        return "more items were marked done than were put";
+    default:
+        return "";
+    }
+}
+
+static const struct muster__op ops[MUSTER__QUEUE_OPS] = {
+    [MUSTER__QUEUE_PUT] = {.name = "muster_queue_put",
+                           .step = put,
+                           .ready = ready_to_put,
+                           .leave = leave_put,
+                           .late = MUSTER_ERR_FULL,
+                           .late_now = MUSTER_ERR_FULL},
+    [MUSTER__QUEUE_GET] = {.name = "muster_queue_get",
+                           .step = get,
+                           .watch = watch_get,
+                           .ready = ready_to_get,
+                           .undo = undo_get,
+                           .late = MUSTER_ERR_EMPTY,
+                           .late_now = MUSTER_ERR_EMPTY},
+    [MUSTER__QUEUE_TRY_GET] = {.name = "muster_queue_get",
+                               .step = try_get,
+                               .watch = watch_get,
+                               .undo = undo_get,
+                               .late = MUSTER_ERR_EMPTY,
+                               .late_now = MUSTER_ERR_EMPTY},
+    [MUSTER__QUEUE_PUT_MANY] = {.name = "muster_queue_put_many",
+                                .step = put_many,
+                                .ready = ready_to_put,
+                                .late = MUSTER_ERR_FULL,
+                                .late_now = MUSTER_ERR_FULL},
+    [MUSTER__QUEUE_GET_MANY] = {.name = "muster_queue_get_many",
+                                .step = get_many,
+                                .ready = ready_to_get,
+                                .late = MUSTER_ERR_EMPTY,
+                                .late_now = MUSTER_ERR_EMPTY},
+    [MUSTER__QUEUE_SIZE] = {.name = "muster_queue_size", .step = size, .late = MUSTER_ERR_TIMEOUT},
+    [MUSTER__QUEUE_FULL] = {.name = "muster_queue_full", .step = full, .late = MUSTER_ERR_TIMEOUT},
+    [MUSTER__QUEUE_CLOSE] = {.name = "muster_queue_close", .step = close, .late = MUSTER_ERR_TIMEOUT},
+    [MUSTER__QUEUE_TASK_DONE] = {.name = "muster_queue_task_done", .step = task_done, .late = MUSTER_ERR_TIMEOUT},
+    [MUSTER__QUEUE_JOIN] = {.name = "muster_queue_join",
+                            .step = join,
+                            .late = MUSTER_ERR_TIMEOUT,
+                            .late_now = MUSTER_ERR_TIMEOUT},
+    [MUSTER__QUEUE_EMPTIED] = {.name = "muster_queue_put",
+                               .step = emptied,
+                               .late = MUSTER_ERR_TIMEOUT,
+                               .late_now = MUSTER_ERR_TIMEOUT},
+    [MUSTER__QUEUE_DESTROY] = {.name = "muster_queue_destroy", .step = destroy},
+};
 
 /* Any process may have to sweep queues, also one that never made or used one. */
 __attribute__((constructor)) static void class_register(void)
 {
-    static const struct muster__class class = {.name = "queue", .sweep = class_sweep, .end = class_end};
+    static const struct muster__class class = {.name = "queue",
+                                               .ops = ops,
+                                               .op_count = MUSTER__QUEUE_OPS,
+                                               .make = make,
+                                               .made = made,
+                                               .drop = drop,
+                                               .repair = repair,
+                                               .describe = describe,
+                                               .remedy = remedy};
     muster__class_register(MUSTER__QUEUE, &class);
 }

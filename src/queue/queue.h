@@ -38,21 +38,21 @@ struct muster__queue {
     /* both */
     _Alignas(MUSTER__LINE) int64_t maxsize;
     _Atomic uint32_t closed; /* set under put_latch */
-    _Atomic uint32_t ending; /* caller that destroys the queue; set under both latches */
-    struct muster__event items, space, idle;
 
-    /* between hosts; see lease.c */
-    _Atomic uint32_t barred;  /* calls that want no new leases now */
-    _Atomic uint64_t lessees; /* hosts that may have items for it: bit host % 64 */
-    _Atomic uint64_t users;   /* hosts that have proxies of it, or had */
-    _Atomic uint32_t ships;   /* puts are told to the agent, who sends the items on */
-    _Atomic uint32_t told;    /* the agent knows that there are some */
-    _Atomic uint32_t starved; /* there is no room where items are to go */
+    /* between hosts; see internal.h */
+    _Atomic uint32_t closing;     /* no lease begins any more */
+    _Atomic uint32_t settling;    /* the agent was asked to end all leases, and has not yet */
+    _Atomic uint32_t settlements; /* so far */
+    _Atomic uint64_t lessees;     /* hosts that may have items for it: bit host % 64 */
+    _Atomic uint64_t users;       /* hosts that have proxies of it, or had */
+    _Atomic uint32_t ships;       /* puts are told to the agent, who sends the items on */
+    _Atomic uint32_t told;        /* the agent knows that there are some */
+    _Atomic uint32_t starved;     /* there is no room where items are to go */
 };
-_Static_assert(sizeof(struct muster__queue) <= MUSTER__OBJECT_BODY, "three cache lines");
+_Static_assert(sizeof(struct muster__queue) <= MUSTER__OBJECT_BODY, "four cache lines");
 
-/* in a queue's lent: the items are being called back */
-#define MUSTER__QUEUE_RECALLED UINT32_C(0x80000000)
+/* what is waited for */
+enum { MUSTER__QUEUE_ITEMS, MUSTER__QUEUE_SPACE, MUSTER__QUEUE_IDLE, MUSTER__QUEUE_SETTLED };
 
 static inline struct muster__queue *muster__queue_of(struct muster__object *object)
 {
@@ -66,7 +66,8 @@ enum { MUSTER__QUEUE_INLINE_MAX = 2048 }; /* bytes of an item that travels insid
 struct muster__queue_item {
     const void *bytes; /* inline items */
     size_t size;
-    muster__ref block; /* larger items: owned by the caller until appended */
+    muster__ref block; /* larger items */
+    uint32_t owner;    /* of the block, until it was appended */
 };
 
 /** Makes the first chunk. False: no memory. */
@@ -90,6 +91,10 @@ void muster__queue_repair_get(struct muster__queue *queue, uint32_t dead, uint32
 /** Whether a take might find something. A hint, without latch. */
 bool muster__queue_glance(const struct muster__queue *queue);
 
+/** How many were put, to their commit. muster__queue_puts, a hint but under put_latch, lags behind by one while a
+ * putter is between its commit and its count, and if it died there until it is swept. Without latch. */
+int64_t muster__queue_commits(const struct muster__queue *queue);
+
 static inline int64_t muster__queue_puts(const struct muster__queue *queue)
 {
     return (int64_t)(atomic_load(&queue->put_at) >> MUSTER__QUEUE_AT_BITS);
@@ -98,30 +103,65 @@ static inline int64_t muster__queue_gets(const struct muster__queue *queue)
 {
     return (int64_t)(atomic_load(&queue->got_at) >> MUSTER__QUEUE_AT_BITS);
 }
+/** As far as can be said without latches. */
+static inline int64_t muster__queue_about(const struct muster__queue *queue)
+{
+    int64_t items = muster__queue_puts(queue) - muster__queue_gets(queue);
+    return items > 0 ? items : 0;
+}
 
-/* ---- queue.c: latches and waiting. Errors as in muster/queue.h; only INTERRUPTED sets a detail. A get gives err BUSY
- * while the items are lent ---- */
+/* ---- queue.c: operations. Of an arg: bytes and size, or bytes_block, what is put; room and capacity, or room_block
+ * where takes_block, what is got ---- */
 
-/** Errors: NOMEM, with detail. */
-muster_err muster__queue_create(const char *name, int64_t maxsize, uint32_t self, muster_handle *handle);
-/** Ends the queue and retires the object. False: it had ended. */
-bool muster__queue_destroy(struct muster__object *object, uint32_t generation, uint32_t self);
-muster_err muster__queue_put(struct muster__queue *queue, uint32_t generation, uint32_t self, const void *item,
-                             size_t size, int64_t timeout_ms);
-/** An item that is in a block of the caller's already, which is the queue's with OK. */
-muster_err muster__queue_put_block(struct muster__queue *queue, uint32_t generation, uint32_t self, muster__ref block,
-                                   size_t size, int64_t timeout_ms);
-muster_err muster__queue_get(struct muster__queue *queue, uint32_t generation, uint32_t self, void *item,
-                             size_t capacity, size_t *size, int64_t timeout_ms);
-/** Items up to INLINE_MAX are copied; *block is 0 with them. Larger ones come in *block, which is the caller's then. */
-muster_err muster__queue_get_block(struct muster__queue *queue, uint32_t generation, uint32_t self, void *item,
-                                   size_t capacity, size_t *size, muster__ref *block, int64_t timeout_ms);
-muster_err muster__queue_size(struct muster__queue *queue, uint32_t generation, int64_t *items);
-muster_err muster__queue_close(struct muster__queue *queue, uint32_t generation, uint32_t self);
-muster_err muster__queue_task_done(struct muster__queue *queue, uint32_t generation, uint32_t self);
-muster_err muster__queue_join(struct muster__queue *queue, uint32_t generation, int64_t timeout_ms);
+enum muster__queue_op {
+    MUSTER__QUEUE_PUT,
+    MUSTER__QUEUE_GET,
+    MUSTER__QUEUE_TRY_GET,  /* a get that does not wait, but for what was put on other hosts */
+    MUSTER__QUEUE_PUT_MANY, /* in[0]: items of in[1] bytes each at bytes; out[0]: so many are in */
+    MUSTER__QUEUE_GET_MANY, /* in[0]: up to so many, to places of in[1] bytes each; out[0]: so many; at least one */
+    MUSTER__QUEUE_SIZE,     /* out[0]: items */
+    MUSTER__QUEUE_FULL,     /* out[0]: whether */
+    MUSTER__QUEUE_CLOSE,
+    MUSTER__QUEUE_TASK_DONE,
+    MUSTER__QUEUE_JOIN,
+    MUSTER__QUEUE_EMPTIED, /* waits until it is empty, or closed */
+    MUSTER__QUEUE_DESTROY, /* out[0]: hosts that have something of it */
+    MUSTER__QUEUE_OPS
+};
+/* out[0] of a get: the host that asks has the first items itself, in its stock */
+enum { MUSTER__QUEUE_IN_STOCK = 1 };
 
-/* many at once: each is a word that says its size, and its bytes, rounded up to 8 */
+/** One put, or get, that does not wait: OK, FULL, EMPTY (also while the items are lent), CLOSED, TOOBIG, NOMEM, STALE,
+ * MUSTER__AGAIN. Of a pinned queue. */
+muster_err muster__queue_put_now(struct muster__object *object, uint32_t generation,
+                                 const struct muster__queue_item *item);
+muster_err muster__queue_get_now(struct muster__object *object, uint32_t generation, void *bytes, size_t capacity,
+                                 size_t *size);
+
+/* Set where there may be several hosts: lease.c. NULL: there is one. */
+struct muster__queue_hosts {
+    /** Has the agent end all leases; MUSTER__QUEUE_SETTLED is signalled then. */
+    void (*settle)(struct muster__object *object, uint32_t generation);
+    /** Something was put that is to go on. */
+    void (*ship)(struct muster__object *object, uint32_t generation);
+    /** By the agent: another host has put, or got, a small item by itself. */
+    void (*put)(struct muster__step *step);
+    void (*got)(struct muster__step *step);
+};
+extern const struct muster__queue_hosts *muster__queue_hosts;
+
+static inline bool muster__queue_leased(const struct muster__queue *queue)
+{
+    return atomic_load(&queue->lessees) || atomic_load(&queue->lent);
+}
+static inline void muster__queue_goes_on(struct muster__object *object, uint32_t generation)
+{
+    struct muster__queue *queue = muster__queue_of(object);
+    if (MUSTER__UNLIKELY(atomic_load_explicit(&queue->ships, memory_order_relaxed)) && !atomic_load(&queue->told))
+        muster__queue_hosts->ship(object, generation);
+}
+
+/* many at once, by agents: each is a word that says its size, and its bytes, rounded up to 8 */
 
 static inline size_t muster__queue_packed(size_t size)
 {
@@ -133,21 +173,17 @@ struct muster__queue_batch {
     muster__ref block; /* instead: an item of size bytes that has no room there; the caller's */
     size_t size;
 };
-/** Takes what there is, lent or not, as far as it fits into capacity bytes; an item above INLINE_MAX alone; of
- * large_only, nothing else. OK also when there is nothing; STALE. */
-muster_err muster__queue_take_many(struct muster__queue *queue, uint32_t generation, uint32_t self, size_t capacity,
-                                   bool large_only, struct muster__queue_batch *batch);
-/** Appends items up to *used bytes of size; the rest did not fit: err NOMEM. CLOSED, STALE. */
-muster_err muster__queue_put_many(struct muster__queue *queue, uint32_t generation, uint32_t self, const char *bytes,
-                                  size_t size, size_t *used);
-/** As muster__queue_prepend. NOMEM, STALE. */
-muster_err muster__queue_put_back(struct muster__queue *queue, uint32_t generation, uint32_t self, const char *bytes,
-                                  size_t size);
-/** Changes to whom the items are lent, and returns it: a host + 1 only gets them while nobody has them and leases are
- * not barred; 0 ends that; RECALLED marks it. 0 if the queue has ended. */
-uint32_t muster__queue_lend(struct muster__queue *queue, uint32_t generation, uint32_t self, uint32_t to);
-/** Undoes close, of an empty queue. */
-void muster__queue_reopen(struct muster__queue *queue, uint32_t generation, uint32_t self);
-/** Waits until it is empty, or closed. OK, TIMEOUT, STALE, INTERRUPTED. */
-muster_err muster__queue_await_empty(struct muster__queue *queue, uint32_t generation, int64_t timeout_ms);
+/** Takes what there is, lent or not, as far as it fits into capacity bytes; an item above INLINE_MAX alone. OK also
+ * when there is nothing; STALE, MUSTER__AGAIN. */
+muster_err muster__queue_take_many(struct muster__object *object, uint32_t generation, size_t capacity,
+                                   struct muster__queue_batch *batch);
+/** Appends items up to *used bytes of size; the rest did not fit: err NOMEM. CLOSED, STALE, MUSTER__AGAIN. */
+muster_err muster__queue_put_packed(struct muster__object *object, uint32_t generation, const char *bytes, size_t size,
+                                    size_t *used);
+/** Puts items before the first one. NOMEM, STALE, MUSTER__AGAIN. */
+muster_err muster__queue_put_back(struct muster__object *object, uint32_t generation, const char *bytes, size_t size);
+/** Changes to whom the items are lent: a host + 1; 0: nobody. STALE, MUSTER__AGAIN. */
+muster_err muster__queue_lend(struct muster__object *object, uint32_t generation, uint32_t to);
+/** Of a proxy: closed, it sends who comes to home. STALE, MUSTER__AGAIN. */
+muster_err muster__queue_set_closed(struct muster__object *object, uint32_t generation, bool closed);
 #endif

@@ -91,15 +91,17 @@ void agent_send(int host, struct frame *frame, const void *payload, size_t size)
     peer->last = &parcel->next;
 }
 
-uint32_t agent_bulk(int host, const void *bytes, size_t size, void (*done)(void *arg), void *arg)
+void agent_send_bytes(int host, struct frame *frame, const void *bytes, void (*done)(void *arg), void *arg)
 {
     struct peer *peer = peer_at(host);
-    if (peer->lost) {
-        done(arg);
-        return 0;
+    if (frame->size > REMOTE_INLINE && !peer->lost) {
+        frame->channel = ++peer->channels;
+        muster__bulk_send(host, frame->channel, bytes, frame->size, done, arg);
+        agent_send(host, frame, NULL, 0);
+        return;
     }
-    muster__bulk_send(host, ++peer->channels, bytes, size, done, arg);
-    return peer->channels;
+    agent_send(host, frame, bytes, frame->size);
+    done(arg);
 }
 
 static size_t pack_parcels(struct peer *peer)
@@ -197,18 +199,21 @@ void agent_count(muster_handle object, size_t size)
 static void send_call(struct asked *asked)
 {
     int host = asked->host;
-    struct frame frame = {.type = FRAME_CALL, .id = asked->self};
-    frame.call.object = asked->object;
+    struct frame frame = {.type = FRAME_CALL,
+                          .flags = (uint16_t)((asked->nowait ? CALL_NOWAIT : 0) | (asked->errand ? CALL_ERRAND : 0) |
+                                              (asked->watches ? CALL_WATCH : 0)),
+                          .id = asked->self,
+                          .object = asked->object,
+                          .size = asked->size,
+                          .operation = asked->operation};
+    memcpy(frame.call.in, asked->in, sizeof frame.call.in);
     frame.call.timeout_ms = asked->timeout_ms;
-    frame.call.size = asked->size;
     frame.call.capacity = asked->capacity;
     frame.call.caller = asked->caller;
     frame.call.incarnation = asked->incarnation;
-    frame.call.operation = asked->operation;
-    frame.call.anonymous = asked->anonymous;
-    frame.call.ordered = asked->ordered;
     if (host >= agent.world->hosts) {
         asked->err = MUSTER_ERR_STALE;
+        snprintf(asked->text, sizeof asked->text, "this handle is of no host of the job");
         call_finish(asked);
         return;
     }
@@ -218,45 +223,7 @@ static void send_call(struct asked *asked)
     }
     list_open(&agent.peers[host], asked);
     agent_count(asked->object, asked->size);
-    const void *bytes = asked->bytes ? muster__heap_at(asked->bytes) : NULL;
-    bool bulk = asked->size > REMOTE_INLINE;
-    if (bulk)
-        frame.call.channel = agent_bulk(host, bytes, asked->size, nothing, NULL);
-    agent_send(host, &frame, bytes, bulk ? 0 : asked->size);
-}
-
-static void block_sent(void *ref)
-{
-    muster__heap_free((uint64_t)(uintptr_t)ref, muster__self_state.number);
-}
-
-void agent_note(int host, const struct muster__call *call, muster__ref block)
-{
-    struct frame frame = {.type = FRAME_CALL};
-    void *ref = (void *)(uintptr_t)block;
-    if (host == agent.world->host) {
-        home_note(call);
-        return;
-    }
-    frame.call.object = call->object;
-    frame.call.timeout_ms = call->timeout_ms;
-    frame.call.operation = call->operation;
-    frame.call.size = call->size;
-    frame.call.anonymous = frame.call.unanswered = true;
-    agent_count(call->object, call->size);
-    bool bulk = call->size > REMOTE_INLINE;
-    if (bulk)
-        frame.call.channel = agent_bulk(host, call->bytes, call->size, block_sent, ref);
-    agent_send(host, &frame, call->bytes, bulk ? 0 : call->size);
-    if (!bulk)
-        block_sent(ref);
-}
-
-static void send_note(const struct asked *asked)
-{
-    struct muster__call call = {
-        .object = asked->object, .operation = asked->operation, .timeout_ms = asked->timeout_ms};
-    agent_note(asked->host, &call, 0);
+    agent_send_bytes(host, &frame, asked->bytes ? muster__heap_at(asked->bytes) : NULL, nothing, NULL);
 }
 
 static void send_to_others(struct frame *frame)
@@ -271,12 +238,13 @@ static void send_word(struct asked *asked)
 {
     struct frame frame = {.type = FRAME_STOP, .id = asked->canceled};
     if (asked->what == ASKED_NOTE) {
-        send_note(asked);
+        note_send(asked);
     } else if (asked->what == ASKED_CANCEL) {
         frame.type = FRAME_CANCEL;
         agent_send(asked->host, &frame, NULL, 0);
     } else {
         if (asked->what == ASKED_GONE) {
+            agent_asker_died(asked->caller, asked->incarnation);
             frame.type = FRAME_GONE;
             frame.gone.caller = asked->caller;
             frame.gone.incarnation = asked->incarnation;
@@ -310,6 +278,17 @@ static bool take_outbox(void)
     return any;
 }
 
+void agent_asker_died(uint32_t caller, uint32_t incarnation)
+{
+    for (int host = 0; host < agent.world->hosts; host++)
+        for (uint32_t i = 0; i < agent.peers[host].open_count; i++) {
+            struct asked *asked = agent.peers[host].open[i];
+            uint32_t open = ASKED;
+            if (asked->caller == caller && asked->incarnation == incarnation)
+                atomic_compare_exchange_strong(&asked->state, &open, ASKER_DIED);
+        }
+}
+
 /* ---- who lives ---- */
 
 static void drop_mail(struct peer *peer)
@@ -319,6 +298,13 @@ static void drop_mail(struct peer *peer)
         free(parcel);
     }
     peer->first = NULL;
+}
+
+static void (*on_lost[MUSTER__KINDS])(int host);
+
+void muster__remote_on_lost(enum muster__kind kind, void (*told)(int host))
+{
+    on_lost[kind] = told;
 }
 
 /* Without rank 0's host nothing can go on. */
@@ -336,12 +322,16 @@ static void lose(int host)
     for (uint32_t i = 0; i < peer->open_count; i++)
         call_lost(peer->open[i], host);
     peer->open_count = 0;
+    call_own_lost(host);
     if (host == HUB) {
         muster__log(MUSTER__ERROR, "host %s, where rank 0 is, is gone: the job ends here, too",
                     muster__host_name_of(host));
         muster__transport_abort(1);
     }
     home_lost(host);
+    for (int kind = 0; kind < MUSTER__KINDS; kind++)
+        if (on_lost[kind])
+            on_lost[kind](host);
 }
 
 static void silent(int host, int64_t for_ns)
@@ -388,12 +378,17 @@ static void take_frame(int host, const struct frame *frame, const void *payload)
     agent.traffic += frame->type != FRAME_BEAT;
     switch ((enum frame_type)frame->type) {
     case FRAME_CALL:
-        home_call(host, frame, payload);
+        held_or_done(host, frame, payload, home_call);
         break;
     case FRAME_ANSWER:
         office_note_free(host, frame->answer.free);
-        home_then(host, frame);
-        call_answered(host, frame, payload);
+        held_or_done(host, frame, payload, call_answered);
+        break;
+    case FRAME_UNDO:
+        held_or_done(host, frame, payload, home_undo);
+        break;
+    case FRAME_NOTE:
+        held_or_done(host, frame, payload, note_taken);
         break;
     case FRAME_CANCEL:
         home_cancel(host, frame->id);
@@ -402,7 +397,7 @@ static void take_frame(int host, const struct frame *frame, const void *payload)
         home_gone(host, frame->gone.caller, frame->gone.incarnation, frame->gone.died);
         break;
     case FRAME_STOP:
-        home_end_objects();
+        errand_end_objects();
         break;
     case FRAME_BEAT:
         break;
@@ -452,14 +447,16 @@ static bool look(void)
     agent.woke = 0;
     beat();
     bool any = take_outbox();
-    any |= home_answer_finished() > 0;
-    any |= home_try_parked() > 0;
-    any |= send_all();
     any |= muster__mail_poll(take_letter) > 0;
     if (muster__bulk_poll()) {
         agent.traffic++;
         any = true;
     }
+    any |= held_try();
+    any |= home_look();
+    any |= errand_look();
+    muster__catch_up();
+    any |= send_all();
     for (size_t i = 0; i < lookers; i++)
         on_look[i]();
     if (atomic_load_explicit(&office()->outbox, memory_order_relaxed))
@@ -490,7 +487,7 @@ static void nap(uint32_t seen, int64_t idle_ns)
     int64_t now = muster__now_ns(), ns = idle_ns / NAP_PART;
     ns = ns < NAP_NS ? NAP_NS : ns < LONGEST_NAP_NS ? ns : LONGEST_NAP_NS;
     if (idle_ns >= AWAKE_NS || (full && (agent.woke || now < agent.hogged_until_ns))) {
-        muster__sleep(&muster__self_state.caller->bell, seen, now + ns, NULL);
+        muster__sleep(&muster__self_state.caller->bell, seen, now + ns);
     } else {
         sched_yield();
         int64_t took = muster__now_ns() - now;
@@ -512,9 +509,25 @@ static void meet_agents(void)
 
 static MUSTER__THREAD_LOCAL bool is_agent;
 
-bool agent_is_this_thread(void)
+bool muster__is_agent(void)
 {
     return is_agent;
+}
+
+/* Others hear of this host also while its agent cannot go on; what it does not hear meanwhile is nobody's silence. */
+void agent_meanwhile(void)
+{
+    struct frame frame = {.type = FRAME_BEAT};
+    int64_t now = muster__now_ns();
+    for (int host = 0; host < agent.world->hosts; host++)
+        agent.peers[host].heard_ns = now;
+    if (now - agent.beat_ns < BEAT_NS)
+        return;
+    agent.beat_ns = now;
+    for (int host = 0; host < agent.world->hosts; host++)
+        if (host != agent.world->host && (host == HUB || agent.world->host == HUB))
+            agent_send(host, &frame, NULL, 0);
+    send_all();
 }
 
 static void *agent_main(void *unused)
@@ -524,6 +537,8 @@ static void *agent_main(void *unused)
     muster__thread_serves();
     if (muster__caller_enter(muster__member_self(), false) != MUSTER_OK)
         muster__transport_abort(1);
+    muster__hurry(true);
+    muster__latch_meanwhile = agent_meanwhile;
     atomic_store(&office()->agent, muster__self_state.number);
     int64_t traffic_ns = agent.beat_ns = muster__now_ns();
     uint64_t traffic = 0;
@@ -543,8 +558,8 @@ static void *agent_main(void *unused)
         if (!any || agent.woke)
             nap(seen, muster__now_ns() - traffic_ns);
     }
-    home_stop();
-    while (atomic_load(&agent.leave) == LEAVE_POLITELY && home_answer_finished() | home_try_parked() | send_all())
+    errand_stop();
+    while (atomic_load(&agent.leave) == LEAVE_POLITELY && (errand_look() | home_look() | send_all()))
         ;
     if (atomic_load(&agent.leave) == LEAVE_POLITELY)
         meet_agents();
@@ -583,7 +598,7 @@ static void hosts_meet(void)
     atomic_fetch_add(&agent.meet, 1);
     muster__ring(atomic_load(&office()->agent));
     while (atomic_load(&agent.met) == met)
-        muster__sleep(&agent.met, met, MUSTER__NEVER, NULL);
+        muster__sleep(&agent.met, met, MUSTER__NEVER);
 }
 
 static void hosts_stop_others(void)

@@ -1,14 +1,20 @@
 #include "remote/internal.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+/* A home that is asked to call something off answers within so long, or nobody waits for it. */
+#define GRACE_NS INT64_C(15000000)
+/* So long what does not wait may take: a message there and back. */
+#define TRY_NS INT64_C(250000000)
 
 /* ---- the caller's side ---- */
 
 void asked_post(struct asked *asked, uint32_t self)
 {
     struct office *box = office();
-    muster__heap_hand_over(asked->self, self, MUSTER__REMOTE_OWNER);
+    muster__heap_hand_over(asked->self, self, MUSTER__OWNER_WIRE);
     uint64_t head = atomic_load(&box->outbox);
     do
         asked->next = head;
@@ -36,157 +42,354 @@ static muster_err no_room(const char *operation, size_t size)
                         operation, size);
 }
 
-void muster__remote_cancel(const struct muster__call *call)
+/* A call that is ready to be posted but for what it asks; NULL: no memory, which was said. */
+static struct asked *make_call(muster_handle object, int host, const void *bytes, size_t size, const char *operation)
 {
     uint32_t self = muster__self_number();
-    struct asked *asked = muster__heap_at(call->asked), *word = asked_make(ASKED_CANCEL, self);
+    if (!self || !office()) {
+        muster__object_stale((enum muster__kind)(object.kind_home >> 24), operation);
+        return NULL;
+    }
+    struct asked *asked = asked_make(ASKED_CALL, self);
+    if (!asked) {
+        no_room(operation, sizeof *asked);
+        return NULL;
+    }
+    asked->host = host;
+    asked->object = object;
+    asked->size = size;
+    if (!size)
+        return asked;
+    asked->bytes = muster__heap_alloc(size, self);
+    if (!asked->bytes) {
+        muster__heap_free(asked->self, self);
+        no_room(operation, size);
+        return NULL;
+    }
+    memcpy(muster__heap_at(asked->bytes), bytes, size);
+    muster__heap_hand_over(asked->bytes, self, MUSTER__OWNER_WIRE);
+    return asked;
+}
+
+static void post_call(struct asked *asked)
+{
+    muster__self_state.caller->asks = true;
+    asked_post(asked, muster__self_state.number);
+}
+
+static void cancel(const struct asked *asked)
+{
+    uint32_t self = muster__self_number();
+    struct asked *word = asked_make(ASKED_CANCEL, self);
     if (!word)
         return; /* it ends when it ends */
     word->host = asked->host;
     word->canceled = asked->self;
+    word->object = asked->object;
     asked_post(word, self);
 }
 
-/* Interrupted waits go on until the home has answered: it may have done the operation just now. */
-static void wait_answer(const struct muster__call *call, struct asked *asked)
+static bool is_answered(struct asked *asked)
 {
-    struct muster__caller *caller = muster__self_state.caller;
-    bool heeds = caller->heeds_signal;
-    struct muster__spin spin = {0};
-    while (atomic_load_explicit(&asked->state, memory_order_acquire) != ANSWERED) {
-        if (muster__spin(&spin) || muster__sleep(&asked->state, ASKED, MUSTER__NEVER, NULL) != MUSTER_ERR_INTERRUPTED)
-            continue;
-        caller->heeds_signal = false;
-        muster__remote_cancel(call);
-    }
-    caller->heeds_signal = heeds;
+    return atomic_load_explicit(&asked->state, memory_order_acquire) == ANSWERED;
 }
 
-static muster_err take_answer(struct asked *asked, struct muster__call *call, uint32_t self)
+static muster_err wait_until(struct asked *asked, int64_t deadline_ns)
 {
-    muster_err err = asked->err;
-    call->number = asked->number;
-    call->reply_size = asked->reply_size;
-    if (call->keeps) {
-        muster__heap_hand_over(asked->reply, MUSTER__REMOTE_OWNER, self);
-        call->reply_block = asked->reply;
-    } else if (asked->reply) {
-        memcpy(call->reply, muster__heap_at(asked->reply), asked->reply_size);
-        muster__heap_free(asked->reply, self);
+    struct muster__spin spin = {0};
+    _Atomic uint32_t *bell = &muster__self_state.caller->bell;
+    for (;;) {
+        uint32_t seen = atomic_load(bell);
+        if (is_answered(asked))
+            return MUSTER_OK;
+        if (muster__spin(&spin))
+            continue;
+        muster_err err = muster__sleep(bell, seen, deadline_ns);
+        if (err != MUSTER_OK)
+            return is_answered(asked) ? MUSTER_OK : err;
     }
-    if (err)
-        muster__fail(err, "%s", asked->text);
-    muster__heap_free(asked->bytes, self);
-    muster__heap_free(asked->self, self);
+}
+
+/* OK: it is answered. Else the call was given up: it is the agent's. Called off once, it is soon answered, with what it
+ * came to; unless home is stopped or gone. */
+static muster_err wait_answer(struct asked *asked, int64_t deadline_ns)
+{
+    muster_err err = wait_until(asked, deadline_ns);
+    if (err == MUSTER_OK)
+        return MUSTER_OK;
+    struct muster__caller *caller = muster__self_state.caller;
+    bool heeds = caller->heeds_signal;
+    if (!asked->nowait)
+        cancel(asked);
+    caller->heeds_signal = false;
+    muster_err late = wait_until(asked, muster__now_ns() + GRACE_NS);
+    caller->heeds_signal = heeds;
+    uint32_t open = ASKED;
+    if (late == MUSTER_OK || !atomic_compare_exchange_strong(&asked->state, &open, GIVEN_UP))
+        return MUSTER_OK;
     return err;
 }
 
-static int host_asked(const struct muster__call *call)
+static void free_asked(struct asked *asked, uint32_t self)
 {
-    return call->at ? call->at - 1 : (int)(call->object.kind_home & 0xffffff);
+    muster__heap_free(asked->bytes, self);
+    muster__heap_free(asked->self, self);
 }
 
-bool muster__remote_note(const struct muster__call *call)
+/* ---- an operation ---- */
+
+static void take_reply(struct asked *asked, struct muster__arg *arg, uint32_t self)
+{
+    memcpy(arg->out, asked->out, sizeof arg->out);
+    arg->got = asked->got;
+    if (!asked->reply)
+        return;
+    if (arg->takes_block) {
+        muster__heap_hand_over(asked->reply, MUSTER__OWNER_WIRE, self);
+        arg->room_block = asked->reply;
+        return;
+    }
+    memcpy(arg->room, muster__heap_at(asked->reply), asked->got);
+    muster__heap_free(asked->reply, self);
+}
+
+static const char *home_name(muster_handle handle)
+{
+    return muster__host_name_of(muster__handle_home(handle));
+}
+
+static muster_err gave_up(const struct muster__op *op, muster_handle handle, muster_err err, int64_t timeout_ms)
+{
+    if (err != MUSTER_ERR_TIMEOUT)
+        return err;
+    err = timeout_ms == MUSTER_NOWAIT ? op->late_now : op->late;
+    return muster__fail(err, "%s: %s; host %s did not answer in time", op->name, muster_err_text(err),
+                        home_name(handle));
+}
+
+static muster_err do_there(muster_handle handle, const struct muster__op *op, uint32_t number, struct muster__arg *arg,
+                           int64_t timeout_ms, bool watches)
 {
     uint32_t self = muster__self_number();
-    struct office *box = office();
-    int host = host_asked(call);
-    if (!self || !box || muster__host_lost(host))
-        return false;
-    if (agent_is_this_thread()) {
-        agent_note(host, call, 0);
-        return true;
-    }
-    struct asked *asked = asked_make(ASKED_NOTE, self);
+    struct asked *asked = make_call(handle, muster__handle_home(handle), arg->bytes, arg->size, op->name);
     if (!asked)
-        return false;
-    asked->host = host;
-    asked->object = call->object;
-    asked->operation = call->operation;
-    asked->timeout_ms = call->timeout_ms;
-    asked_post(asked, self);
-    return true;
+        return office() ? MUSTER_ERR_NOMEM : MUSTER_ERR_STALE;
+    asked->operation = number;
+    asked->capacity = arg->capacity;
+    asked->takes_block = arg->takes_block;
+    asked->nowait = timeout_ms == MUSTER_NOWAIT;
+    asked->watches = watches;
+    memcpy(asked->in, arg->in, sizeof asked->in);
+    int64_t deadline = timeout_ms ? muster__deadline_ns(timeout_ms) : muster__now_ns() + TRY_NS;
+    uint32_t waiter = muster__waiter_own();
+    post_call(asked);
+    muster__waits_for(waiter, handle, number, 0, (int)muster__segment->host);
+    muster_err err = wait_answer(asked, deadline);
+    muster__waits_no_more(waiter);
+    if (err)
+        return gave_up(op, handle, err, timeout_ms);
+    err = asked->err;
+    take_reply(asked, arg, self);
+    if (err)
+        muster__fail(err, "%s", asked->text);
+    free_asked(asked, self);
+    return err;
 }
 
-void muster__remote_note_block(struct muster__call *call, muster__ref block)
+muster_err muster__do(muster_handle handle, enum muster__kind kind, uint32_t number, struct muster__arg *arg,
+                      int64_t timeout_ms)
 {
-    call->bytes = muster__heap_at(block);
-    agent_note(host_asked(call), call, block);
+    const struct muster__op *op = &muster__class_of(kind)->ops[number];
+    if (timeout_ms < MUSTER_FOREVER)
+        return muster__timeout_refused(op->name, timeout_ms);
+    muster__count(handle);
+    if (MUSTER__UNLIKELY(muster__is_remote(handle, kind)))
+        return do_there(handle, op, number, arg, timeout_ms, false);
+    struct muster__object *object = muster__object_pin(handle, kind);
+    if (MUSTER__UNLIKELY(!object))
+        return muster__object_stale(kind, op->name);
+    struct muster__step step = {.object = object,
+                                .generation = handle.generation,
+                                .self = muster__self_state.number,
+                                .host = (int)muster__segment->host,
+                                .arg = arg};
+    muster_err err = muster__do_here(op, &step, timeout_ms);
+    muster__object_unpin();
+    return MUSTER__LIKELY(err == MUSTER_OK) ? MUSTER_OK : muster__failed(handle, op->name, err);
 }
 
-static muster_err begin(struct muster__call *call, const char *operation, bool rings)
+/* ---- watching ---- */
+
+struct asked *call_watch(muster_handle handle, uint32_t number, const struct muster__arg *arg)
 {
+    struct asked *asked = make_call(handle, muster__handle_home(handle), arg->bytes, arg->size, "muster_select");
+    if (!asked)
+        return NULL;
+    asked->operation = number;
+    asked->watches = true;
+    memcpy(asked->in, arg->in, sizeof asked->in);
+    post_call(asked);
+    return asked;
+}
+
+muster_err call_watched(struct asked *watch)
+{
+    if (!is_answered(watch))
+        return MUSTER__WAIT;
+    muster_err err = watch->err;
+    if (err)
+        muster__fail(err, "%s", watch->text);
+    free_asked(watch, muster__self_state.number);
+    return err;
+}
+
+void call_watch_no_more(struct asked *watch)
+{
+    uint32_t open = ASKED;
+    cancel(watch);
+    if (!atomic_compare_exchange_strong(&watch->state, &open, GIVEN_UP))
+        free_asked(watch, muster__self_state.number);
+}
+
+muster_err call_and_watch(muster_handle handle, uint32_t number, struct muster__arg *arg, int64_t timeout_ms)
+{
+    const struct muster__op *op = &muster__class_of((enum muster__kind)(handle.kind_home >> 24))->ops[number];
+    return do_there(handle, op, number, arg, timeout_ms, true);
+}
+
+/* what is made on another host: then the arg's bytes */
+struct making {
+    char name[32];
+};
+
+muster_err muster__make(enum muster__kind kind, int host, const char *name, struct muster__arg *arg,
+                        const char *operation, muster_handle *made)
+{
+    muster_err err = muster__runtime_require(operation);
+    if (err)
+        return err;
+    if (host == (int)muster__segment->host) {
+        err = muster__object_make(kind, name, arg, made);
+        if (!err)
+            muster__count(*made);
+        return err;
+    }
     uint32_t self = muster__self_number();
-    if (!self || !office())
-        return muster__object_stale((enum muster__kind)(call->object.kind_home >> 24), operation);
-    struct asked *asked = asked_make(ASKED_CALL, self);
+    size_t size = sizeof(struct making) + arg->size;
+    struct making *making = calloc(1, size);
+    if (!making)
+        return muster__fail(MUSTER_ERR_NOMEM, "%s: out of memory", operation);
+    snprintf(making->name, sizeof making->name, "%s", name ? name : "");
+    if (arg->size)
+        memcpy(making + 1, arg->bytes, arg->size);
+    struct asked *asked = make_call(muster__host_handle(host, kind), host, making, size, operation);
+    free(making);
     if (!asked)
-        return no_room(operation, sizeof *asked);
-    asked->host = host_asked(call);
-    asked->object = call->object;
-    asked->operation = call->operation;
-    asked->timeout_ms = call->timeout_ms;
-    asked->size = call->size;
-    asked->capacity = call->capacity;
-    asked->rings = rings;
-    asked->anonymous = call->anonymous;
-    asked->ordered = call->ordered;
-    if (call->size) {
-        asked->bytes = muster__heap_alloc(call->size, self);
-        if (!asked->bytes) {
-            muster__heap_free(asked->self, self);
-            return no_room(operation, call->size);
-        }
-        memcpy(muster__heap_at(asked->bytes), call->bytes, call->size);
-        muster__heap_hand_over(asked->bytes, self, MUSTER__REMOTE_OWNER);
-    }
-    muster__self_state.caller->asks |= !call->anonymous;
-    call->asked = asked->self;
-    asked_post(asked, self);
-    return MUSTER_OK;
+        return MUSTER_ERR_NOMEM;
+    asked->operation = REMOTE_MAKE;
+    memcpy(asked->in, arg->in, sizeof asked->in);
+    post_call(asked);
+    err = wait_answer(asked, MUSTER__NEVER);
+    if (err)
+        return err;
+    err = asked->err;
+    if (err)
+        muster__fail(err, "%s", asked->text);
+    else
+        memcpy(made, asked->out, sizeof *made);
+    free_asked(asked, self);
+    if (!err)
+        muster__count(*made);
+    return err;
 }
+
+muster_err muster__destroy(muster_handle handle, enum muster__kind kind, const char *operation)
+{
+    muster__count(handle);
+    if (!muster__is_remote(handle, kind)) {
+        struct muster__object *object = muster__object_find(handle, kind);
+        uint32_t self = muster__self_number();
+        bool ended = object && self && muster__object_end(object, handle.generation, self);
+        return ended ? MUSTER_OK : muster__object_stale(kind, operation);
+    }
+    uint32_t self = muster__self_number();
+    struct asked *asked = make_call(handle, muster__handle_home(handle), NULL, 0, operation);
+    if (!asked)
+        return MUSTER_ERR_NOMEM;
+    asked->operation = REMOTE_END;
+    post_call(asked);
+    muster_err err = wait_answer(asked, MUSTER__NEVER);
+    if (err)
+        return err;
+    err = asked->err;
+    if (err)
+        muster__fail(err, "%s", asked->text);
+    free_asked(asked, self);
+    return err;
+}
+
+muster_err muster__gone(muster_handle handle, const char *operation)
+{
+    int home = muster__handle_home(handle);
+    if (home < muster_hosts() && muster__host_lost(home))
+        return muster__fail(MUSTER_ERR_PEER, "%s: host %s is gone, and what was at home there with it", operation,
+                            muster__host_name_of(home));
+    return muster__object_stale((enum muster__kind)(handle.kind_home >> 24), operation);
+}
+
+/* ---- calls in steps ---- */
 
 muster_err muster__remote_begin(struct muster__call *call, const char *operation)
 {
-    return begin(call, operation, true);
+    int host = call->at ? call->at - 1 : muster__handle_home(call->object);
+    struct asked *asked = make_call(call->object, host, call->bytes, call->size, operation);
+    if (!asked)
+        return office() ? MUSTER_ERR_NOMEM : MUSTER_ERR_STALE;
+    asked->operation = call->operation;
+    asked->errand = call->errand;
+    asked->capacity = call->capacity;
+    asked->timeout_ms = call->timeout_ms;
+    call->asked = asked->self;
+    post_call(asked);
+    return MUSTER_OK;
 }
 
 bool muster__remote_ready(const struct muster__call *call)
 {
-    struct asked *asked = muster__heap_at(call->asked);
-    return atomic_load_explicit(&asked->state, memory_order_acquire) == ANSWERED;
+    return is_answered(muster__heap_at(call->asked));
+}
+
+void muster__remote_cancel(const struct muster__call *call)
+{
+    cancel(muster__heap_at(call->asked));
 }
 
 muster_err muster__remote_end(struct muster__call *call)
 {
     struct asked *asked = muster__heap_at(call->asked);
-    wait_answer(call, asked);
-    return take_answer(asked, call, muster__self_state.number);
+    uint32_t self = muster__self_state.number;
+    muster_err err = wait_answer(asked, MUSTER__NEVER);
+    if (err)
+        return err;
+    err = asked->err;
+    call->reply_size = asked->got;
+    if (asked->reply) {
+        memcpy(call->reply, muster__heap_at(asked->reply), asked->got);
+        muster__heap_free(asked->reply, self);
+    }
+    if (err)
+        muster__fail(err, "%s", asked->text);
+    free_asked(asked, self);
+    return err;
 }
 
 muster_err muster__remote_call(struct muster__call *call, const char *operation)
 {
-    muster_err err = begin(call, operation, false);
+    muster_err err = muster__remote_begin(call, operation);
     return err ? err : muster__remote_end(call);
 }
 
-muster_err muster__remote_make(int host, enum muster__kind kind, uint32_t operation, const void *bytes, size_t size,
-                               const char *name, muster_handle *made)
-{
-    struct muster__call call = {.object = muster__host_handle(host, kind),
-                                .operation = operation,
-                                .anonymous = true,
-                                .bytes = bytes,
-                                .size = size,
-                                .reply = made,
-                                .capacity = sizeof *made};
-    muster_err err = muster__remote_call(&call, name);
-    if (err == MUSTER_OK)
-        muster__count(*made);
-    return err;
-}
-
-/* A caller that has asked other hosts for something has gone: what stands in for it there goes, too. */
+/* A caller that has asked other hosts for something has gone: what it holds there goes, too. */
 static void caller_gone(uint32_t number, uint32_t incarnation, bool died)
 {
     uint32_t self = muster__self_state.number;
@@ -207,73 +410,179 @@ __attribute__((constructor)) static void set_hooks(void)
 
 /* ---- the agent's side ---- */
 
-/* The call that an answer is for; NULL: its caller's death has taken it. */
+/* The agent's own calls: numbers with the top bit set. */
+#define OWN_CALL (UINT64_C(1) << 63)
+
+static struct own_call {
+    struct own_call *next;
+    uint64_t id;
+    muster_handle object;
+    int host;
+    void (*answered)(muster_handle object, muster_err err, const int64_t out[2]);
+} * own_calls;
+
+void muster__agent_ask(muster_handle object, uint32_t op, const int64_t in[3],
+                       void (*answered)(muster_handle object, muster_err err, const int64_t out[2]))
+{
+    static uint64_t numbers;
+    static const int64_t nothing[2];
+    struct own_call *call = malloc(sizeof *call);
+    MUSTER__CHECK_EQ(call != NULL, true);
+    *call = (struct own_call){own_calls, OWN_CALL | ++numbers, object, muster__handle_home(object), answered};
+    if (muster__host_lost(call->host)) {
+        free(call);
+        answered(object, MUSTER_ERR_PEER, nothing);
+        return;
+    }
+    own_calls = call;
+    struct frame frame = {.type = FRAME_CALL, .flags = CALL_OF_HOST, .id = call->id, .object = object, .operation = op};
+    memcpy(frame.call.in, in, sizeof frame.call.in);
+    agent_count(object, 0);
+    agent_send(call->host, &frame, NULL, 0);
+}
+
+static void own_answered(uint64_t id, muster_err err, const int64_t out[2])
+{
+    struct own_call **link = &own_calls, *call;
+    while (*link && (*link)->id != id)
+        link = &(*link)->next;
+    if (!(call = *link))
+        return;
+    *link = call->next;
+    call->answered(call->object, err, out);
+    free(call);
+}
+
+void call_own_lost(int host)
+{
+    static const int64_t nothing[2];
+    for (struct own_call *call = own_calls, *next; call; call = next) {
+        next = call->next;
+        if (call->host == host)
+            own_answered(call->id, MUSTER_ERR_PEER, nothing);
+    }
+}
+
+static void (*on_answer[MUSTER__KINDS])(muster_handle object, uint32_t op, muster_err err, const int64_t out[2]);
+
+void muster__remote_on_answer(enum muster__kind kind,
+                              void (*told)(muster_handle object, uint32_t op, muster_err err, const int64_t out[2]))
+{
+    on_answer[kind] = told;
+}
+
+/* The call that an answer is for; NULL: it was lost with its host, and freed. */
 static struct asked *asked_of(uint64_t id)
 {
     struct asked *asked = muster__heap_at(id);
     return asked && asked->self == id ? asked : NULL;
 }
 
+static void free_by_agent(struct asked *asked)
+{
+    muster__heap_free(asked->reply, muster__self_state.number);
+    free_asked(asked, muster__self_state.number);
+}
+
+static const struct muster__op *op_of(muster_handle object, uint32_t number)
+{
+    const struct muster__class *class = muster__class_of((enum muster__kind)(object.kind_home >> 24));
+    return class && class->ops && number < class->op_count ? &class->ops[number] : NULL;
+}
+
+static void undone(void *asked)
+{
+    free_by_agent(asked);
+}
+
+/* Nobody waits for it any more: what it took goes back. */
+static void undo(struct asked *asked, bool died)
+{
+    const struct muster__op *op = asked->errand || asked->watches ? NULL : op_of(asked->object, asked->operation);
+    if (!op || !op->undo || !muster__commits(asked->err)) {
+        free_by_agent(asked);
+        return;
+    }
+    struct frame frame = {.type = FRAME_UNDO,
+                          .flags = died ? CALL_DIED : 0,
+                          .object = asked->object,
+                          .operation = asked->operation,
+                          .size = asked->reply ? asked->got : 0};
+    memcpy(frame.call.in, asked->out, sizeof asked->out);
+    frame.call.in[2] = asked->in[0];
+    frame.call.caller = asked->caller;
+    frame.call.incarnation = asked->incarnation;
+    agent_send_bytes(asked->host, &frame, asked->reply ? muster__heap_at(asked->reply) : NULL, undone, asked);
+}
+
 /* Once it is final its caller may free it. */
 void call_finish(struct asked *asked)
 {
-    bool rings = asked->rings;
-    uint32_t caller = asked->caller;
-    atomic_store_explicit(&asked->state, ANSWERED, memory_order_release);
-    if (muster__futex_wake(&asked->state, 1) > 0)
+    uint32_t caller = asked->caller, state = ASKED;
+    if (atomic_compare_exchange_strong(&asked->state, &state, ANSWERED)) {
         agent_woke_caller();
-    if (rings)
         muster__ring(caller);
+    } else {
+        undo(asked, state == ASKER_DIED);
+    }
 }
 
 void call_lost(struct asked *asked, int host)
 {
-    asked->reply = 0; /* it may still come, so it is never freed */
     asked->err = MUSTER_ERR_PEER;
     snprintf(asked->text, sizeof asked->text, "host %s is gone, and what was at home there with it",
              muster__host_name_of(host));
     call_finish(asked);
 }
 
-static void reply_arrived(void *ref)
+static void no_room_for_answer(struct asked *asked, size_t size)
 {
-    struct asked *asked = asked_of((uint64_t)(uintptr_t)ref);
-    if (!asked)
-        return;
-    agent_call_ends(asked);
-    call_finish(asked);
-}
-
-static void make_reply(struct asked *asked, size_t size)
-{
-    asked->reply = muster__heap_alloc(size, muster__self_state.number);
-    if (asked->reply) {
-        muster__heap_hand_over(asked->reply, muster__self_state.number, MUSTER__REMOTE_OWNER);
-        return;
-    }
     asked->err = MUSTER_ERR_NOMEM;
     snprintf(asked->text, sizeof asked->text, "no %zu bytes left in the host segment for an answer: it is lost", size);
 }
 
-void call_answered(int host, const struct frame *frame, const void *payload)
+/* A large payload has come in a block; a small one is copied into one. */
+static bool keep_reply(struct asked *asked, const void *payload, size_t size, muster__ref *block)
 {
+    asked->reply = *block;
+    *block = 0;
+    if (asked->reply || !size)
+        return true;
+    if (size <= REMOTE_INLINE)
+        asked->reply = muster__heap_alloc(size, muster__self_state.number);
+    if (!asked->reply) {
+        if (size <= REMOTE_INLINE && muster__again(MUSTER_ERR_NOMEM) == (muster_err)MUSTER__AGAIN)
+            return false;
+        no_room_for_answer(asked, size);
+        return true;
+    }
+    memcpy(muster__heap_at(asked->reply), payload, size);
+    muster__heap_hand_over(asked->reply, muster__self_state.number, MUSTER__OWNER_WIRE);
+    return true;
+}
+
+muster_err call_answered(int host, const struct frame *frame, const void *payload, muster__ref *block)
+{
+    (void)host;
+    if (frame->id & OWN_CALL) {
+        own_answered(frame->id, frame->answer.err, frame->answer.out);
+        return MUSTER_OK;
+    }
     struct asked *asked = asked_of(frame->id);
-    size_t size = frame->answer.size;
-    if (asked) {
-        asked->err = frame->answer.err;
-        asked->number = frame->answer.number;
-        asked->reply_size = frame->answer.reply_size;
-        if (asked->err)
-            snprintf(asked->text, sizeof asked->text, "%s", (const char *)payload);
-        if (size)
-            make_reply(asked, size);
-    }
-    void *reply = asked && asked->reply ? muster__heap_at(asked->reply) : NULL;
-    if (size > REMOTE_INLINE) {
-        muster__bulk_receive(host, frame->answer.channel, reply, size, reply_arrived, (void *)(uintptr_t)frame->id);
-        return;
-    }
-    if (reply)
-        memcpy(reply, payload, size);
-    reply_arrived((void *)(uintptr_t)frame->id);
+    if (!asked)
+        return MUSTER_OK;
+    bool failed = !muster__commits(frame->answer.err);
+    asked->err = frame->answer.err;
+    memcpy(asked->out, frame->answer.out, sizeof asked->out);
+    asked->got = frame->answer.got;
+    if (failed)
+        snprintf(asked->text, sizeof asked->text, "%s", (const char *)payload);
+    else if (!keep_reply(asked, payload, frame->size, block))
+        return MUSTER__AGAIN;
+    uint32_t kind = asked->object.kind_home >> 24;
+    if (on_answer[kind])
+        on_answer[kind](asked->object, asked->operation, asked->err, asked->out);
+    agent_call_ends(asked);
+    call_finish(asked);
+    return MUSTER_OK;
 }

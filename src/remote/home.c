@@ -1,649 +1,572 @@
 #include "remote/internal.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { STACK_BYTES = 256 << 10 };
+/*
+ * What other hosts ask of objects at home here, and what this host's agent does of its own objects in the name of the
+ * host. A job is a call that was parked: with its waiter, 256 bytes.
+ */
 
-static muster__worker workers[MUSTER__KINDS];
-
-void muster__remote_register(enum muster__kind kind, muster__worker worker)
-{
-    workers[kind] = worker;
-}
-
-/* ---- stand-ins ---- */
-
-struct standin {
-    uint32_t number; /* its caller number here; 0: none */
-    uint32_t incarnation;
-    bool works, gone, died; /* gone, and perhaps dead, while it worked */
-};
-
-static struct {
-    struct standin *of[1 << 15]; /* [host][caller] */
-    uint32_t room[1 << 15];
-} standins;
-
-static uint32_t standin_member(int host, uint32_t caller)
-{
-    return MUSTER__STANDINS + (uint32_t)host * MUSTER__CALLERS_MAX + caller;
-}
-
-static struct standin *standin_at(int host, uint32_t caller)
-{
-    if (caller >= standins.room[host]) {
-        uint32_t room = standins.room[host] ? standins.room[host] : 16;
-        while (room <= caller)
-            room *= 2;
-        struct standin *wider = realloc(standins.of[host], room * sizeof *wider);
-        if (!wider)
-            return NULL;
-        memset(wider + standins.room[host], 0, (room - standins.room[host]) * sizeof *wider);
-        standins.of[host] = wider;
-        standins.room[host] = room;
-    }
-    return &standins.of[host][caller];
-}
-
-/* Callers begin at 1: at 0 is who stands in for the host as a whole. */
-enum { WHOLE_HOST = 0 };
-
-bool muster__remote_is_host(uint32_t caller, int *host)
-{
-    uint32_t live = atomic_load(&muster__caller(caller)->live);
-    if (live <= MUSTER__STANDINS || (live - 1) % MUSTER__CALLERS_MAX != WHOLE_HOST)
-        return false;
-    *host = (int)((live - 1 - MUSTER__STANDINS) / MUSTER__CALLERS_MAX);
-    return *host < (int)(sizeof standins.room / sizeof *standins.room);
-}
-
-static void (*on_lost[MUSTER__KINDS])(int host);
-
-void muster__remote_on_lost(enum muster__kind kind, void (*told)(int host))
-{
-    on_lost[kind] = told;
-}
-
-static void (*on_death)(uint32_t standin);
-
-void muster__remote_on_death(void (*told)(uint32_t standin))
-{
-    on_death = told;
-}
-
-/* What it holds is treated as the holdings of one who died. */
-static void standin_end(int host, uint32_t caller, struct standin *standin, bool died)
-{
-    if (died && on_death)
-        on_death(standin->number);
-    muster__sweep_member(standin_member(host, caller), muster__self_state.number);
-    *standin = (struct standin){0};
-}
-
-static struct standin *standin_get(int host, uint32_t caller, uint32_t incarnation)
-{
-    struct standin *standin = standin_at(host, caller);
-    if (!standin)
-        return NULL;
-    if (standin->number && standin->incarnation != incarnation)
-        standin_end(host, caller, standin, false);
-    if (!standin->number) {
-        if (muster__caller_make(standin_member(host, caller), &standin->number))
-            return NULL;
-        standin->incarnation = incarnation;
-    }
-    return standin;
-}
-
-/* ---- work ---- */
+enum { BUCKETS = 4096 };
 
 struct job {
-    struct job *next; /* in the crew's hands */
-    struct job *kept; /* in the agent's list of those that are not answered yet */
-    int host;
-    uint64_t id;
+    struct job *next; /* in its bucket */
+    const struct muster__op *op;
+    union {
+        uint64_t id; /* of the call; with done: 0 */
+        void (*done)(muster_handle object, muster_err err, const int64_t out[2]);
+    };
+    uint32_t slot, generation;
+    int32_t host; /* that asks; this one: done */
     uint32_t caller, incarnation;
-    bool anonymous;
-    bool one_way; /* nobody waits for the answer */
-    bool canceled;
-    uint32_t seen;  /* of its stand-in's bell, when it was parked */
-    uint32_t actor; /* as whom a thread of the crew does it now; 0: none does. Under crew.mutex */
-    char *bytes;    /* that came along */
-    bool arrives;   /* its bytes do, by themselves */
-    bool ordered;   /* begins after those of its host that arrive when it comes */
-    struct muster__work work;
-    muster_err err;
-    char text[REMOTE_TEXT];
+    uint32_t waiter;
+    uint8_t kind;
+    bool of_host, watches, canceled, again, called; /* again: a latch was busy */
+    int64_t in[3];
+    uint64_t own;
+    char *bytes; /* what came along */
+    muster__ref block;
+    uint64_t size, capacity;
 };
+_Static_assert(sizeof(struct job) + sizeof(struct muster__waiter) <= 272, "remote waiters are small");
 
-static struct job *unanswered;
+static struct job *buckets[BUCKETS];
+static struct job **job_of; /* by waiter */
+static int parked, again;
 
-static struct job **job_link(int host, uint64_t id)
+static int this_host(void)
 {
-    struct job **link = &unanswered;
-    while (*link && ((*link)->host != host || (*link)->id != id))
-        link = &(*link)->kept;
-    return link;
+    return (int)muster__segment->host;
 }
 
-static void job_free(struct job *job)
+static muster_handle object_of(const struct job *job)
 {
+    return muster__handle_make((enum muster__kind)job->kind, job->slot, job->generation);
+}
+
+static struct job **bucket_of(int host, uint64_t id)
+{
+    return &buckets[(id * UINT64_C(0x9e3779b97f4a7c15) >> 40 ^ (uint64_t)host * 31) % BUCKETS];
+}
+
+/* ---- who holds ---- */
+
+/* Callers of other hosts that hold something here: given out when an operation first asks for it. */
+static struct holder {
+    int32_t host; /* + 1; 0: free */
+    uint32_t caller, incarnation;
+} * holders;
+static uint32_t holder_count;
+
+static uint32_t holder_find(int host, uint32_t caller, uint32_t incarnation)
+{
+    for (uint32_t i = 0; i < holder_count; i++)
+        if (holders[i].host == host + 1 && holders[i].caller == caller && holders[i].incarnation == incarnation)
+            return i;
+    return UINT32_MAX;
+}
+
+static uint32_t holder_get(int host, uint32_t caller, uint32_t incarnation)
+{
+    uint32_t at = holder_find(host, caller, incarnation);
+    for (uint32_t i = 0; at == UINT32_MAX && i < holder_count; i++)
+        if (!holders[i].host)
+            at = i;
+    if (at == UINT32_MAX) {
+        at = holder_count;
+        holder_count = holder_count ? 2 * holder_count : 64;
+        holders = realloc(holders, holder_count * sizeof *holders);
+        MUSTER__CHECK_EQ(holders != NULL, true);
+        memset(holders + at, 0, (holder_count - at) * sizeof *holders);
+    }
+    MUSTER__CHECK_EQ(at < MUSTER__OWNER_HOST - MUSTER__OWNER_REMOTE, true);
+    holders[at] = (struct holder){host + 1, caller, incarnation};
+    return MUSTER__OWNER_REMOTE + at;
+}
+
+/* In a step that the agent takes: for which job. */
+static const struct job *stepping;
+
+uint32_t muster__holder(const struct muster__step *step)
+{
+    const struct job *job = stepping;
+    if (step->self || !job)
+        return step->self;
+    return holder_get(job->host, job->caller, job->incarnation);
+}
+
+uint32_t muster__asker(void)
+{
+    return stepping ? holder_get(stepping->host, stepping->caller, stepping->incarnation) : 0;
+}
+
+static void sweep_later(uint64_t owner, uint64_t self)
+{
+    muster__self_state.busy = false;
+    muster__sweep_owner((uint32_t)owner, (uint32_t)self);
+    if (muster__self_state.busy)
+        muster__put_off(sweep_later, owner, self);
+}
+
+static void holder_end(uint32_t at)
+{
+    sweep_later(MUSTER__OWNER_REMOTE + at, muster__self_state.number);
+    holders[at].host = 0;
+}
+
+/* ---- answers ---- */
+
+static void answer_sent(void *ref)
+{
+    muster__heap_free((uint64_t)(uintptr_t)ref, muster__self_state.number);
+}
+
+void home_answer(int host, uint64_t id, muster_handle object, uint32_t op, muster_err err, const char *text,
+                 struct muster__arg *arg)
+{
+    bool commits = muster__commits(err);
+    struct frame frame = {.type = FRAME_ANSWER, .id = id, .object = object, .operation = op};
+    frame.answer.err = err;
+    frame.answer.free = muster__seats_free();
+    frame.answer.got = arg->got;
+    memcpy(frame.answer.out, arg->out, sizeof frame.answer.out);
+    frame.size = commits ? arg->got : strlen(text) + 1;
+    agent_count(object, frame.size);
+    if (!commits) {
+        agent_send(host, &frame, text, frame.size);
+        return;
+    }
+    const void *bytes = arg->room_block ? muster__heap_at(arg->room_block) : arg->room;
+    if (arg->room_block)
+        muster__heap_hand_over(arg->room_block, muster__self_state.number, MUSTER__OWNER_WIRE);
+    agent_send_bytes(host, &frame, bytes, answer_sent, (void *)(uintptr_t)arg->room_block);
+}
+
+/* What became of a call, told to who asked. */
+static void conclude(const struct job *job, muster_err err, struct muster__arg *arg)
+{
+    char text[REMOTE_TEXT] = "";
+    if (job->host == this_host()) {
+        if (job->done)
+            job->done(object_of(job), err, arg->out);
+        return;
+    }
+    if (err == MUSTER_ERR_STALE)
+        snprintf(text, sizeof text, "%s: this handle's %s was destroyed or never created", job->op->name,
+                 muster__class_name((enum muster__kind)job->kind));
+    else if (!muster__commits(err))
+        muster__failed_text(object_of(job), job->op->name, err, text, sizeof text);
+    home_answer(job->host, job->id, object_of(job), 0, err, text, arg);
+}
+
+/* ---- stepping ---- */
+
+/* Small results lie here until they are copied into a letter. */
+static _Alignas(16) unsigned char room[REMOTE_INLINE];
+
+static struct muster__arg arg_of(const struct job *job)
+{
+    struct muster__arg arg = {.bytes = job->block ? muster__heap_at(job->block) : job->bytes,
+                              .size = job->size,
+                              .room = room,
+                              .capacity = job->capacity,
+                              .own = job->own,
+                              .bytes_block = job->block,
+                              .takes_block = true};
+    memcpy(arg.in, job->in, sizeof arg.in);
+    return arg;
+}
+
+static uint32_t self_of(const struct job *job)
+{
+    return job->of_host ? MUSTER__OWNER_HOST + (uint32_t)job->host : 0;
+}
+
+static struct muster__step step_of(struct job *job, struct muster__object *object, struct muster__arg *arg)
+{
+    return (struct muster__step){.object = object,
+                                 .generation = job->generation,
+                                 .self = self_of(job),
+                                 .host = job->host,
+                                 .arg = arg,
+                                 .called = job->called,
+                                 .watches = job->watches,
+                                 .waited = job->waiter != 0};
+}
+
+static muster_err take_step(struct job *job, struct muster__step *step)
+{
+    bool patient = muster__class_of((enum muster__kind)job->kind)->patient;
+    muster__hurry(!patient);
+    stepping = job;
+    muster_err err = muster__step(job->op, step);
+    stepping = NULL;
+    muster__hurry(true);
+    job->own = step->arg->own;
+    job->block = step->arg->bytes_block;
+    return err;
+}
+
+/* ---- parking ---- */
+
+static struct muster__object *pin(const struct job *job)
+{
+    return muster__object_pin(object_of(job), (enum muster__kind)job->kind);
+}
+
+/* Stands in the line of what the last step waits for, where it stood if it did, and looks once more. */
+static muster_err stand(struct job *job, struct muster__step *step)
+{
+    muster_err err;
+    struct muster__event *event;
+    do {
+        event = step->event;
+        if (!muster__event_unhang(job->waiter) ||
+            !muster__event_hang(event, job->waiter, job->watches ? MUSTER__WATCHES : 0, true))
+            return MUSTER__AGAIN;
+        step->rests = true;
+        err = take_step(job, step);
+        step->rests = false;
+    } while (muster__would_wait(err) && step->event != event);
+    if (muster__would_wait(err))
+        step->called = job->called = false;
+    muster__waiter(job->waiter)->on = step->on;
+    return err;
+}
+
+static void set_again(struct job *job, bool is)
+{
+    again += is - job->again;
+    job->again = is;
+}
+
+static void unlink_job(struct job *job)
+{
+    struct job **link = bucket_of(job->host, job->host == this_host() ? 0 : job->id);
+    while (*link != job)
+        link = &(*link)->next;
+    *link = job->next;
+    set_again(job, false);
+    parked--;
+}
+
+static void free_job(struct job *job)
+{
+    job_of[job->waiter - MUSTER__CALLERS_MAX] = NULL;
+    muster__waiter_free(job->waiter);
     free(job->bytes);
-    muster__heap_free(job->work.bytes_in, muster__self_state.number);
-    muster__heap_free(job->work.reply_in, muster__self_state.number);
-    free(job->work.reply);
+    muster__heap_free(job->block, muster__self_state.number);
     free(job);
 }
 
-static void job_freed(void *job)
+/* Leaves its line; a call that came meanwhile is passed on. */
+static void get_out(uint64_t address, uint64_t committed)
 {
-    job_free(job);
-}
-
-static void send_then(const struct job *job)
-{
-    if (job->work.then)
-        agent_note(job->host,
-                   &(struct muster__call){
-                       .object = job->work.object, .operation = job->work.then, .timeout_ms = MUSTER_FOREVER},
-                   0);
-}
-
-static void tell_sent(const struct job *job)
-{
-    if (job->work.then && job->work.sent)
-        job->work.sent(&job->work);
-}
-
-static void answer(struct job *job)
-{
-    struct job **link = &unanswered;
-    while (*link != job)
-        link = &(*link)->kept;
-    *link = job->kept;
-    if (job->one_way) {
-        send_then(job);
-        tell_sent(job);
-        job_free(job);
+    struct job *job = (struct job *)(uintptr_t)address;
+    struct muster__waiter *waiter = muster__waiter(job->waiter);
+    if (!muster__event_unhang(job->waiter)) {
+        muster__put_off(get_out, address, committed);
         return;
     }
-    struct frame frame = {.type = FRAME_ANSWER, .id = job->id};
-    size_t size = job->err ? 0 : job->work.reply_size;
-    frame.answer.err = job->err;
-    frame.answer.object = job->work.object;
-    frame.answer.then = job->work.then;
-    frame.answer.free = muster__seats_free();
-    frame.answer.number = job->work.number;
-    frame.answer.reply_size = job->work.reply_size;
-    frame.answer.size = size;
-    const void *reply = job->work.reply_in ? muster__heap_at(job->work.reply_in) : job->work.reply;
-    bool bulk = size > REMOTE_INLINE;
-    agent_count(job->work.object, size);
-    if (bulk)
-        frame.answer.channel = agent_bulk(job->host, reply, size, job_freed, job);
-    if (job->err)
-        agent_send(job->host, &frame, job->text, strlen(job->text) + 1);
-    else
-        agent_send(job->host, &frame, reply, bulk ? 0 : size);
-    tell_sent(job);
-    if (!bulk)
-        job_free(job);
+    struct muster__arg arg = arg_of(job);
+    struct muster__object *object = pin(job);
+    struct muster__step step = step_of(job, object, &arg);
+    step.called = !job->watches && ((job->called && !committed) || muster__waiter_called(waiter));
+    if (object && job->op->leave && !job->watches && (step.called || !committed))
+        job->op->leave(&step);
+    else if (step.called)
+        muster__event_signal(muster__at(waiter->from), 1);
+    if (object)
+        muster__object_unpin();
+    free_job(job);
 }
 
-static void refuse(struct job *job, muster_err err, const char *why)
+/* Steps a parked job; it is gone when that is over. */
+static void go_on(struct job *job)
 {
-    job->err = err;
-    snprintf(job->text, sizeof job->text, "%s: %s", muster__host_name(), why);
-    answer(job);
-}
-
-static bool would_wait(muster_err err)
-{
-    return err == MUSTER_ERR_BUSY || err == MUSTER_ERR_FULL || err == MUSTER_ERR_EMPTY || err == MUSTER_ERR_TIMEOUT;
-}
-
-static void call_worker(struct job *job)
-{
-    job->err = workers[job->work.object.kind_home >> 24](&job->work);
-}
-
-/* As its stand-in, or as the calling thread itself; the detail line is taken along. */
-static void perform(struct job *job, int64_t timeout_ms)
-{
-    int64_t asked_ms = job->work.timeout_ms;
-    job->work.timeout_ms = timeout_ms;
-    if (job->anonymous) {
-        job->work.self = muster__self_state.number;
-        call_worker(job);
-    } else {
-        struct muster__self before = muster__caller_act(job->work.self);
-        call_worker(job);
-        muster__caller_rest(before);
-    }
-    job->work.timeout_ms = asked_ms;
-    if (job->err)
-        snprintf(job->text, sizeof job->text, "%s", muster_err_detail());
-}
-
-/* ---- threads for work that waits ---- */
-
-static struct {
-    pthread_mutex_t mutex;
-    pthread_cond_t come;
-    struct job *todo, *finished;
-    int idle, threads;
-    bool stop;
-} crew = {.mutex = PTHREAD_MUTEX_INITIALIZER, .come = PTHREAD_COND_INITIALIZER};
-
-static void *crew_main(void *unused)
-{
-    (void)unused;
-    uint32_t self = muster__self_number();
-    muster__thread_serves();
-    pthread_mutex_lock(&crew.mutex);
-    for (;;) {
-        crew.idle++;
-        muster__caller_blocks(true);
-        while (!crew.todo && !crew.stop)
-            pthread_cond_wait(&crew.come, &crew.mutex);
-        muster__caller_blocks(false);
-        crew.idle--;
-        struct job *job = crew.todo;
-        if (!job)
-            break;
-        crew.todo = job->next;
-        uint32_t actor = job->actor = job->anonymous ? self : job->work.self;
-        pthread_mutex_unlock(&crew.mutex);
-        perform(job, job->work.timeout_ms);
-        pthread_mutex_lock(&crew.mutex);
-        job->actor = 0;
-        atomic_store(&muster__caller(actor)->canceled, 0);
-        job->next = crew.finished;
-        crew.finished = job;
-        muster__ring(atomic_load(&office()->agent));
-    }
-    crew.threads--;
-    pthread_cond_broadcast(&crew.come);
-    pthread_mutex_unlock(&crew.mutex);
-    return NULL;
-}
-
-static bool crew_grow(void)
-{
-    pthread_t thread;
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    bool made = pthread_create(&thread, &attributes, crew_main, NULL) == 0;
-    pthread_attr_destroy(&attributes);
-    crew.threads += made;
-    return made;
-}
-
-static bool crew_take(struct job *job)
-{
-    pthread_mutex_lock(&crew.mutex);
-    int queued = 0;
-    for (struct job *other = crew.todo; other; other = other->next)
-        queued++;
-    bool taken = crew.idle > queued || crew_grow();
-    if (taken) {
-        struct job **end = &crew.todo;
-        while (*end)
-            end = &(*end)->next;
-        job->next = NULL;
-        *end = job;
-        pthread_cond_signal(&crew.come);
-    }
-    pthread_mutex_unlock(&crew.mutex);
-    return taken;
-}
-
-/* ---- what the agent is told ---- */
-
-static void conclude(struct job *job)
-{
-    struct standin *standin = job->anonymous ? NULL : standin_at(job->host, job->caller);
-    if (standin && standin->number == job->work.self) {
-        standin->works = false;
-        if (standin->gone)
-            standin_end(job->host, job->caller, standin, standin->died);
-    }
-    answer(job);
-}
-
-/* ---- what is parked ---- */
-
-static struct {
-    int count;
-    uint32_t seen; /* rings for stand-ins, so far */
-} parking;
-
-static uint32_t bell_of(const struct job *job)
-{
-    return atomic_load(&muster__caller(job->work.self)->bell);
-}
-
-static void unpark(struct job *job)
-{
-    parking.count--;
-    job->work.parked = false;
-    muster__remote_relay(job->work.self, false);
-    conclude(job);
-}
-
-/* Rings between two tries are for the second. False: it is over. */
-static bool try_parked(struct job *job)
-{
-    while (job->seen != bell_of(job)) {
-        job->seen = bell_of(job);
-        job->work.parks = false;
-        perform(job, MUSTER_NOWAIT);
-        if (!job->work.parks || !would_wait(job->err))
-            return false;
-    }
-    return true;
-}
-
-/* From here on its stand-in's bell rings the agent's; it may have rung before. */
-static void park(struct job *job, struct standin *standin, uint32_t seen)
-{
-    standin->works = true;
-    job->work.parked = true;
-    job->seen = seen;
-    parking.count++;
-    muster__remote_relay(job->work.self, true);
-    if (!try_parked(job))
-        unpark(job);
-}
-
-int home_try_parked(void)
-{
-    int count = 0;
-    uint32_t rung = parking.count ? atomic_load(&muster__self_state.caller->relayed) : parking.seen;
-    if (rung == parking.seen)
-        return 0;
-    parking.seen = rung;
-    for (struct job *job = unanswered, *next; job; job = next) {
-        next = job->kept;
-        if (job->work.parked && !try_parked(job)) {
-            unpark(job);
-            count++;
-        }
-    }
-    return count;
-}
-
-static void end_parked(void)
-{
-    for (struct job *job = unanswered, *next; job; job = next) {
-        next = job->kept;
-        if (!job->work.parked || !job->canceled)
-            continue;
-        job->work.ends = true;
-        perform(job, MUSTER_NOWAIT);
-        unpark(job);
-    }
-}
-
-/* Whose operation it is; false: no memory. */
-static bool take_identity(struct job *job, struct standin **standin)
-{
-    if (job->host != (int)muster__segment->host) {
-        const struct standin *whole = standin_get(job->host, WHOLE_HOST, 0);
-        if (!whole)
-            return false;
-        job->work.host_self = whole->number;
-    }
-    *standin = job->anonymous ? NULL : standin_get(job->host, job->caller, job->incarnation);
-    if (*standin)
-        job->work.self = (*standin)->number;
-    return job->anonymous || *standin;
-}
-
-static void begin(struct job *job)
-{
-    struct standin *standin;
-    uint32_t kind = job->work.object.kind_home >> 24;
-    if (kind >= MUSTER__KINDS || !workers[kind]) {
-        refuse(job, MUSTER_ERR_UNSUPPORTED, "this operation does not go between hosts");
+    struct muster__arg arg = arg_of(job);
+    struct muster__object *object = pin(job);
+    struct muster__step step = step_of(job, object, &arg);
+    set_again(job, false);
+    muster_err err = object ? take_step(job, &step) : MUSTER_ERR_STALE;
+    if (muster__would_wait(err) && !job->canceled)
+        err = stand(job, &step);
+    if (object)
+        muster__object_unpin();
+    if (err == (muster_err)MUSTER__AGAIN)
+        set_again(job, true);
+    if (err == (muster_err)MUSTER__AGAIN || (muster__would_wait(err) && !job->canceled))
         return;
-    }
-    job->work.reply = job->work.capacity ? malloc(job->work.capacity) : NULL;
-    if (!take_identity(job, &standin) || (job->work.capacity && !job->work.reply)) {
-        refuse(job, MUSTER_ERR_NOMEM, "no memory for an operation that another host asks for");
-        return;
-    }
-    uint32_t seen = standin ? bell_of(job) : 0;
-    perform(job, MUSTER_NOWAIT);
-    if (job->work.timeout_ms == MUSTER_NOWAIT || job->work.settled || !would_wait(job->err)) {
-        answer(job);
-        return;
-    }
-    if (job->work.parks) {
-        park(job, standin, seen);
-        return;
-    }
-    if (standin)
-        standin->works = true;
-    if (crew_take(job))
-        return;
-    if (standin)
-        standin->works = false;
-    refuse(job, MUSTER_ERR_NOMEM, "no thread for an operation that another host waits for");
+    err = muster__would_wait(err) ? job->op->late : muster__ended(&step, err);
+    unlink_job(job);
+    conclude(job, err, &arg);
+    get_out((uint64_t)(uintptr_t)job, muster__commits(err));
 }
 
-/* Older jobs are further down the list. */
-static bool may_begin(const struct job *job)
+/* False: too many wait. */
+static bool park(struct job *like, const void *payload)
 {
-    for (const struct job *older = job->kept; older && job->ordered; older = older->kept)
-        if (older->host == job->host && older->arrives)
-            return false;
-    return true;
-}
-
-static void begin_ordered(int host)
-{
-    struct job *job = unanswered;
-    while (job && !(job->ordered && job->host == host && may_begin(job)))
-        job = job->kept;
+    uint32_t waiter = muster__waiter_make();
+    struct job *job = waiter ? malloc(sizeof *job) : NULL;
     if (!job)
-        return;
-    job->ordered = false;
-    begin(job);
-    begin_ordered(host); /* the list has changed */
-}
-
-static void bytes_arrived(void *arg)
-{
-    struct job *job = arg;
-    int host = job->host;
-    job->arrives = false;
-    if (job->work.bytes)
-        begin(job);
-    else
-        refuse(job, MUSTER_ERR_NOMEM, "no room in the host segment for what another host sends");
-    begin_ordered(host);
-}
-
-/* Much comes into a block of the segment, which the worker may keep. */
-static void receive_bytes(struct job *job, uint32_t channel)
-{
-    uint32_t self = muster__self_state.number;
-    job->arrives = true;
-    job->work.bytes_in = muster__heap_alloc(job->work.size, self);
-    if (job->work.bytes_in) {
-        muster__heap_hand_over(job->work.bytes_in, self, MUSTER__REMOTE_OWNER);
-        job->work.bytes = muster__heap_at(job->work.bytes_in);
-    }
-    muster__bulk_receive(job->host, channel, (void *)job->work.bytes, job->work.size, bytes_arrived, job);
-}
-
-void home_call(int host, const struct frame *frame, const void *payload)
-{
-    struct job *job = calloc(1, sizeof *job);
-    MUSTER__CHECK_EQ(job != NULL, true);
-    *job = (struct job){.kept = unanswered,
-                        .host = host,
-                        .id = frame->id,
-                        .caller = frame->call.caller,
-                        .incarnation = frame->call.incarnation,
-                        .anonymous = frame->call.anonymous,
-                        .one_way = frame->call.unanswered,
-                        .ordered = frame->call.ordered,
-                        .work = {.host = host,
-                                 .object = frame->call.object,
-                                 .operation = frame->call.operation,
-                                 .timeout_ms = frame->call.timeout_ms,
-                                 .size = frame->call.size,
-                                 .capacity = frame->call.capacity}};
-    unanswered = job;
-    if (job->work.size > REMOTE_INLINE) {
-        receive_bytes(job, frame->call.channel);
-        return;
-    }
-    if (job->work.size) {
-        job->work.bytes = job->bytes = malloc(job->work.size);
+        return false;
+    if (!job_of)
+        job_of = calloc(muster__segment->waiters_max, sizeof *job_of);
+    MUSTER__CHECK_EQ(job_of != NULL, true);
+    *job = *like;
+    job->waiter = waiter;
+    job->bytes = NULL;
+    if (job->size && !job->block) {
+        job->bytes = malloc(job->size);
         MUSTER__CHECK_EQ(job->bytes != NULL, true);
-        memcpy(job->bytes, payload, job->work.size);
+        memcpy(job->bytes, payload, job->size);
     }
-    if (!may_begin(job))
-        return; /* see bytes_arrived */
-    job->ordered = false;
-    begin(job);
+    like->block = 0;
+    struct job **bucket = bucket_of(job->host, job->host == this_host() ? 0 : job->id);
+    job->next = *bucket;
+    *bucket = job;
+    job_of[waiter - MUSTER__CALLERS_MAX] = job;
+    parked++;
+    muster__waits_for(waiter, object_of(job), (uint32_t)(job->op - muster__class_of(job->kind)->ops), 0, job->host);
+    go_on(job);
+    return true;
 }
 
-void home_then(int host, const struct frame *answer)
+/* Takes the first step. */
+static muster_err begin(struct job *job, const void *payload, bool nowait)
 {
-    struct frame frame = {.type = FRAME_CALL};
-    if (!answer->answer.then)
-        return;
-    frame.call.object = answer->answer.object;
-    frame.call.operation = answer->answer.then;
-    frame.call.timeout_ms = MUSTER_FOREVER;
-    frame.call.anonymous = frame.call.unanswered = true;
-    home_call(host, &frame, NULL);
-}
-
-void home_note(const struct muster__call *call)
-{
-    struct muster__work work = {.object = call->object,
-                                .operation = call->operation,
-                                .timeout_ms = MUSTER_NOWAIT,
-                                .self = muster__self_state.number,
-                                .host = (int)muster__segment->host,
-                                .bytes = call->bytes,
-                                .size = call->size};
-    workers[call->object.kind_home >> 24](&work);
-}
-
-/* Again at each look until it has come back. */
-static void cancel_working(void)
-{
-    pthread_mutex_lock(&crew.mutex);
-    for (struct job *job = unanswered; job; job = job->kept)
-        if (job->canceled && job->actor)
-            muster__caller_cancel(job->actor);
-    pthread_mutex_unlock(&crew.mutex);
-}
-
-static void cancel_canceled(void)
-{
-    cancel_working();
-    end_parked();
-}
-
-void home_lost(int host)
-{
-    for (struct job **link = &unanswered, *job; (job = *link);) {
-        job->canceled |= job->host == host;
-        if (job->host == host && job->arrives)
-            *link = job->kept; /* its memory is not free: see muster__bulk_forget */
-        else
-            link = &job->kept;
+    struct muster__arg arg = arg_of(job);
+    struct muster__object *object = pin(job);
+    struct muster__step step = step_of(job, object, &arg);
+    muster_err err = object ? take_step(job, &step) : MUSTER_ERR_STALE;
+    if (object)
+        muster__object_unpin();
+    if (err == (muster_err)MUSTER__AGAIN)
+        return err;
+    if (muster__would_wait(err) && !(nowait && err == (muster_err)MUSTER__WAIT)) {
+        if (park(job, payload))
+            return MUSTER_OK;
+        err = MUSTER_ERR_NOMEM;
     }
-    for (uint32_t caller = 0; caller < standins.room[host]; caller++)
-        if (standins.of[host][caller].number)
-            home_gone(host, caller, standins.of[host][caller].incarnation, true);
-    cancel_canceled();
-    for (int kind = 0; kind < MUSTER__KINDS; kind++)
-        if (on_lost[kind])
-            on_lost[kind](host);
+    conclude(job, err == (muster_err)MUSTER__WAIT ? job->op->late_now : err, &arg);
+    return MUSTER_OK;
 }
+
+/* ---- what the agent is asked ---- */
+
+static muster_err make(int host, const struct frame *frame, const void *payload)
+{
+    struct muster__arg arg = {0}, nothing = {0};
+    enum muster__kind kind = (enum muster__kind)(frame->object.kind_home >> 24);
+    char name[33] = "";
+    muster_handle made;
+    if (frame->size < 32)
+        return MUSTER_OK;
+    memcpy(arg.in, frame->call.in, sizeof arg.in);
+    memcpy(name, payload, 32);
+    arg.bytes = (const char *)payload + 32;
+    arg.size = frame->size - 32;
+    struct job job = {.host = host, .caller = frame->call.caller, .incarnation = frame->call.incarnation};
+    stepping = &job;
+    muster_err err = muster__object_make(kind, name, &arg, &made);
+    stepping = NULL;
+    if (muster__again(err) == (muster_err)MUSTER__AGAIN)
+        return MUSTER__AGAIN;
+    if (!err)
+        memcpy(nothing.out, &made, sizeof made);
+    home_answer(host, frame->id, frame->object, REMOTE_MAKE, err, muster_err_detail(), &nothing);
+    return MUSTER_OK;
+}
+
+static muster_err end(int host, const struct frame *frame)
+{
+    struct muster__arg nothing = {0};
+    enum muster__kind kind = (enum muster__kind)(frame->object.kind_home >> 24);
+    struct muster__object *object = muster__object_find(frame->object, kind);
+    bool ended = object && muster__object_end(object, frame->object.generation, muster__self_state.number);
+    muster_err err = ended ? MUSTER_OK : muster__object_stale(kind, "destroy");
+    home_answer(host, frame->id, frame->object, REMOTE_END, err, muster_err_detail(), &nothing);
+    return MUSTER_OK;
+}
+
+muster_err home_call(int host, const struct frame *frame, const void *payload, muster__ref *block)
+{
+    struct muster__arg nothing = {0};
+    uint32_t kind = frame->object.kind_home >> 24;
+    const struct muster__class *class = muster__class_of((enum muster__kind)kind);
+    if (frame->flags & CALL_ERRAND) {
+        errand_begin(host, frame, payload, *block);
+        *block = 0;
+        return MUSTER_OK;
+    }
+    if (class && frame->operation == REMOTE_MAKE)
+        return make(host, frame, payload);
+    if (class && frame->operation == REMOTE_END)
+        return end(host, frame);
+    if (!class || !class->ops || frame->operation >= class->op_count ||
+        (frame->flags & CALL_WATCH && !class->ops[frame->operation].watch)) {
+        home_answer(host, frame->id, frame->object, frame->operation, MUSTER_ERR_UNSUPPORTED,
+                    "this operation does not go between hosts", &nothing);
+        return MUSTER_OK;
+    }
+    struct job job = {.op = &class->ops[frame->operation],
+                      .id = frame->id,
+                      .slot = frame->object.slot,
+                      .generation = frame->object.generation,
+                      .host = host,
+                      .caller = frame->call.caller,
+                      .incarnation = frame->call.incarnation,
+                      .kind = (uint8_t)kind,
+                      .of_host = frame->flags & CALL_OF_HOST,
+                      .watches = frame->flags & CALL_WATCH,
+                      .bytes = (char *)(uintptr_t)payload,
+                      .block = *block,
+                      .size = frame->size,
+                      .capacity = frame->call.capacity};
+    memcpy(job.in, frame->call.in, sizeof job.in);
+    muster_err err = begin(&job, payload, frame->flags & CALL_NOWAIT);
+    *block = job.block;
+    return err;
+}
+
+void muster__agent_do(muster_handle object, uint32_t op, const int64_t in[3],
+                      void (*done)(muster_handle object, muster_err err, const int64_t out[2]))
+{
+    uint32_t kind = object.kind_home >> 24;
+    struct job job = {.op = &muster__class_of((enum muster__kind)kind)->ops[op],
+                      .done = done,
+                      .slot = object.slot,
+                      .generation = object.generation,
+                      .host = this_host(),
+                      .kind = (uint8_t)kind,
+                      .of_host = true};
+    memcpy(job.in, in, sizeof job.in);
+    if (begin(&job, NULL, false) != MUSTER_OK && !park(&job, NULL))
+        MUSTER__CHECK_EQ(parked, 0); /* the agent's own are few: there is a place for them */
+}
+
+muster_err home_undo(int host, const struct frame *frame, const void *payload, muster__ref *block)
+{
+    uint32_t kind = frame->object.kind_home >> 24;
+    const struct muster__class *class = muster__class_of((enum muster__kind)kind);
+    if (!class || frame->operation >= class->op_count || !class->ops[frame->operation].undo)
+        return MUSTER_OK;
+    struct job job = {.op = &class->ops[frame->operation],
+                      .slot = frame->object.slot,
+                      .generation = frame->object.generation,
+                      .host = host,
+                      .caller = frame->call.caller,
+                      .incarnation = frame->call.incarnation,
+                      .kind = (uint8_t)kind,
+                      .bytes = (char *)(uintptr_t)payload,
+                      .block = *block,
+                      .size = frame->size};
+    struct muster__arg arg = arg_of(&job);
+    arg.out[0] = frame->call.in[0];
+    arg.out[1] = frame->call.in[1];
+    arg.in[0] = frame->call.in[2];
+    struct muster__object *object = pin(&job);
+    if (!object)
+        return MUSTER_OK;
+    struct muster__step step = step_of(&job, object, &arg);
+    stepping = &job;
+    job.op->undo(&step, frame->flags & CALL_DIED);
+    stepping = NULL;
+    muster__object_unpin();
+    *block = arg.bytes_block;
+    return muster__self_state.busy ? (muster_err)MUSTER__AGAIN : MUSTER_OK;
+}
+
+/* ---- calling off ---- */
 
 void home_cancel(int host, uint64_t id)
 {
-    struct job *job = *job_link(host, id);
-    if (job)
+    struct job *job = *bucket_of(host, id);
+    while (job && !(job->host == host && job->id == id))
+        job = job->next;
+    if (job) {
         job->canceled = true;
-    cancel_canceled();
+        go_on(job);
+    } else {
+        held_cancel(host, id);
+    }
+}
+
+static void cancel_all(bool (*is_it)(const struct job *job, const struct holder *who), const struct holder *who)
+{
+    for (int i = 0; parked && i < BUCKETS; i++)
+        for (struct job *job = buckets[i], *next; job; job = next) {
+            next = job->next;
+            if (!is_it(job, who))
+                continue;
+            job->canceled = true;
+            go_on(job);
+        }
+}
+
+static bool is_callers(const struct job *job, const struct holder *who)
+{
+    return !job->of_host && job->host == who->host && job->caller == who->caller &&
+           job->incarnation == who->incarnation;
+}
+
+static bool is_hosts(const struct job *job, const struct holder *who)
+{
+    return job->host == who->host;
 }
 
 void home_gone(int host, uint32_t caller, uint32_t incarnation, bool died)
 {
-    struct standin *standin = standin_at(host, caller);
-    if (!standin || !standin->number || standin->incarnation != incarnation)
+    (void)died;
+    cancel_all(is_callers, &(struct holder){host, caller, incarnation});
+    uint32_t at = holder_find(host, caller, incarnation);
+    if (at != UINT32_MAX)
+        holder_end(at);
+}
+
+void home_lost(int host)
+{
+    held_lost(host);
+    cancel_all(is_hosts, &(struct holder){.host = host});
+    for (uint32_t i = 0; i < holder_count; i++)
+        if (holders[i].host == host + 1)
+            holder_end(i);
+    sweep_later(MUSTER__OWNER_HOST + (uint32_t)host, muster__self_state.number);
+}
+
+/* ---- looking ---- */
+
+static bool stepped;
+
+static void told(uint32_t waiter)
+{
+    struct job *job = job_of ? job_of[waiter - MUSTER__CALLERS_MAX] : NULL;
+    atomic_store(&muster__waiter(waiter)->state, MUSTER__WAITER_IDLE);
+    if (!job)
         return;
-    if (standin->works) {
-        standin->gone = true;
-        standin->died = died;
-        for (struct job *job = unanswered; job; job = job->kept)
-            job->canceled |= !job->anonymous && job->work.self == standin->number;
-        cancel_canceled();
-    } else {
-        standin_end(host, caller, standin, died);
-    }
+    job->called = true;
+    stepped = true;
+    go_on(job);
 }
 
-int home_answer_finished(void)
+static void try_again(void)
 {
-    pthread_mutex_lock(&crew.mutex);
-    struct job *job = crew.finished;
-    crew.finished = NULL;
-    pthread_mutex_unlock(&crew.mutex);
-    int count = 0;
-    for (struct job *next; job; job = next, count++) {
-        next = job->next;
-        conclude(job);
-    }
-    cancel_working();
-    return count;
+    for (int i = 0; again && i < BUCKETS; i++)
+        for (struct job *job = buckets[i], *next; job; job = next) {
+            next = job->next;
+            if (job->again)
+                go_on(job);
+        }
 }
 
-static struct {
-    pthread_t thread;
-    bool runs;
-} ender;
-
-static void *end_objects(void *unused)
+bool home_look(void)
 {
-    (void)unused;
-    muster__host_stop();
-    return NULL;
-}
-
-void home_end_objects(void)
-{
-    if (ender.runs)
-        return;
-    if (pthread_create(&ender.thread, NULL, end_objects, NULL) != 0)
-        muster__transport_abort(1); /* nobody would ever end */
-    ender.runs = true;
-}
-
-void home_stop(void)
-{
-    if (ender.runs)
-        pthread_join(ender.thread, NULL);
-    ender.runs = false;
-    pthread_mutex_lock(&crew.mutex);
-    crew.stop = true;
-    pthread_cond_broadcast(&crew.come);
-    while (crew.threads)
-        pthread_cond_wait(&crew.come, &crew.mutex);
-    pthread_mutex_unlock(&crew.mutex);
+    stepped = false;
+    if (again)
+        try_again();
+    if (parked)
+        muster__called_take(told);
+    return stepped;
 }

@@ -136,7 +136,7 @@ muster_err muster__host_wanted(muster_on on, const char *operation, int *host)
 bool muster__host_lost(int host)
 {
     const struct office *box = office();
-    return box && host >= 0 && host < box->hosts && atomic_load(&box->host[host].lost);
+    return box && (host < 0 || host >= box->hosts || atomic_load(&box->host[host].lost));
 }
 
 int muster__host_choose(void)

@@ -10,6 +10,9 @@ enum {
     REMOTE_INLINE = MUSTER__REMOTE_SMALL,
 };
 
+/* operations that every kind has, beside its own */
+enum { REMOTE_MAKE = 0xfffe, REMOTE_END = 0xffff };
+
 /* ---- in the segment ---- */
 
 /* behind ROOT_REMOTE; made by the agent's rank, with several hosts alone */
@@ -32,66 +35,82 @@ struct office {
 muster_err office_make(const struct muster__world *world);
 /** What an answer of another host told about its cores. */
 void office_note_free(int host, int32_t free);
+/** NULL: the job has one host. */
+struct office *office(void);
 
-enum asked_state { ASKED, ANSWERED };
-/* a call; one that nobody waits for; its caller gives it up if it still waits; its caller has gone; the job is to end
+/* A call's caller waits until ANSWERED; or it gave up, or died: then the call is the agent's, who undoes what it came
+ * to.
  */
+enum asked_state { ASKED, ANSWERED, GIVEN_UP, ASKER_DIED };
+/* a call; a note; a call that its caller gives up if it still waits; its caller has gone; the job is to end */
 enum asked_what { ASKED_CALL, ASKED_NOTE, ASKED_CANCEL, ASKED_GONE, ASKED_STOP };
 
 /* What a caller posts to its host's agent. Its block and those that it names are the agent's, who frees all but calls:
  * these are their caller's again once they are answered. */
 struct asked {
     muster__ref self, next;
-    _Atomic uint32_t state; /* enum asked_state; a futex */
+    _Atomic uint32_t state; /* enum asked_state */
     enum asked_what what;
     muster__ref canceled; /* which call */
     uint32_t caller, incarnation, operation;
     uint32_t place; /* in the agent's list of those that are open */
-    bool rings;     /* its caller's bell when it is answered */
-    bool died, anonymous, ordered;
+    bool died, errand, nowait, watches, takes_block;
     int host; /* that is asked */
     muster_handle object;
-    int64_t timeout_ms;
+    int64_t timeout_ms; /* of an errand */
+    int64_t in[3];
     size_t size, capacity;
     muster__ref bytes;
     /* the answer */
     muster_err err;
-    int64_t number;
-    size_t reply_size, arrived;
+    int64_t out[2];
+    size_t got;
     muster__ref reply;
     char text[REMOTE_TEXT];
 };
 
-/** NULL: the job has one host. */
-struct office *office(void);
 /** A zeroed one from this caller; NULL: no memory. */
 struct asked *asked_make(enum asked_what what, uint32_t self);
 void asked_post(struct asked *asked, uint32_t self);
 
 /* ---- frames: what letters are made of ---- */
 
-enum frame_type { FRAME_CALL, FRAME_ANSWER, FRAME_CANCEL, FRAME_GONE, FRAME_STOP, FRAME_BEAT, FRAME_LOST };
+enum frame_type {
+    FRAME_CALL,
+    FRAME_ANSWER,
+    FRAME_CANCEL,
+    FRAME_UNDO,
+    FRAME_NOTE,
+    FRAME_GONE,
+    FRAME_STOP,
+    FRAME_BEAT,
+    FRAME_LOST
+};
+
+enum { CALL_NOWAIT = 1, CALL_ERRAND = 2, CALL_OF_HOST = 4, CALL_DIED = 8, CALL_WATCH = 16 };
 
 /* Each begins at a multiple of 8; the payload follows the head. */
 struct frame {
     uint32_t bytes; /* of all of it, rounded up to 8 */
-    uint32_t type;
-    uint64_t id; /* of the call: its ref at the asking host */
+    uint16_t type;
+    uint16_t flags; /* CALL_... */
+    uint64_t id;    /* of the call: its ref at the asking host, or the agent's own number of it */
+    muster_handle object;
+    uint64_t size; /* of the payload */
+    uint32_t channel, operation;
     union {
-        struct {
-            muster_handle object;
-            int64_t timeout_ms;
-            uint64_t size, capacity;
-            uint32_t caller, incarnation, operation, channel;
-            uint8_t anonymous, unanswered, ordered;
+        struct { /* also UNDO: in what was given */
+            int64_t in[3];
+            int64_t timeout_ms; /* of an errand */
+            uint64_t capacity;
+            uint32_t caller, incarnation;
         } call;
         struct {
-            muster_handle object;
-            int64_t number;
-            uint64_t size, reply_size;
-            uint32_t channel, then;
+            int64_t out[2];
+            uint64_t got;
             int32_t err, free; /* with an error, its text is the payload; the answering host's free cores now */
         } answer;
+        int64_t note[2];
         struct {
             uint32_t caller, incarnation, died;
         } gone;
@@ -108,46 +127,77 @@ extern const struct muster__hosts agent_hosts;
 /** To a lost host nothing is sent. Queues a frame, with a payload that is copied (at most REMOTE_INLINE bytes; NULL:
  * none). */
 void agent_send(int host, struct frame *frame, const void *payload, size_t size);
-/** Sends bytes by themselves, to who has the channel that it returns from a frame; then calls done(arg). */
-uint32_t agent_bulk(int host, const void *bytes, size_t size, void (*done)(void *arg), void *arg);
-
-/** As muster__remote_note, in the agent's thread; with a block (0: none) as muster__remote_note_block. */
-void agent_note(int host, const struct muster__call *call, muster__ref block);
-/** Also while it acts as a stand-in. */
-bool agent_is_this_thread(void);
+/** Sends a frame with its payload of frame->size bytes, by itself if it is large: then done(arg) tells when. */
+void agent_send_bytes(int host, struct frame *frame, const void *bytes, void (*done)(void *arg), void *arg);
 /** Counts a frame with size bytes after it, or by themselves. */
 void agent_count(muster_handle object, size_t size);
 /** A caller of this host was answered, and will want a core. */
 void agent_woke_caller(void);
 /** The call was answered: what is left of the answer is on its way. */
 void agent_call_ends(struct asked *asked);
+/** Those calls of a caller that has died have nobody who waits for them. */
+void agent_asker_died(uint32_t caller, uint32_t incarnation);
+/** Beats alone, while the agent waits for a latch. */
+void agent_meanwhile(void);
 
-/* ---- home.c: work that other hosts ask for; all but the working threads' own part runs in the agent ---- */
+/* ---- held.c: what has come and cannot be done yet ---- */
 
-void home_call(int host, const struct frame *frame, const void *payload);
-/** Does what came with an answer, as if it had come by itself. */
-void home_then(int host, const struct frame *answer);
-/** Does what this host's own note asks. */
-void home_note(const struct muster__call *call);
+/**
+ * Does what a frame asks, in order: after what was held before it for the same object from the same host, and once its
+ * payload is there. take() gives OK or MUSTER__AGAIN; block: what a large payload is in (MUSTER__OWNER_WIRE), 0 if
+ * there was no room for it.
+ */
+typedef muster_err (*held_take)(int host, const struct frame *frame, const void *payload, muster__ref *block);
+void held_or_done(int host, const struct frame *frame, const void *payload, held_take take);
+/** Tries what is held again; returns whether anything was done. */
+bool held_try(void);
+/** A call that is held is called off. False: no such call is. */
+bool held_cancel(int host, uint64_t id);
+void held_lost(int host);
+
+/* ---- home.c: what other hosts ask ---- */
+
+muster_err home_call(int host, const struct frame *frame, const void *payload, muster__ref *block);
+muster_err home_undo(int host, const struct frame *frame, const void *payload, muster__ref *block);
 void home_cancel(int host, uint64_t id);
 void home_gone(int host, uint32_t caller, uint32_t incarnation, bool died);
-/** Answers what working threads have finished, and goes on canceling; returns how many answers. */
-int home_answer_finished(void);
-/** Tries again what is parked, where a bell has rung; returns how many answers. */
-int home_try_parked(void);
+/** Steps again what was called; returns whether any was. */
+bool home_look(void);
 /** What its callers held is treated as the holdings of dead ones, and what they wait for is called off. */
 void home_lost(int host);
+void home_answer(int host, uint64_t id, muster_handle object, uint32_t op, muster_err err, const char *text,
+                 struct muster__arg *arg);
+
+/* ---- errand.c ---- */
+
+/** Takes the payload, copied. */
+void errand_begin(int host, const struct frame *frame, const void *payload, muster__ref block);
+/** Answers those that threads have ended; returns whether any was. */
+bool errand_look(void);
 /** Ends this host's objects, in a thread of its own. */
-void home_end_objects(void);
-/** Ends the working threads; their work was ended with the objects. */
-void home_stop(void);
+void errand_end_objects(void);
+/** Waits for the threads. */
+void errand_stop(void);
 
 /* ---- call.c ---- */
 
-void call_answered(int host, const struct frame *frame, const void *payload);
+/** Has home watch for an operation that it could be done; NULL: no memory, which was said. */
+struct asked *call_watch(muster_handle handle, uint32_t op, const struct muster__arg *arg);
+/** What home says: WAIT, it could not be done yet; else the watch is over. */
+muster_err call_watched(struct asked *watch);
+void call_watch_no_more(struct asked *watch);
+muster_err call_and_watch(muster_handle handle, uint32_t op, struct muster__arg *arg, int64_t timeout_ms);
+
+muster_err call_answered(int host, const struct frame *frame, const void *payload, muster__ref *block);
 /** Makes the call final. */
 void call_finish(struct asked *asked);
 /** With err PEER. */
 void call_lost(struct asked *asked, int host);
+void call_own_lost(int host);
+
+/* ---- note.c ---- */
+
+muster_err note_taken(int host, const struct frame *frame, const void *payload, muster__ref *block);
+void note_send(const struct asked *asked);
 
 #endif

@@ -1,19 +1,26 @@
 /*
- * Remote: operations on objects whose home is another host.
+ * Remote: operations on objects, wherever they are at home.
  *
- *   caller  puts a call into its host's segment and sleeps until the answer stands there
- *   agent   a thread in each host's lowest rank; it alone sends and receives mail: calls of its host's callers, and
- *           work that other hosts' callers ask of objects at home here
- *   work    is the same function that a local caller runs. The agent tries it without waiting; what would wait goes to
- *           a thread of its own, so that it stands in the same line as local waiters; or it is parked, and tried again
- *           when its bell rings. It runs in the name of the remote caller: a stand-in, who is a caller of this host as
- *           far as objects can tell
+ *   muster__do  has an operation done on the object that a handle names: here, by the engine (wait.h); or by a call to
+ *               the host where it is at home
+ *   agent       a thread in each host's lowest rank; it alone sends and receives mail: calls of its host's callers, and
+ *               calls of other hosts' callers to objects at home here
  *
- * Why no cycle of waits can form: an agent never waits for anything but its bell. It sends without blocking, and its
- * receives are posted before anybody sends, so that mail always moves; what a peer does not take yet stays in a queue
- * here, which is bounded by what this host's callers have asked for and by the answers to what that peer asked. Work
- * that waits does so in its own thread, which holds nothing that the agent needs. So a wait ends when the local
- * condition that it waits for comes true, just as it would for a local caller.
+ * The agent takes a call's step like anybody. What would wait is parked: a waiter in the same line as local ones, and
+ * what the next step needs, 256 bytes together; no thread, no caller. When a signal calls it, the agent steps again.
+ *
+ * Deadlines are the caller's. When it is over, the caller calls the call off, and home answers at once with what it
+ * came to; of a home that does not answer soon nothing is waited for. An answer that finds nobody is undone at home:
+ * what it took is given back.
+ *
+ * Why no cycle of waits can form: an agent never waits for anything but its bell. It sends without blocking, its
+ * receives are posted before anybody sends, and latches that are not free soon are tried again later: what a call needs
+ * one for is held, and so is what comes after it for the same object from the same host. What a peer does not take yet
+ * stays in a queue here, which is bounded by what this host's callers have asked for and by the answers to what that
+ * peer asked.
+ *
+ * Order: what one thread has asked of one host, one after the other, and notes of its agent, arrive in order. Large
+ * payloads travel by themselves; what comes later for the same object waits for them.
  *
  * With a single host none of this exists: no thread, no tables.
  */
@@ -37,7 +44,7 @@ int muster__host_ranks_of(int host);
 int muster__host_of_rank(int rank);
 /** Where a user wants an object: on the host of that rank; all zero: here. Errors: INVAL. */
 muster_err muster__host_wanted(muster_on on, const char *operation, int *host);
-/** Whether the host was taken for dead. */
+/** Whether the host was taken for dead, or there is none of that number. */
 bool muster__host_lost(int host);
 /** Where a process would find a free core: this host if it has one, else the one that has most of them as far as is
  * known here. It counts as used from here on, until that host tells. */
@@ -48,53 +55,137 @@ static inline muster_handle muster__host_handle(int host, enum muster__kind kind
     return (muster_handle){.kind_home = (uint32_t)kind << 24 | (uint32_t)host, .job = muster__segment->job};
 }
 
-/* ---- asking ---- */
+/* ---- operations ---- */
+
+/**
+ * Does operation number op of the kind. arg->room and arg->out are set as the operation says, also by another host.
+ * Errors: the operation's, with their detail line; STALE; INVAL (timeout); PEER (its host is gone); NOMEM; INTERRUPTED.
+ */
+muster_err muster__do(muster_handle handle, enum muster__kind kind, uint32_t op, struct muster__arg *arg,
+                      int64_t timeout_ms);
+/** Waits until the operation could be done, without doing it. Only of operations that can be watched. */
+muster_err muster__watch(muster_handle handle, enum muster__kind kind, uint32_t op, struct muster__arg *arg,
+                         int64_t timeout_ms);
+
+/* one of several operations, of which one is to be done; or something else that a bell rings for */
+struct muster__choice {
+    muster_handle handle;
+    enum muster__kind kind;
+    uint32_t op;
+    struct muster__arg *arg;
+    const struct muster__source {
+        bool (*look)(struct muster__choice *choice); /* whether it is there, and so taken */
+    } * source;                                      /* NULL: an operation, which can be watched */
+    void *own;                                       /* the source's */
+};
+/** Does exactly one of n > 0, whichever can be done first, and fairly; *chosen also with its errors. Errors: TIMEOUT
+ * (none), INTERRUPTED, NOMEM, those of the one that ended. */
+muster_err muster__do_any(struct muster__choice *choices, int n, int *chosen, int64_t timeout_ms,
+                          const char *operation);
+/** Makes an object on a host (see muster__host_wanted), by its class. Errors: make's; PEER, NOMEM. */
+muster_err muster__make(enum muster__kind kind, int host, const char *name, struct muster__arg *arg,
+                        const char *operation, muster_handle *made);
+/** Ends one. Errors: STALE, PEER. */
+muster_err muster__destroy(muster_handle handle, enum muster__kind kind, const char *operation);
+/** Fails as an operation on an object of another host that does not exist, or whose host is gone. */
+muster_err muster__gone(muster_handle handle, const char *operation);
 
 enum { MUSTER__REMOTE_SMALL = 16384 }; /* bytes that travel together with what is asked; more go by themselves */
+
+/* ---- what agents do for each other, of kinds that keep something on hosts that use them ---- */
+
+/* what another host's agent, or a thread of this host, tells this host's agent of an object */
+struct muster__note {
+    muster_handle object;
+    uint32_t operation; /* of the kind's own */
+    int host;           /* that tells */
+    int64_t number[2];
+    const void *bytes;
+    size_t size;
+    muster__ref block; /* of MUSTER__OWNER_WIRE that large bytes are in; who takes it puts 0 here */
+};
+/** OK, or MUSTER__AGAIN. */
+typedef muster_err (*muster__noted)(struct muster__note *note);
+void muster__remote_register(enum muster__kind kind, muster__noted noted);
+/**
+ * Tells a host's agent: from its own host, in any thread, or from the agent itself. Only the agent's notes have bytes.
+ * What a host's own agent notes for itself is done at once. To a lost host, or without memory, nothing is sent; false.
+ */
+bool muster__note(int host, const struct muster__note *note);
+/** By the agent, to another host: a note with bytes of any size, which are borrowed until done(arg). */
+void muster__note_bytes(int host, const struct muster__note *note, void (*done)(void *arg), void *arg);
+
+/** By the agent, for its host as a whole: an operation on an object of another host. answered(): also with err PEER. */
+void muster__agent_ask(muster_handle object, uint32_t op, const int64_t in[3],
+                       void (*answered)(muster_handle object, muster_err err, const int64_t out[2]));
+/** By the agent: an operation on an object of this host, in the name of the host, as far as it commits. */
+void muster__agent_do(muster_handle object, uint32_t op, const int64_t in[3],
+                      void (*done)(muster_handle object, muster_err err, const int64_t out[2]));
+bool muster__is_agent(void);
+/** Has the agent call it whenever it looks for mail. A few may be registered. */
+void muster__remote_on_look(void (*look)(void));
+/** Told by the agent when a host was lost. */
+void muster__remote_on_lost(enum muster__kind kind, void (*told)(int host));
+/** Told by the agent of an answer to this host's caller, before that is told. */
+void muster__remote_on_answer(enum muster__kind kind,
+                              void (*told)(muster_handle object, uint32_t op, muster_err err, const int64_t out[2]));
+/** The number by which an operation records that it holds something for who asks: this host's caller, or another's. */
+uint32_t muster__holder(const struct muster__step *step);
+/** While the agent makes an object: the same, of who asks from another host; else 0. */
+uint32_t muster__asker(void);
+/** The host that is such a holder as a whole; -1: it is none. */
+static inline int muster__holder_host(uint32_t holder)
+{
+    return muster__owner_is_host(holder) ? (int)(holder - MUSTER__OWNER_HOST) : -1;
+}
+/** Whoever rings that caller, whose thread rests, rings the agent, too; false: no more. */
+void muster__remote_relay(uint32_t caller, bool on);
+
+/* ---- calls in steps: several at once ---- */
 
 struct muster__call {
     muster_handle object;
     int at;             /* the host that does it, + 1; 0: the object's home */
-    uint32_t operation; /* of the object's kind */
-    bool anonymous; /* it does not matter there who asks: no stand-in acts, and several such calls may run at once */
-    bool ordered;   /* done after what this host has asked there before, even if that is large and still on its way */
+    uint32_t operation; /* number of an operation, or of an errand */
+    bool errand;
     int64_t timeout_ms;
     const void *bytes; /* sent along; copied */
     size_t size;
     void *reply; /* for the bytes of the answer */
     size_t capacity;
     /* answer */
-    int64_t number;
     size_t reply_size; /* also with err TOOBIG: what was needed */
-    bool keeps;        /* the bytes of the answer, however many, stay in a block: reply_block, 0 without any; free it */
-    muster__ref reply_block;
     /* between begin and end */
     muster__ref asked;
 };
-/** Has the operation done at the object's home and waits for it. Errors: the operation's, with its detail line; PEER
- * (the host is gone), NOMEM, INTERRUPTED. */
-muster_err muster__remote_call(struct muster__call *call, const char *operation);
-/** Has another host make an object, by an operation whose answer is the handle. Errors: as muster__remote_call. */
-muster_err muster__remote_make(int host, enum muster__kind kind, uint32_t operation, const void *bytes, size_t size,
-                               const char *name, muster_handle *made);
-/**
- * The same in steps: several at once. begin asks, and may ask this host itself; when the answer is there the calling
- * thread's bell rings and `ready` is true; end waits for the answer, as muster__remote_call does. Whoever began must
- * end, with the same thread; cancel has the operation end soon, if it still waits, with err INTERRUPTED.
- */
+/** Asks; may ask this host itself. When the answer is there the calling thread's bell rings and `ready` is true; end
+ * waits for it. Whoever began must end, with the same thread. Errors: the operation's, PEER, NOMEM, INTERRUPTED. */
 muster_err muster__remote_begin(struct muster__call *call, const char *operation);
 bool muster__remote_ready(const struct muster__call *call);
+/** Has it end soon, if it still waits, with err CANCELED. */
 void muster__remote_cancel(const struct muster__call *call);
 muster_err muster__remote_end(struct muster__call *call);
-/**
- * Has the operation done without an answer, in the name of nobody. What one thread asks of one host arrives in order;
- * so does what different threads ask one after the other, up to SMALL bytes. Only the agent's notes have bytes. This
- * host's own agent does it with timeout NOWAIT when it comes to it; the agent itself, at once. To a lost host, or
- * without memory, nothing is sent; false.
- */
-bool muster__remote_note(const struct muster__call *call);
-/** By the agent: a note whose bytes are in a block, of any size, which is freed when they were sent. */
-void muster__remote_note_block(struct muster__call *call, muster__ref block);
+muster_err muster__remote_call(struct muster__call *call, const char *operation);
+
+/* ---- errands: what a kind has done on another host beside operations on objects ---- */
+
+struct muster__errand {
+    muster_handle object;
+    uint32_t operation;
+    int host; /* that asks */
+    int64_t timeout_ms;
+    const void *bytes;
+    size_t size;
+    void *reply; /* room for capacity bytes */
+    size_t capacity;
+    size_t reply_size;
+};
+/** quick: done by the agent itself, else by a thread of its own. Sets the detail line with any error. */
+struct muster__errands {
+    muster_err (*run)(struct muster__errand *errand);
+    bool (*quick)(uint32_t operation);
+};
+void muster__errands_register(enum muster__kind kind, const struct muster__errands *errands);
 
 /* ---- proxies: objects of this host that stand for objects of others ---- */
 
@@ -104,61 +195,11 @@ struct muster__proxy {
 };
 /** What stands for the object named; false: nothing does. It may end at any time, as any object. */
 bool muster__proxy_find(muster_handle handle, struct muster__proxy *proxy);
-/** The rest is the agent's, so of workers. Errors: NOMEM. */
+/** The rest is the agent's. Errors: NOMEM. */
 muster_err muster__proxy_add(muster_handle handle, muster_handle proxy);
 /** Forgets it, which does not end it. False: there was none. */
 bool muster__proxy_remove(muster_handle handle, struct muster__proxy *proxy);
 /** Tells what this host has proxies of, of those at home on that host; they may be removed meanwhile. */
 void muster__proxies_of(int host, void (*tell)(muster_handle handle));
-
-/* ---- answering ---- */
-
-/** Owner of blocks that are under way: beyond those of pools. */
-enum { MUSTER__REMOTE_OWNER = 1 << 19 | 1 << 17 };
-
-struct muster__work {
-    muster_handle object;
-    uint32_t operation;
-    int64_t timeout_ms;
-    uint32_t self;      /* the stand-in's caller number; of an anonymous call: that of who does the work */
-    int host;           /* that asks */
-    uint32_t host_self; /* caller number of who stands in for that host as a whole; 0: it is this host */
-    const void *bytes;
-    size_t size;
-    muster__ref bytes_in; /* block of MUSTER__REMOTE_OWNER that large bytes are in; who takes it over puts 0 here */
-    void *reply;          /* room for capacity bytes */
-    size_t capacity;
-    /* answer */
-    int64_t number;
-    size_t reply_size;
-    bool settled;  /* the answer is that: it shall not be tried again with time to wait */
-    bool parks;    /* it shall be tried again, without waiting, whenever the stand-in's bell has rung: no thread
-                      waits. Not for anonymous calls */
-    bool parked;   /* it was; and if the call was called off meanwhile, */
-    bool ends;     /* this is the last time, to undo what parking did */
-    uint32_t then; /* with MUSTER_OK: an operation of the same object, without an answer and with all the time, that
-                      the asking host does before the caller is told, and in any case; 0: none */
-    void (*sent)(const struct muster__work *work); /* told by the agent, with `then`, when that is on its way: what is
-                                                      sent from here on comes later */
-    muster__ref reply_in; /* block handed to MUSTER__REMOTE_OWNER that is sent instead of reply, and then freed */
-};
-/**
- * Does the work; each kind of object registers how. err BUSY, FULL, EMPTY and TIMEOUT mean that it would have to wait
- * longer than timeout_ms: tried first with MUSTER_NOWAIT, then in a thread that may wait, or again and again. So an
- * operation that may take long says BUSY at first, and its callers give it time. Sets the detail line with any error.
- */
-typedef muster_err (*muster__worker)(struct muster__work *work);
-void muster__remote_register(enum muster__kind kind, muster__worker worker);
-/** Told when a process of another host has died, once for each of its threads that had asked this host for something,
- * by that thread's stand-in, before what that holds is swept. */
-void muster__remote_on_death(void (*told)(uint32_t standin));
-/** Has the agent call it whenever it looks for mail. A few may be registered. */
-void muster__remote_on_look(void (*look)(void));
-/** Whoever rings that caller, as which no thread acts, rings the agent, too; false: no more. */
-void muster__remote_relay(uint32_t caller, bool on);
-/** Told by the agent when a host was lost. */
-void muster__remote_on_lost(enum muster__kind kind, void (*told)(int host));
-/** Whether a caller of this host's segment stands in for another host as a whole, and for which. */
-bool muster__remote_is_host(uint32_t caller, int *host);
 
 #endif

@@ -264,11 +264,6 @@ struct muster__event *muster__child_event(uint32_t number)
     return &member_at(number)->changed;
 }
 
-struct muster__event *muster__children_event(void)
-{
-    return &muster__me.tables->ended;
-}
-
 bool muster__child_overran(uint32_t number)
 {
     return atomic_load(&member_at(number)->overran);
@@ -326,8 +321,6 @@ void member_set_outcome(uint32_t number, uint32_t outcome)
     atomic_compare_exchange_strong(&member->outcome, &none, outcome);
     atomic_store(&member->state, MUSTER__MEMBER_ENDED);
     muster__event_signal(&member->changed, -1);
-    atomic_fetch_add(&muster__me.tables->ended.word, 0); /* full barrier */
-    muster__event_signal(&muster__me.tables->ended, -1);
 }
 
 void member_reaped(uint32_t number)

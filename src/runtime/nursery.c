@@ -62,7 +62,7 @@ _Noreturn static void spare_wait(struct spare *spare)
     uint32_t go;
     place_spare((uint32_t)mine.local);
     while ((go = atomic_load(&spare->go)) < SPARE_TAKEN)
-        muster__sleep(&spare->go, go, MUSTER__NEVER, NULL);
+        muster__sleep(&spare->go, go, MUSTER__NEVER);
     atomic_store(&member_at(go - SPARE_TAKEN)->state, MUSTER__MEMBER_ALIVE);
     atomic_store(&spare->gone, 1);
     child_run(go - SPARE_TAKEN);
@@ -325,7 +325,7 @@ static void end_children(void)
                 kill(mine.children[i].pid, SIGKILL);
             patience = MUSTER__NEVER;
         }
-        muster__sleep(&mine.shared->bell, seen, muster__now_ns() + LOOK_NS / 10, NULL);
+        muster__sleep(&mine.shared->bell, seen, muster__now_ns() + LOOK_NS / 10);
     }
 }
 
@@ -342,7 +342,7 @@ _Noreturn static void nursery_main(int local)
         int64_t next = look_after_children(), look = muster__now_ns() + LOOK_NS;
         if (getppid() != muster__me.rank_pid)
             break;
-        muster__sleep(&mine.shared->bell, seen, next < look ? next : look, NULL);
+        muster__sleep(&mine.shared->bell, seen, next < look ? next : look);
     }
     end_children();
     muster__caller_leave();

@@ -55,23 +55,6 @@ int muster__seats_free(void);
 /** An in-rank worker begins (+1) or ends (-1) to use this rank's seat; children are counted by the runtime itself. */
 void muster__rank_occupies(int local, int change);
 
-/* ---- handles ---- */
-
-/** Every slot's handle in turn, for pin or find to say whether it is an object of that kind. *at is 0 at first. */
-static inline bool muster__object_next(enum muster__kind kind, uint32_t *at, muster_handle *handle)
-{
-    if (*at >= atomic_load(&muster__segment->objects_high))
-        return false;
-    uint32_t generation = (uint32_t)(atomic_load(&muster__object_slot(*at)->tag) >> 32);
-    *handle = muster__handle_make(kind, (*at)++, generation);
-    return true;
-}
-/** The host that a handle's object is at home on. */
-static inline int muster__handle_home(muster_handle handle)
-{
-    return (int)(handle.kind_home & 0xffffff);
-}
-
 /* ---- function handles: (module, offset); a module is known by its build id, and so on every host ---- */
 
 typedef uint64_t muster__function; /* 0 names none */
@@ -131,8 +114,6 @@ void muster__child_info(uint32_t member, struct muster__member_info *info);
 bool muster__child_ended(uint32_t member);
 /** The event signalled at each change of its state. */
 struct muster__event *muster__child_event(uint32_t member);
-/** The event signalled whenever any child of this host ends. */
-struct muster__event *muster__children_event(void);
 /** Sends a signal if it is alive or asked for. */
 void muster__child_signal(uint32_t member, int signal);
 /** Lets its nursery kill it at this time (MUSTER__NEVER: no limit): for time limits. From the child itself or anybody.

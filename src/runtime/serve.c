@@ -35,7 +35,7 @@ void muster__runtime_serve(void)
         for (int i = 0; i < service_count; i++)
             idle &= services[i]->park();
         if (idle && !atomic_load(&tables->stop))
-            muster__sleep(bell, seen, MUSTER__NEVER, NULL);
+            muster__sleep(bell, seen, MUSTER__NEVER);
         for (int i = 0; i < service_count; i++)
             services[i]->unpark();
     }

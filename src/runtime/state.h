@@ -87,7 +87,6 @@ struct tables {
     bool launcher_bound;        /* ranks stay where the launcher has put them */
     _Atomic uint32_t stop;      /* ranks leave muster__runtime_serve */
     struct meeting meetings[2]; /* of all ranks of the host, at the end */
-    struct muster__event ended; /* some child has ended */
     _Atomic uint32_t member_hint, members_high;
     uint64_t members_offset, nurseries_offset, seats_offset, cpusets_offset, ranks_offset, topology_offset;
 };

@@ -10,17 +10,20 @@
  * MPI_Finalize would wait for it in vain, and main could not go on to save and say what it has).
  */
 
+static bool all_have_met(void *arg)
+{
+    struct meeting *meeting = arg;
+    return atomic_load(&meeting->arrived) >= (uint32_t)muster__me.tables->locals;
+}
+
 static void meet(int which)
 {
     struct meeting *meeting = &muster__me.tables->meetings[which];
     uint32_t all = (uint32_t)muster__me.tables->locals;
     if (atomic_fetch_add(&meeting->arrived, 1) + 1 == all)
         muster__event_signal(&meeting->complete, -1);
-    while (atomic_load(&meeting->arrived) < all) {
-        uint32_t seen = muster__event_prepare(&meeting->complete);
-        if (atomic_load(&meeting->arrived) < all)
-            muster__sleep(&meeting->complete.word, seen, MUSTER__NEVER, NULL);
-    }
+    while (!all_have_met(meeting))
+        muster__event_await(&meeting->complete, all_have_met, meeting, MUSTER__NEVER);
 }
 
 static void release_ranks(void)

@@ -40,7 +40,7 @@ static struct muster__arena *arena_at(uint32_t i)
 
 static struct heap *heap(void)
 {
-    return muster__at(muster__segment->roots[MUSTER__ROOTS - 1]);
+    return muster__at(muster__segment->roots[MUSTER__ROOT_HEAP]);
 }
 
 static _Atomic uint64_t *word_at(uint32_t unit)
@@ -159,7 +159,7 @@ static bool take(struct muster__arena *arena, unsigned order, uint32_t *unit)
 void muster__heap_format(struct muster__segment *segment, uint64_t begin, uint64_t end)
 {
     struct heap *h = (struct heap *)((char *)segment + begin);
-    segment->roots[MUSTER__ROOTS - 1] = begin;
+    segment->roots[MUSTER__ROOT_HEAP] = begin;
     begin += 4096;
     uint64_t per_unit = UNIT + sizeof(uint64_t) + sizeof(struct muster__link);
     uint64_t units = (end - begin - 3 * 4096) / per_unit;
@@ -196,7 +196,8 @@ static muster__ref alloc_in(struct muster__arena *arena, unsigned order, uint32_
 {
     muster__ref ref = 0;
     uint32_t unit;
-    muster__latch_acquire(&arena->latch, GENERATION, self);
+    if (!muster__latch_acquire(&arena->latch, GENERATION, self))
+        return 0; /* busy */
     if (take(arena, order, &unit)) {
         uint32_t epoch = unpack(atomic_load(word_at(unit))).epoch + 1;
         uint32_t above = unit + (UINT32_C(1) << order);
@@ -254,6 +255,11 @@ static void free_locked(struct muster__arena *arena, uint32_t unit, unsigned ord
     }
 }
 
+static void free_later(uint64_t ref, uint64_t self)
+{
+    muster__heap_free(ref, (uint32_t)self);
+}
+
 bool muster__heap_free(muster__ref ref, uint32_t self)
 {
     uint32_t unit;
@@ -261,7 +267,10 @@ bool muster__heap_free(muster__ref ref, uint32_t self)
     if (!names_used(ref, &unit, &w))
         return false;
     struct muster__arena *arena = arena_of(unit);
-    muster__latch_acquire(&arena->latch, GENERATION, self);
+    if (!muster__latch_acquire(&arena->latch, GENERATION, self)) {
+        muster__put_off(free_later, ref, self);
+        return true;
+    }
     bool freed = names_used(ref, &unit, &w);
     if (freed)
         free_locked(arena, unit, w.order);
@@ -357,10 +366,18 @@ static void sweep_arena(struct muster__arena *arena, uint32_t dead)
     }
 }
 
+static void sweep_later(uint64_t dead, uint64_t self)
+{
+    muster__heap_sweep((uint32_t)dead, (uint32_t)self);
+}
+
 void muster__heap_sweep(uint32_t dead, uint32_t self)
 {
     for (uint32_t i = 0; i < muster__segment->arenas; i++) {
-        muster__latch_acquire(&arena_at(i)->latch, GENERATION, self);
+        if (!muster__latch_acquire(&arena_at(i)->latch, GENERATION, self)) {
+            muster__put_off(sweep_later, dead, self);
+            return;
+        }
         sweep_arena(arena_at(i), dead);
         muster__latch_release(&arena_at(i)->latch, GENERATION, self);
     }

@@ -1,5 +1,5 @@
 /*
- * Inside of the segment layer: the arenas, and the tag of an object slot. Not for other folders.
+ * Inside of the segment layer: the arenas, and what its files tell each other. Not for other folders.
  */
 #ifndef MUSTER_SEGMENT_HEAP_H
 #define MUSTER_SEGMENT_HEAP_H
@@ -36,22 +36,35 @@ struct muster__arena {
 void muster__heap_format(struct muster__segment *segment, uint64_t begin, uint64_t end);
 void muster__heap_sweep_latches(uint32_t dead, uint32_t self);
 
-enum muster__tag_state { MUSTER__TAG_FREE, MUSTER__TAG_CLAIMED, MUSTER__TAG_LIVE };
-struct muster__tag {
-    uint32_t generation, claimer, kind, state;
-};
-static inline uint64_t muster__tag_pack(struct muster__tag tag)
-{
-    return (uint64_t)tag.generation << 32 | tag.claimer << 12 | tag.kind << 4 | tag.state;
-}
-static inline struct muster__tag muster__tag_unpack(uint64_t word)
-{
-    return (struct muster__tag){.generation = (uint32_t)(word >> 32),
-                                .claimer = (uint32_t)word >> 12,
-                                .kind = (uint32_t)word >> 4 & 0xff,
-                                .state = (uint32_t)word & 0xf};
-}
+/* ---- lines ---- */
 
-const char *muster__class_name(enum muster__kind kind);
+enum {
+    MUSTER__WAITERS_MAX = 1 << 16, /* beside the callers' own */
+    MUSTER__CALLED_SUMS = MUSTER__WAITERS_MAX / 4096,
+};
+
+/** Takes the latch of a line over from the dead, if it had one. */
+void muster__line_sweep_latch(uint32_t dead, uint32_t self);
+/** Takes the dead one's waiters out of all lines, and passes on what they were called for. */
+void muster__line_sweep(uint32_t dead);
+/** Rings everybody who was called: who called him may have died before. */
+void muster__line_ring_called(void);
+
+/* ---- callers ---- */
+
+/** As muster__caller_enter, for a thread that will leave again before it ends. */
+muster_err muster__caller_enter_briefly(uint32_t member);
+void muster__caller_free(uint32_t number, bool died);
+/** The calling thread ends: what it holds is treated as the holdings of one who died. */
+void muster__sweep_self(void);
+
+/* ---- objects ---- */
+
+enum { MUSTER__PAGE = 64 }; /* slots, all of one kind */
+
+/** Goes on with what a dead one has begun with a slot: claiming, ending, cleaning it. */
+void muster__object_sweep(struct muster__object *object, uint32_t dead, uint32_t self);
+/** Slots below this one may have been used. */
+uint32_t muster__objects_end(void);
 
 #endif

@@ -1,79 +1,317 @@
-#include "segment/heap.h"
-
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
-static void raise_high(uint32_t above)
+#include "segment/heap.h"
+
+/* A kind whose freed slots are fewer than this gets another page: so a slot rests for a while. */
+enum { RESTING = 16 };
+
+static const struct muster__class *classes[MUSTER__KINDS_MAX];
+
+void muster__class_register(enum muster__kind kind, const struct muster__class *class)
 {
-    _Atomic uint32_t *high = &muster__segment->objects_high;
-    uint32_t seen = atomic_load(high);
-    while (seen < above && !atomic_compare_exchange_weak(high, &seen, above))
-        ;
+    _Static_assert((int)MUSTER__KINDS <= (int)MUSTER__KINDS_MAX, "kinds have room in the segment's head");
+    classes[kind] = class;
 }
 
-static uint32_t slot_of(const struct muster__object *object)
+const struct muster__class *muster__class_of(enum muster__kind kind)
 {
-    return (uint32_t)(object - muster__object_slot(0));
+    return (int)kind < (int)MUSTER__KINDS_MAX ? classes[kind] : NULL;
 }
 
-/* Generations start at 1, so that an all-zero handle never fits. */
+const char *muster__class_name(enum muster__kind kind)
+{
+    return (int)kind < (int)MUSTER__KINDS_MAX && classes[kind] ? classes[kind]->name : "object";
+}
+
+static struct muster__tag tag_of(const struct muster__object *object)
+{
+    return muster__tag_unpack(atomic_load(&object->tag));
+}
+
+static void set_tag(struct muster__object *object, struct muster__tag tag)
+{
+    atomic_store(&object->tag, muster__tag_pack(tag));
+}
+
+/* ---- pages ---- */
+
+static _Atomic uint8_t *page_kind(uint32_t page)
+{
+    return (_Atomic uint8_t *)muster__at(muster__segment->pages_offset) + page;
+}
+
+uint32_t muster__objects_end(void)
+{
+    return atomic_load(&muster__segment->pages_high) * MUSTER__PAGE;
+}
+
+static bool page_add(enum muster__kind kind)
+{
+    uint32_t pages = muster__segment->objects_max / MUSTER__PAGE;
+    for (uint32_t page = 0; page < pages; page++) {
+        uint8_t none = 0;
+        if (!atomic_compare_exchange_strong(page_kind(page), &none, (uint8_t)kind))
+            continue;
+        uint32_t high = atomic_load(&muster__segment->pages_high);
+        while (high <= page && !atomic_compare_exchange_weak(&muster__segment->pages_high, &high, page + 1))
+            ;
+        atomic_store(&muster__segment->kind[kind].cursor, page * MUSTER__PAGE);
+        return true;
+    }
+    return false;
+}
+
+/* The next slot of a kind at or after one, round all pages; *left counts down what is still to be looked at. */
+static bool next_of_kind(enum muster__kind kind, uint32_t *slot, uint32_t *left)
+{
+    uint32_t end = muster__objects_end();
+    while (*left && end) {
+        *slot = *slot < end ? *slot : 0;
+        if (atomic_load_explicit(page_kind(*slot / MUSTER__PAGE), memory_order_relaxed) == (uint8_t)kind) {
+            --*left;
+            return true;
+        }
+        uint32_t skipped = MUSTER__PAGE - *slot % MUSTER__PAGE;
+        *left -= skipped < *left ? skipped : *left;
+        *slot += skipped;
+    }
+    return false;
+}
+
+/* ---- claiming ---- */
+
+static struct muster__object *claim_free(enum muster__kind kind, uint32_t self, uint32_t *generation)
+{
+    _Atomic uint32_t *cursor = &muster__segment->kind[kind].cursor;
+    uint32_t left = muster__objects_end(), slot = atomic_load(cursor);
+    for (; next_of_kind(kind, &slot, &left); slot++) {
+        struct muster__object *object = muster__object_slot(slot);
+        uint64_t word = atomic_load(&object->tag);
+        struct muster__tag tag = muster__tag_unpack(word);
+        if (tag.state != MUSTER__FREE)
+            continue;
+        *generation = tag.generation ? tag.generation : 1; /* from 1 on: an all-zero handle never fits */
+        tag = (struct muster__tag){*generation, self, kind, MUSTER__CLAIMED};
+        if (!atomic_compare_exchange_strong(&object->tag, &word, muster__tag_pack(tag)))
+            continue;
+        atomic_store(cursor, slot + 1);
+        return object;
+    }
+    return NULL;
+}
+
 muster_err muster__object_claim(enum muster__kind kind, const char *name, uint32_t self, struct muster__object **object,
                                 uint32_t *generation)
 {
-    uint32_t start = atomic_load(&muster__segment->object_hint);
-    for (uint32_t i = 0; i < MUSTER__OBJECTS_MAX; i++) {
-        uint32_t slot = (start + i) % MUSTER__OBJECTS_MAX;
-        struct muster__object *found = muster__object_slot(slot);
-        uint64_t word = atomic_load(&found->tag);
-        struct muster__tag tag = muster__tag_unpack(word);
-        if (tag.state != MUSTER__TAG_FREE)
+    struct muster__object *found;
+    while (!(found = claim_free(kind, self, generation))) {
+        int freed = muster__objects_clean(kind, self);
+        if (freed < RESTING && page_add(kind))
             continue;
-        raise_high(slot + 1); /* first: the sweeper must find whoever dies here */
-        tag = (struct muster__tag){tag.generation ? tag.generation : 1, self, kind, MUSTER__TAG_CLAIMED};
-        if (!atomic_compare_exchange_strong(&found->tag, &word, muster__tag_pack(tag)))
-            continue;
-        atomic_store(&muster__segment->object_hint, slot + 1);
-        memset(found->body, 0, sizeof found->body);
-        snprintf(found->name, sizeof found->name, "%s", name ? name : "");
-        *object = found;
-        *generation = tag.generation;
-        return MUSTER_OK;
+        if (!freed)
+            return muster__fail(MUSTER_ERR_NOMEM, "all %u objects of this host are in use; destroy some",
+                                muster__segment->objects_max);
     }
-    return muster__fail(MUSTER_ERR_NOMEM, "all %d objects of this host are in use; destroy some", MUSTER__OBJECTS_MAX);
+    memset((void *)found->event, 0, sizeof found->event);
+    memset(found->body, 0, sizeof found->body);
+    snprintf(found->name, sizeof found->name, "%s", name ? name : "");
+    *object = found;
+    return MUSTER_OK;
 }
 
 void muster__object_publish(struct muster__object *object, uint32_t generation, muster_handle *handle)
 {
-    struct muster__tag tag = muster__tag_unpack(atomic_load(&object->tag));
-    uint32_t kind = tag.kind;
-    tag = (struct muster__tag){generation, 0, kind, MUSTER__TAG_LIVE};
-    atomic_store(&object->tag, muster__tag_pack(tag));
-    *handle = muster__handle_make((enum muster__kind)kind, slot_of(object), generation);
+    uint32_t kind = tag_of(object).kind;
+    set_tag(object, (struct muster__tag){generation, 0, kind, MUSTER__LIVE});
+    *handle = muster__handle_make((enum muster__kind)kind, muster__object_slot_of(object), generation);
     atomic_fetch_add(muster__kind_epoch(kind), 1);
 }
 
-bool muster__object_retire(struct muster__object *object, uint32_t generation)
+static void set_free(struct muster__object *object, struct muster__tag tag)
 {
-    uint64_t word = atomic_load(&object->tag);
-    struct muster__tag tag = muster__tag_unpack(word);
-    if (tag.generation != generation || tag.state == MUSTER__TAG_FREE)
+    uint32_t next = tag.generation + 1 ? tag.generation + 1 : 1;
+    set_tag(object, (struct muster__tag){next, 0, tag.kind, MUSTER__FREE});
+}
+
+void muster__object_abandon(struct muster__object *object, uint32_t generation)
+{
+    struct muster__tag tag = tag_of(object);
+    if (tag.generation == generation && tag.state == MUSTER__CLAIMED)
+        set_free(object, tag);
+}
+
+muster_err muster__object_make(enum muster__kind kind, const char *name, struct muster__arg *arg, muster_handle *handle)
+{
+    struct muster__object *object;
+    uint32_t generation, self = muster__self_number();
+    const struct muster__class *class = classes[kind];
+    muster_err err = muster__object_claim(kind, name, self, &object, &generation);
+    if (err)
+        return err;
+    err = class->make ? class->make(object, generation, arg, self) : MUSTER_OK;
+    if (err) {
+        muster__object_abandon(object, generation);
+        return err;
+    }
+    muster__object_publish(object, generation, handle);
+    if (class->made)
+        class->made(object, self);
+    return MUSTER_OK;
+}
+
+/* ---- the end ---- */
+
+static void call_all(struct muster__object *object)
+{
+    for (int i = 0; i < MUSTER__EVENTS; i++)
+        muster__event_signal(&object->event[i], -1);
+}
+
+static void finish_end(struct muster__object *object, struct muster__tag tag, uint32_t self);
+
+static void finish_end_later(uint64_t slot, uint64_t self)
+{
+    struct muster__object *object = muster__object_slot((uint32_t)slot);
+    finish_end(object, tag_of(object), (uint32_t)self);
+}
+
+static void finish_end(struct muster__object *object, struct muster__tag tag, uint32_t self)
+{
+    const struct muster__class *class = classes[tag.kind];
+    muster__self_state.busy = false;
+    if (class && class->drop)
+        class->drop(object, tag.generation, self);
+    if (MUSTER__UNLIKELY(muster__self_state.busy)) {
+        muster__put_off(finish_end_later, muster__object_slot_of(object), self);
+        return;
+    }
+    atomic_fetch_add(&muster__segment->kind[tag.kind].epoch, 1);
+    call_all(object);
+    atomic_fetch_add(&muster__segment->kind[tag.kind].over, 1);
+    set_tag(object, (struct muster__tag){tag.generation, 0, tag.kind, MUSTER__OVER});
+    muster__objects_clean((enum muster__kind)tag.kind, self);
+}
+
+bool muster__object_end(struct muster__object *object, uint32_t generation, uint32_t self)
+{
+    struct muster__tag tag = tag_of(object);
+    tag = (struct muster__tag){generation, 0, tag.kind, MUSTER__LIVE};
+    uint64_t live = muster__tag_pack(tag);
+    tag.state = MUSTER__ENDING;
+    tag.claimer = self;
+    if (!atomic_compare_exchange_strong(&object->tag, &live, muster__tag_pack(tag)))
         return false;
-    uint32_t next = generation + 1 ? generation + 1 : 1;
-    if (!atomic_compare_exchange_strong(&object->tag, &word, (uint64_t)next << 32))
-        return false;
-    if (slot_of(object) < atomic_load(&muster__segment->object_hint))
-        atomic_store(&muster__segment->object_hint, slot_of(object)); /* low slots first: sweeps look at few */
+    finish_end(object, tag, self);
     return true;
 }
+
+static bool lines_empty(struct muster__object *object)
+{
+    for (int i = 0; i < MUSTER__EVENTS; i++)
+        if (atomic_load(&object->event[i].head))
+            return false;
+    return true;
+}
+
+static void finish_clean(struct muster__object *object, struct muster__tag tag, uint32_t self)
+{
+    const struct muster__class *class = classes[tag.kind];
+    if (class && class->clean)
+        class->clean(object, self);
+    atomic_fetch_sub(&muster__segment->kind[tag.kind].over, 1);
+    set_free(object, tag);
+}
+
+static bool clean_one(struct muster__object *object, uint32_t self)
+{
+    uint64_t word = atomic_load(&object->tag);
+    struct muster__tag tag = muster__tag_unpack(word), mine = tag;
+    uint64_t pin = (uint64_t)tag.generation << 32 | (muster__object_slot_of(object) + 1);
+    const struct muster__class *class = classes[tag.kind];
+    if (tag.state != MUSTER__OVER || tag.claimer || muster__pinned(pin))
+        return false;
+    if (class && class->in_use && class->in_use(object))
+        return false;
+    if (!lines_empty(object)) { /* it was busy when all were called */
+        call_all(object);
+        return false;
+    }
+    mine.claimer = self;
+    if (!atomic_compare_exchange_strong(&object->tag, &word, muster__tag_pack(mine)))
+        return false;
+    finish_clean(object, tag, self);
+    return true;
+}
+
+int muster__objects_clean(enum muster__kind kind, uint32_t self)
+{
+    int freed = 0;
+    if (!atomic_load(&muster__segment->kind[kind].over) || !muster__pins_settle())
+        return 0;
+    uint32_t slot = 0, left = muster__objects_end();
+    for (; next_of_kind(kind, &slot, &left); slot++)
+        freed += clean_one(muster__object_slot(slot), self);
+    return freed;
+}
+
+void muster__object_sweep(struct muster__object *object, uint32_t dead, uint32_t self)
+{
+    struct muster__tag tag = tag_of(object), mine = tag;
+    const struct muster__class *class = classes[tag.kind];
+    if (tag.claimer != dead)
+        return;
+    if (tag.state == MUSTER__ENDING && class && class->repair)
+        class->repair(object, tag.generation, dead, self); /* whose latches it had */
+    mine.claimer = self;
+    if (tag.state == MUSTER__CLAIMED)
+        set_free(object, tag);
+    if (tag.state == MUSTER__ENDING || tag.state == MUSTER__OVER)
+        set_tag(object, mine);
+    if (tag.state == MUSTER__ENDING)
+        finish_end(object, mine, self);
+    if (tag.state == MUSTER__OVER)
+        finish_clean(object, tag, self);
+}
+
+void muster__end_all_objects(void)
+{
+    uint32_t at = 0;
+    muster_handle handle;
+    for (struct muster__object *object; (object = muster__object_next(0, &at, &handle));) {
+        const struct muster__class *class = classes[handle.kind_home >> 24];
+        if (class && class->finish)
+            class->finish(object, handle);
+        else
+            muster__object_end(object, handle.generation, muster__self_number());
+    }
+}
+
+/* ---- finding ---- */
 
 struct muster__object *muster__object_find(muster_handle handle, enum muster__kind kind)
 {
     if (!muster__handle_fits(handle, kind))
         return NULL;
     struct muster__object *object = muster__object_slot(handle.slot);
-    struct muster__tag live = {handle.generation, 0, kind, MUSTER__TAG_LIVE};
-    return atomic_load(&object->tag) == muster__tag_pack(live) ? object : NULL;
+    return muster__object_is(object, kind, handle.generation) ? object : NULL;
+}
+
+struct muster__object *muster__object_next(enum muster__kind kind, uint32_t *at, muster_handle *handle)
+{
+    for (uint32_t end = muster__objects_end(); *at < end;) {
+        uint8_t here = atomic_load_explicit(page_kind(*at / MUSTER__PAGE), memory_order_relaxed);
+        if (!here || (kind && here != (uint8_t)kind)) {
+            *at += MUSTER__PAGE - *at % MUSTER__PAGE;
+            continue;
+        }
+        struct muster__object *object = muster__object_slot((*at)++);
+        struct muster__tag tag = tag_of(object);
+        *handle = muster__handle_make((enum muster__kind)tag.kind, *at - 1, tag.generation);
+        if (tag.state == MUSTER__LIVE)
+            return object;
+    }
+    return NULL;
 }
 
 muster_err muster__object_stale(enum muster__kind kind, const char *operation)
@@ -84,42 +322,12 @@ muster_err muster__object_stale(enum muster__kind kind, const char *operation)
                         muster__class_name(kind));
 }
 
-/* The pin is stored before the tag is read and the tag is changed before the pins are read: one of the two sees the
- * other. */
-struct muster__object *muster__object_pin(muster_handle handle, enum muster__kind kind)
-{
-    if (!muster__handle_fits(handle, kind) || !muster__self_number())
-        return NULL;
-    struct muster__caller *caller = muster__self_state.caller;
-    atomic_store(&caller->using, handle.slot + 1);
-    struct muster__object *object = muster__object_find(handle, kind);
-    if (!object)
-        atomic_store_explicit(&caller->using, 0, memory_order_release);
-    return object;
-}
-
-void muster__object_unpin(void)
-{
-    atomic_store_explicit(&muster__self_state.caller->using, 0, memory_order_release);
-}
-
-void muster__object_drain(struct muster__object *object)
-{
-    uint32_t wanted = slot_of(object) + 1;
-    uint32_t high = atomic_load(&muster__segment->callers_high);
-    for (uint32_t number = 1; number < high; number++) {
-        struct muster__caller *caller = muster__caller(number);
-        while (number != muster__self_state.number && atomic_load(&caller->live) &&
-               atomic_load(&caller->using) == wanted)
-            sched_yield();
-    }
-}
-
 void muster__object_describe(const struct muster__object *object, char *text, size_t size)
 {
-    struct muster__tag tag = muster__tag_unpack(atomic_load(&object->tag));
+    const char *kind = muster__class_name((enum muster__kind)tag_of(object).kind);
+    unsigned slot = muster__object_slot_of(object);
     if (object->name[0])
-        snprintf(text, size, "%s %u '%s'", muster__class_name(tag.kind), slot_of(object), object->name);
+        snprintf(text, size, "%s %u '%s'", kind, slot, object->name);
     else
-        snprintf(text, size, "%s %u", muster__class_name(tag.kind), slot_of(object));
+        snprintf(text, size, "%s %u", kind, slot);
 }

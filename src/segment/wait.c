@@ -1,11 +1,19 @@
-#include "segment/segment.h"
+#include "segment/heap.h"
 
 #include <sched.h>
+#include <stdio.h>
+#include <string.h>
 
 /* About a wake of an idle core and its way back: spinning longer costs more than the sleep it saves. */
 #define SPIN_NS 70000
 /* How often a sleeper looks around although nobody woke it (signals, a nursery that is gone). */
 #define SLICE_NS INT64_C(500000000)
+/* An answer of agents that is needed even without time to wait is waited for so long. */
+#define ASKING_NS INT64_C(250000000)
+
+enum { PAUSES_MAX = 15 };
+
+/* ---- spinning ---- */
 
 bool muster__spin(struct muster__spin *spin)
 {
@@ -26,63 +34,45 @@ bool muster__spin(struct muster__spin *spin)
     return true;
 }
 
+bool muster__spin_longer(struct muster__spin *spin, uint32_t most)
+{
+    for (uint32_t i = 0; i <= spin->pauses; i++)
+        if (!muster__spin(spin))
+            return false;
+    if (spin->pauses < most)
+        spin->pauses = 2 * spin->pauses + 1;
+    return true;
+}
+
+/* ---- sleeping ---- */
+
 void (*muster__sleep_look)(void);
 
-muster_err muster__sleep(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns, bool *woken)
+static muster_err interrupted(const struct muster__caller *caller)
+{
+    uint32_t signal = caller && caller->heeds_signal ? atomic_load(&muster__segment->signal) : 0;
+    return signal ? muster__fail(MUSTER_ERR_INTERRUPTED, "signal %u asked the job to stop", signal) : MUSTER_OK;
+}
+
+muster_err muster__sleep(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns)
 {
     struct muster__caller *caller = muster__self_state.caller;
-    if (woken)
-        *woken = false;
-    if (caller && atomic_load_explicit(&caller->canceled, memory_order_relaxed))
-        return muster__fail(MUSTER_ERR_INTERRUPTED, "the caller on another host was interrupted or has gone");
-    if (caller && caller->heeds_signal && atomic_load(&muster__segment->signal))
-        return muster__fail(MUSTER_ERR_INTERRUPTED, "signal %u asked the job to stop",
-                            atomic_load(&muster__segment->signal));
+    muster_err err = interrupted(caller);
+    if (err)
+        return err;
     int64_t now = muster__now_ns();
     if (now >= deadline_ns)
         return MUSTER_ERR_TIMEOUT;
     int64_t until = deadline_ns - now > SLICE_NS ? now + SLICE_NS : deadline_ns;
 
-    if (caller) {
-        atomic_store_explicit(&caller->sleeps_on, muster__offset((void *)word), memory_order_relaxed);
-        atomic_store(&caller->asleep, 1);
-        atomic_fetch_sub(&muster__segment->awake, 1);
-    }
+    muster__caller_blocks(true);
     enum muster__wake why = muster__futex_wait(word, expected, until);
-    if (caller) {
-        atomic_fetch_add(&muster__segment->awake, 1);
-        atomic_store(&caller->asleep, 0);
-        atomic_store_explicit(&caller->sleeps_on, 0, memory_order_relaxed);
-    }
+    muster__caller_blocks(false);
     if (muster__counts())
         muster__count_slept(muster__now_ns() - now);
-    if (woken)
-        *woken = why == MUSTER__WOKEN;
     if (why == MUSTER__EXPIRED && muster__sleep_look)
         muster__sleep_look();
     return MUSTER_OK;
-}
-
-#define SLEEPERS UINT32_C(1) /* somebody may sleep */
-#define FRESH    UINT32_C(2) /* somebody announced himself since the last signal */
-#define SIGNAL   UINT32_C(4)
-
-uint32_t muster__event_prepare(struct muster__event *event)
-{
-    return atomic_fetch_or(&event->word, SLEEPERS | FRESH) | SLEEPERS | FRESH;
-}
-
-/* SLEEPERS stays while the kernel still had sleepers to wake: there may be more of them. It also stays when somebody
- * announced himself since the signal, who may have gone to sleep after the kernel was asked. */
-void muster__event_wake(struct muster__event *event, int n)
-{
-    uint32_t word = atomic_load(&event->word), bumped;
-    do
-        bumped = (word + SIGNAL) & ~FRESH;
-    while (!atomic_compare_exchange_weak(&event->word, &word, bumped));
-    int woken = muster__futex_wake(&event->word, n);
-    if (n < 0 || woken < n)
-        atomic_compare_exchange_strong(&event->word, &bumped, bumped & ~SLEEPERS);
 }
 
 void muster__ring(uint32_t number)
@@ -90,11 +80,243 @@ void muster__ring(uint32_t number)
     struct muster__caller *caller = muster__caller(number);
     atomic_fetch_add(&caller->bell, 1);
     uint32_t relay = atomic_load(&caller->relay);
-    if (relay) {
+    if (MUSTER__UNLIKELY(relay)) {
         caller = muster__caller(relay);
-        atomic_fetch_add(&caller->relayed, 1);
         atomic_fetch_add(&caller->bell, 1);
     }
     if (atomic_load(&caller->asleep))
         muster__futex_wake(&caller->bell, 1);
+}
+
+/* ---- what reports show ---- */
+
+void muster__waits_for(uint32_t number, muster_handle object, uint32_t operation, uint32_t on, int host)
+{
+    struct muster__waiter *waiter = muster__waiter(number);
+    const char *site = muster__self_state.site;
+    waiter->object = object;
+    waiter->operation = operation;
+    waiter->on = on;
+    waiter->host = host;
+    snprintf(waiter->site, sizeof waiter->site, "%s", site ? site : "");
+    atomic_store_explicit(&waiter->since_ns, muster__now_ns(), memory_order_release);
+}
+
+void muster__waits_no_more(uint32_t number)
+{
+    atomic_store_explicit(&muster__waiter(number)->since_ns, 0, memory_order_release);
+}
+
+/* ---- the engine ---- */
+
+muster_err muster__step(const struct muster__op *op, struct muster__step *step)
+{
+    struct muster__tag tag = muster__tag_unpack(atomic_load_explicit(&step->object->tag, memory_order_acquire));
+    step->event = NULL;
+    step->on = 0;
+    if (MUSTER__UNLIKELY(tag.generation != step->generation || tag.state != MUSTER__LIVE))
+        return MUSTER_ERR_STALE;
+    return step->watches ? op->watch(step) : op->step(step);
+}
+
+/* one that waits */
+struct wait {
+    const struct muster__op *op;
+    struct muster__step *step;
+    uint32_t waiter;
+    struct muster__event *event; /* in whose line it stands, or was called from */
+    struct muster__spin spin;
+    int64_t deadline_ns;
+    bool tries; /* without time to wait, but for answers of agents */
+    bool reported;
+};
+
+static bool goes_on(const struct wait *w, muster_err err)
+{
+    return err == (muster_err)MUSTER__ASKING || (err == (muster_err)MUSTER__WAIT && !w->tries);
+}
+
+/* A look at a time, while cores are free. WAIT: it is time to sleep. */
+static muster_err spin_for_it(struct wait *w)
+{
+    const struct muster__op *op = w->op;
+    for (;;) {
+        bool goes = op->spins ? op->spins(w->step, &w->spin) : muster__spin_longer(&w->spin, PAUSES_MAX);
+        if (!goes)
+            return MUSTER__ASKING;
+        if (op->ready && !op->ready(w->step))
+            continue;
+        muster_err err = muster__step(op, w->step);
+        if (!goes_on(w, err))
+            return err;
+    }
+}
+
+static void hang(struct wait *w)
+{
+    bool again = w->event == w->step->event;
+    if (w->event && !again)
+        muster__event_unhang(w->waiter);
+    w->event = w->step->event;
+    muster__event_hang(w->event, w->waiter, w->step->watches ? MUSTER__WATCHES : 0, again);
+}
+
+/* Stands in the line of what the last step waits for, and looks once more. */
+static muster_err stand(struct wait *w)
+{
+    muster_err err;
+    do {
+        hang(w);
+        w->step->rests = true;
+        err = muster__step(w->op, w->step);
+        w->step->rests = false;
+    } while (goes_on(w, err) && w->step->event != w->event);
+    if (goes_on(w, err))
+        w->step->called = false;
+    return err;
+}
+
+static void report(struct wait *w)
+{
+    const struct muster__step *step = w->step;
+    const struct muster__tag tag = muster__tag_unpack(atomic_load(&step->object->tag));
+    const struct muster__class *class = muster__class_of((enum muster__kind)tag.kind);
+    if (!w->reported)
+        muster__waits_for(
+            w->waiter,
+            muster__handle_make((enum muster__kind)tag.kind, muster__object_slot_of(step->object), step->generation),
+            class && class->ops ? (uint32_t)(w->op - class->ops) : 0, step->on, step->host);
+    muster__waiter(w->waiter)->on = step->on;
+    w->reported = true;
+}
+
+static muster_err sleep_in_line(struct wait *w, uint32_t seen)
+{
+    report(w);
+    muster_err err = muster__sleep(&muster__self_state.caller->bell, seen, w->deadline_ns);
+    struct muster__waiter *waiter = muster__waiter(w->waiter);
+    if (muster__waiter_called(waiter)) {
+        w->step->called = true;
+        w->spin = (struct muster__spin){0};
+        atomic_store(&waiter->state, MUSTER__WAITER_IDLE);
+    }
+    return err;
+}
+
+/* A call that was of no use goes on to the next. */
+static void leave(struct wait *w, muster_err err)
+{
+    struct muster__waiter *waiter = muster__waiter(w->waiter);
+    bool spent = w->step->called && !muster__commits(err) && !w->step->watches;
+    muster__event_unhang(w->waiter);
+    if (muster__waiter_called(waiter)) {
+        spent = !w->step->watches;
+        atomic_store(&waiter->state, MUSTER__WAITER_IDLE);
+    }
+    if (w->reported)
+        muster__waits_no_more(w->waiter);
+    w->step->called = spent;
+    if (w->step->watches)
+        return;
+    if (w->op->leave && (spent || !muster__commits(err)))
+        w->op->leave(w->step);
+    else if (spent && w->event)
+        muster__event_signal(w->event, 1);
+}
+
+/* Until it is called, or the wait is over otherwise: then *over. */
+static muster_err sleep_and_step(struct wait *w, uint32_t seen, bool *over)
+{
+    for (;;) {
+        muster_err slept = sleep_in_line(w, seen);
+        seen = atomic_load(&muster__self_state.caller->bell);
+        muster_err err = muster__step(w->op, w->step);
+        *over = !goes_on(w, err);
+        if (*over)
+            return err;
+        if (slept != MUSTER_OK) {
+            *over = true;
+            return slept == MUSTER_ERR_TIMEOUT ? w->op->late : slept;
+        }
+        if (w->step->called || w->step->event != w->event)
+            return err;
+    }
+}
+
+static muster_err wait_for_it(struct wait *w)
+{
+    for (;;) {
+        struct muster__event *event = w->step->event;
+        muster_err err = spin_for_it(w);
+        if (!goes_on(w, err))
+            return err;
+        if (!w->step->event)
+            w->step->event = event;
+        uint32_t seen = atomic_load(&muster__self_state.caller->bell);
+        err = stand(w);
+        if (!goes_on(w, err))
+            return err;
+        bool over;
+        err = sleep_and_step(w, seen, &over);
+        if (over)
+            return err;
+    }
+}
+
+muster_err muster__do_waiting(const struct muster__op *op, struct muster__step *step, int64_t timeout_ms)
+{
+    struct wait w = {.op = op,
+                     .step = step,
+                     .waiter = muster__waiter_own(),
+                     .tries = timeout_ms == MUSTER_NOWAIT,
+                     .deadline_ns = timeout_ms ? muster__deadline_ns(timeout_ms) : muster__now_ns() + ASKING_NS};
+    step->waited = timeout_ms != MUSTER_NOWAIT;
+    muster_err err = wait_for_it(&w);
+    leave(&w, err);
+    if (err == (muster_err)MUSTER__WAIT)
+        return op->late_now;
+    return muster__ended(step, err);
+}
+
+muster_err muster__do_here(const struct muster__op *op, struct muster__step *step, int64_t timeout_ms)
+{
+    step->nowait = timeout_ms == MUSTER_NOWAIT;
+    muster_err err = muster__step(op, step);
+    if (MUSTER__LIKELY(!muster__would_wait(err)))
+        return err;
+    if (timeout_ms == MUSTER_NOWAIT && err == (muster_err)MUSTER__WAIT)
+        return op->late_now;
+    return muster__do_waiting(op, step, timeout_ms);
+}
+
+/* ---- what failed ---- */
+
+void muster__failed_text(muster_handle handle, const char *operation, muster_err err, char *text, size_t size)
+{
+    const struct muster__object *object = muster__object_slot(handle.slot);
+    const struct muster__class *class = muster__class_of((enum muster__kind)(handle.kind_home >> 24));
+    char name[80], facts[100] = "";
+    muster__object_describe(object, name, sizeof name);
+    if (class->describe && muster__object_is(object, (enum muster__kind)(handle.kind_home >> 24), handle.generation))
+        class->describe(object, facts, sizeof facts);
+    const char *remedy = class->remedy ? class->remedy(err) : "";
+    snprintf(text, size, "%s: %s: %s%s%s%s%s%s", name, operation, muster_err_text(err), *facts ? " (" : "", facts,
+             *facts ? ")" : "", *remedy ? "; " : "", remedy);
+}
+
+/* arg: generation and slot; the kind is the slot's, for ever */
+static void describe(muster_err err, const char *what, uint64_t arg, char *line, size_t size)
+{
+    struct muster__tag tag = muster__tag_unpack(atomic_load(&muster__object_slot((uint32_t)arg)->tag));
+    muster_handle handle = muster__handle_make((enum muster__kind)tag.kind, (uint32_t)arg, (uint32_t)(arg >> 32));
+    muster__failed_text(handle, what, err, line, size);
+}
+
+muster_err muster__failed(muster_handle handle, const char *operation, muster_err err)
+{
+    if (err == MUSTER_ERR_INTERRUPTED)
+        return err;
+    if (err == MUSTER_ERR_STALE)
+        return muster__object_stale((enum muster__kind)(handle.kind_home >> 24), operation);
+    return muster__routine(err, describe, operation, (uint64_t)handle.generation << 32 | handle.slot);
 }

@@ -353,6 +353,7 @@ void muster__bulk_forget(int host)
 static int hosts_child(int host, void (*part)(int host))
 {
     static int ranks[HOSTS];
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     struct muster__world world = {
         .rank = host, .ranks = HOSTS, .locals = 1, .host = host, .hosts = HOSTS, .local_ranks = &ranks[host]};
     for (int i = 0; i < HOSTS; i++)

@@ -169,104 +169,233 @@ static void others_go_on_without_a_host(void **state)
 
 /* ---- what is parked ---- */
 
-enum { TELLER, CALLED_OFF }; /* of hosts_shared's values: a count, how many waits for it were called off */
+/* A kind of object of its own: a count, which one may raise, and wait for. */
+enum { RAISE, REACH };
+enum { UNDONE }; /* of hosts_shared's values: how many waits for it were undone */
 
-static uint32_t _Atomic asking[HOSTS]; /* at home: stand-ins */
-
-/* Tells the count once it is as high as asked. */
-static muster_err teller(struct muster__work *work)
+static _Atomic int64_t *count_of(const struct muster__step *step)
 {
-    int64_t wanted;
-    memcpy(&wanted, work->bytes, sizeof wanted);
-    HOSTS_CHECK(work->timeout_ms == MUSTER_NOWAIT);
-    if (work->ends) {
-        HOSTS_CHECK(work->parked);
-        atomic_fetch_add(&hosts_shared->value[CALLED_OFF], 1);
-        return MUSTER_ERR_INTERRUPTED;
-    }
-    atomic_store(&asking[work->host], work->self);
-    work->number = atomic_load(&hosts_shared->value[TELLER]);
-    work->parks = true;
-    return work->number < wanted ? MUSTER_ERR_EMPTY : MUSTER_OK;
+    return (_Atomic int64_t *)(void *)step->object->body;
 }
 
-static struct muster__call call_teller(const int64_t *wanted)
+static muster_err raise_count(struct muster__step *step)
 {
-    return (struct muster__call){.object = muster__host_handle(0, MUSTER__POOL),
-                                 .timeout_ms = MUSTER_FOREVER,
-                                 .bytes = wanted,
-                                 .size = sizeof *wanted};
+    step->arg->out[0] = atomic_fetch_add(count_of(step), step->arg->in[0]) + step->arg->in[0];
+    muster__event_signal(&step->object->event[0], -1);
+    return MUSTER_OK;
 }
 
-static void await_called_off(int64_t count)
+static muster_err reach_count(struct muster__step *step)
 {
-    while (atomic_load(&hosts_shared->value[CALLED_OFF]) < count)
+    step->arg->out[0] = atomic_load(count_of(step));
+    step->event = &step->object->event[0];
+    return step->arg->out[0] >= step->arg->in[0] ? MUSTER_OK : (muster_err)MUSTER__WAIT;
+}
+
+static void undo_count(struct muster__step *step, bool died)
+{
+    (void)step;
+    (void)died;
+    atomic_fetch_add(&hosts_shared->value[UNDONE], 1);
+}
+
+static void register_count(void)
+{
+    static const struct muster__op ops[] = {
+        [RAISE] = {.name = "raise", .step = raise_count},
+        [REACH] = {.name = "reach",
+                   .step = reach_count,
+                   .watch = reach_count,
+                   .undo = undo_count,
+                   .late = MUSTER_ERR_TIMEOUT,
+                   .late_now = MUSTER_ERR_BUSY},
+    };
+    static const struct muster__class class = {.name = "count", .ops = ops, .op_count = 2};
+    muster__class_register(MUSTER__TASK, &class);
+}
+
+static muster_err count_do(uint32_t op, int64_t n, int64_t *out, int64_t timeout_ms)
+{
+    struct muster__arg arg = {.in = {n}};
+    muster_err err = muster__do(hosts_shared->queue[0].handle, MUSTER__TASK, op, &arg, timeout_ms);
+    if (!err && out)
+        *out = arg.out[0];
+    return err;
+}
+
+static void make_count(int host)
+{
+    struct muster__arg arg = {0};
+    register_count();
+    if (host == 0)
+        HOSTS_CHECK(muster__make(MUSTER__TASK, 0, "count", &arg, "test", &hosts_shared->queue[0].handle) == MUSTER_OK);
+    hosts_meet();
+}
+
+/* At home. */
+static bool somebody_waits(void)
+{
+    struct muster__object *object = muster__object_find(hosts_shared->queue[0].handle, MUSTER__TASK);
+    return atomic_load(&object->event[0].head);
+}
+
+static void await_value(int which, int64_t count)
+{
+    while (atomic_load(&hosts_shared->value[which]) < count)
         nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
-    HOSTS_CHECK(atomic_load(&hosts_shared->value[CALLED_OFF]) == count);
-}
-
-static void count_up(void)
-{
-    for (int i = 0; i < TURNS; i++) {
-        atomic_fetch_add(&hosts_shared->value[TELLER], 1);
-        for (int host = 1; host < HOSTS; host++)
-            if (atomic_load(&asking[host]))
-                muster__ring(atomic_load(&asking[host]));
-        nanosleep(&(struct timespec){.tv_nsec = i % 3 * 20000}, NULL);
-    }
+    HOSTS_CHECK(atomic_load(&hosts_shared->value[which]) == count);
 }
 
 static void park_part(int host)
 {
-    muster__remote_register(MUSTER__POOL, teller);
-    hosts_meet();
-    if (host == 0)
-        count_up();
+    int64_t now;
+    make_count(host);
+    for (int i = 0; i < TURNS && host == 0; i++) {
+        HOSTS_CHECK(count_do(RAISE, 1, NULL, MUSTER_FOREVER) == MUSTER_OK);
+        nanosleep(&(struct timespec){.tv_nsec = i % 3 * 20000}, NULL);
+    }
     for (int64_t wanted = 1; wanted <= TURNS && host > 0; wanted++) {
-        struct muster__call call = call_teller(&wanted);
-        HOSTS_CHECK(muster__remote_call(&call, "teller") == MUSTER_OK);
-        HOSTS_CHECK(call.number >= wanted);
+        HOSTS_CHECK(count_do(REACH, wanted, &now, MUSTER_FOREVER) == MUSTER_OK);
+        HOSTS_CHECK(now >= wanted);
     }
     hosts_meet();
-    int64_t never = TURNS + 1;
-    struct muster__call call = call_teller(&never);
     if (host > 0) {
-        HOSTS_CHECK(muster__remote_begin(&call, "teller") == MUSTER_OK);
-        muster__remote_cancel(&call);
-        HOSTS_CHECK(muster__remote_end(&call) == MUSTER_ERR_INTERRUPTED);
+        HOSTS_CHECK(count_do(REACH, TURNS + 1, NULL, MUSTER_NOWAIT) == MUSTER_ERR_BUSY);
+        HOSTS_CHECK(count_do(REACH, TURNS + 1, NULL, 20) == MUSTER_ERR_TIMEOUT);
     }
     hosts_meet();
-    await_called_off(HOSTS - 1);
+    HOSTS_CHECK(host > 0 || !somebody_waits());
+    hosts_meet();
+    if (host > 0) { /* watching takes nothing, here or there */
+        struct muster__arg arg = {.in = {TURNS}};
+        HOSTS_CHECK(muster__watch(hosts_shared->queue[0].handle, MUSTER__TASK, REACH, &arg, MUSTER_FOREVER) ==
+                    MUSTER_OK);
+        arg.in[0]++;
+        HOSTS_CHECK(muster__watch(hosts_shared->queue[0].handle, MUSTER__TASK, REACH, &arg, 20) == MUSTER_ERR_TIMEOUT);
+    }
+    hosts_meet();
+    HOSTS_CHECK(host > 0 || !somebody_waits());
+    hosts_meet();
+    if (host == 1)
+        HOSTS_CHECK(muster__destroy(hosts_shared->queue[0].handle, MUSTER__TASK, "test") == MUSTER_OK);
+    if (host == 2) {
+        muster_err err = count_do(REACH, TURNS + 1, NULL, MUSTER_FOREVER);
+        HOSTS_CHECK(err == MUSTER_ERR_CLOSED || err == MUSTER_ERR_STALE);
+    }
+    hosts_meet();
+    HOSTS_CHECK(count_do(RAISE, 1, NULL, MUSTER_FOREVER) == MUSTER_ERR_STALE);
 }
 
-static void parked_calls_are_tried_when_rung(void **state)
+static void parked_calls_are_stepped_when_called(void **state)
 {
     (void)state;
     hosts_run(park_part, 0, -1);
     hosts_run(park_part, LATE_NS, -1);
 }
 
+/* 61: many of another host's, with a thread each there and none here, all are served, in their order. */
+enum { MANY = 300 };
+static _Atomic int32_t asked, served, wrong;
+
+static void *reach_one(void *number)
+{
+    int64_t wanted = (int64_t)(intptr_t)number, now;
+    atomic_fetch_add(&asked, 1);
+    if (count_do(REACH, wanted, &now, MUSTER_FOREVER) != MUSTER_OK || now < wanted)
+        atomic_fetch_add(&wrong, 1);
+    atomic_fetch_add(&served, 1);
+    return NULL;
+}
+
+static void many_part(int host)
+{
+    pthread_t threads[MANY];
+    make_count(host);
+    uint32_t callers = muster__callers_end();
+    for (intptr_t i = 0; i < MANY && host == 1; i++)
+        HOSTS_CHECK(pthread_create(&threads[i], NULL, reach_one, (void *)(i / 2 + 1)) == 0);
+    while (host == 1 && atomic_load(&asked) < MANY)
+        nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+    hosts_meet();
+    for (int i = 0; i < MANY && host == 0; i++)
+        HOSTS_CHECK(count_do(RAISE, 1, NULL, MUSTER_FOREVER) == MUSTER_OK);
+    for (int i = 0; i < MANY && host == 1; i++)
+        HOSTS_CHECK(pthread_join(threads[i], NULL) == 0);
+    HOSTS_CHECK(atomic_load(&wrong) == 0 && atomic_load(&served) == (host == 1 ? MANY : 0));
+    if (host == 0)
+        HOSTS_CHECK(muster__callers_end() == callers);
+    hosts_meet();
+}
+
+static void remote_waiters_need_no_caller_at_home(void **state)
+{
+    (void)state;
+    hosts_run(many_part, 0, -1);
+}
+
+static void stop_process(pid_t pid)
+{
+    char path[40], state = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    HOSTS_CHECK(kill(pid, SIGSTOP) == 0);
+    while (state != 'T') {
+        FILE *file = fopen(path, "r");
+        HOSTS_CHECK(file && fscanf(file, "%*d (%*[^)]) %c", &state) == 1);
+        fclose(file);
+    }
+}
+
+/* 60: a deadline holds though home is stopped; what it grants too late is undone. */
+static void stopped_part(int host)
+{
+    make_count(host);
+    hosts_shared->value[7] = host == 0 ? getpid() : atomic_load(&hosts_shared->value[7]);
+    hosts_meet();
+    if (host == 1) {
+        pid_t home = (pid_t)atomic_load(&hosts_shared->value[7]);
+        HOSTS_CHECK(count_do(REACH, 1, NULL, 5) == MUSTER_ERR_TIMEOUT);
+        stop_process(home);
+        int64_t began = muster__now_ns();
+        HOSTS_CHECK(count_do(REACH, 0, NULL, 50) == MUSTER_ERR_TIMEOUT); /* home will grant it */
+        int64_t took = muster__now_ns() - began;
+        HOSTS_CHECK(took >= 50000000 && took < 1000000000);
+        HOSTS_CHECK(kill(home, SIGCONT) == 0);
+        await_value(UNDONE, 1);
+    }
+    hosts_meet();
+}
+
+static void a_deadline_holds_whatever_home_does(void **state)
+{
+    (void)state;
+    hosts_run(stopped_part, 0, -1);
+}
+
+static void *reach_never(void *unused)
+{
+    (void)unused;
+    count_do(REACH, 1000, NULL, MUSTER_FOREVER);
+    return NULL;
+}
+
 static void park_lost_part(int host)
 {
-    int64_t now = 0, never = 1;
-    struct muster__call first = call_teller(&now), call = call_teller(&never);
-    muster__remote_register(MUSTER__POOL, teller);
-    hosts_meet();
-    HOSTS_CHECK(muster__remote_call(&first, "teller") == MUSTER_OK);
-    hosts_meet();
-    atomic_store(&asking[LOST], 0);
-    hosts_meet();
+    pthread_t thread;
+    make_count(host);
+    HOSTS_CHECK(count_do(RAISE, 1, NULL, MUSTER_FOREVER) == MUSTER_OK); /* all have heard of home */
     if (host == LOST) {
-        HOSTS_CHECK(muster__remote_begin(&call, "teller") == MUSTER_OK);
+        HOSTS_CHECK(pthread_create(&thread, NULL, reach_never, NULL) == 0);
         for (;;)
             pause();
     }
-    while (host == 0 && !atomic_load(&asking[LOST]))
+    while (host == 0 && !somebody_waits())
         nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
     atomic_store(&hosts_shared->gone[LOST], 1);
     hosts_meet();
     atomic_store(&hosts_shared->cut[LOST], 1);
-    await_called_off(1);
+    while (host == 0 && somebody_waits())
+        nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+    hosts_meet();
 }
 
 static void parked_calls_end_with_their_host(void **state)
@@ -284,7 +413,9 @@ int main(void)
         cmocka_unit_test(put_is_seen_at_once),
         cmocka_unit_test(lock_excludes),
         cmocka_unit_test(others_go_on_without_a_host),
-        cmocka_unit_test(parked_calls_are_tried_when_rung),
+        cmocka_unit_test(parked_calls_are_stepped_when_called),
+        cmocka_unit_test(remote_waiters_need_no_caller_at_home),
+        cmocka_unit_test(a_deadline_holds_whatever_home_does),
         cmocka_unit_test(parked_calls_end_with_their_host),
     };
     alarm(100);

@@ -3,10 +3,7 @@
  * nursery does. Nothing may hang, and nothing but the item in hand may be lost. MUSTER_KILLS sets how many (1500),
  * MUSTER_SEED repeats a run.
  */
-#include "shared_case.h"
-
-#include "lock/lock.h"
-#include "queue/queue.h"
+#include "object_case.h"
 
 enum {
     PRODUCERS = 2,
@@ -68,15 +65,13 @@ static int produce(void *arg)
 {
     (void)arg;
     static struct item item;
-    uint32_t self = muster__self_number();
     while (!atomic_load(&shared->stop)) {
         item.run = atomic_fetch_add(&shared->runs, 1);
         EXPECT(item.run < RUNS_MAX);
         int which = item.run % 2;
         memset(item.fill, (int)(item.run & 0xff), sizeof item.fill);
         for (item.number = 0; item.number < RUN_ITEMS && !atomic_load(&shared->stop); item.number++) {
-            muster_err err = muster__queue_put(queue_at(which), queue_handles[which].generation, self, &item,
-                                               item_size(item.run, item.number), WAIT_MS);
+            muster_err err = case_queue_put(queue_handles[which], &item, item_size(item.run, item.number), WAIT_MS);
             EXPECT(err == MUSTER_OK);
             while (which == 0 && muster__queue_puts(queue_at(0)) - muster__queue_gets(queue_at(0)) > BACKLOG)
                 usleep(100);
@@ -106,13 +101,11 @@ static int consume(void *arg)
     (void)arg;
     static struct item item;
     static int32_t last[RUNS_MAX];
-    uint32_t self = muster__self_number();
     bool open[2] = {true, true};
     for (unsigned turn = 0; open[0] || open[1]; turn++) {
         int which = open[turn / 64 % 2] ? (int)(turn / 64 % 2) : (int)!(turn / 64 % 2);
         size_t size;
-        muster_err err = muster__queue_get(queue_at(which), queue_handles[which].generation, self, &item, sizeof item,
-                                           &size, turn % 8 ? MUSTER_NOWAIT : 2);
+        muster_err err = case_queue_get(queue_handles[which], &item, sizeof item, &size, turn % 8 ? MUSTER_NOWAIT : 2);
         if (err == MUSTER_ERR_CLOSED)
             open[which] = false;
         else if (err != MUSTER_ERR_EMPTY)
@@ -123,10 +116,9 @@ static int consume(void *arg)
     return 0;
 }
 
-static void guarded_step(uint32_t self)
+static void guarded_step(void)
 {
-    struct muster__lock *lock = muster__lock_of(muster__object_slot(lock_handle.slot));
-    muster_err err = muster__lock_acquire(lock, lock_handle.generation, self, WAIT_MS);
+    muster_err err = case_lock_acquire(lock_handle, WAIT_MS);
     EXPECT(err == MUSTER_OK || err == MUSTER_ERR_OWNER_DEAD);
     volatile int64_t *a = &shared->a, *b = &shared->b;
     if (err == MUSTER_ERR_OWNER_DEAD) {
@@ -139,7 +131,7 @@ static void guarded_step(uint32_t self)
         muster__cpu_relax();
     *b = *b + 1;
     atomic_fetch_add_explicit(&shared->sections, 1, memory_order_relaxed);
-    EXPECT(muster__lock_release(lock, lock_handle.generation, self) == MUSTER_OK);
+    EXPECT(case_lock_release(lock_handle) == MUSTER_OK);
 }
 
 static void heap_step(uint64_t *seed, uint32_t self, muster__ref *held, int n)
@@ -157,22 +149,18 @@ static void heap_step(uint64_t *seed, uint32_t self, muster__ref *held, int n)
 }
 
 /* Objects of its own, so that creating and destroying are interrupted, too. */
-static void object_step(uint32_t self)
+static void object_step(void)
 {
     static unsigned char bytes[5000];
     muster_handle own;
-    EXPECT(muster__queue_create("own", 0, self, &own) == MUSTER_OK);
-    struct muster__object *object = muster__object_find(own, MUSTER__QUEUE);
-    EXPECT(object != NULL);
+    EXPECT(case_queue_make("own", 0, &own) == MUSTER_OK);
     for (int i = 0; i < 5; i++)
-        EXPECT(muster__queue_put(muster__queue_of(object), own.generation, self, bytes, i % 2 ? 5000 : 1900, 0) ==
-               MUSTER_OK);
+        EXPECT(case_queue_put(own, bytes, i % 2 ? 5000 : 1900, 0) == MUSTER_OK);
     size_t size;
-    EXPECT(muster__queue_get(muster__queue_of(object), own.generation, self, bytes, sizeof bytes, &size, 0) ==
-           MUSTER_OK);
-    EXPECT(muster__queue_destroy(object, own.generation, self));
-    EXPECT(muster__lock_create("own", self, &own) == MUSTER_OK);
-    EXPECT(muster__lock_destroy(muster__object_find(own, MUSTER__LOCK), own.generation, NULL));
+    EXPECT(case_queue_get(own, bytes, sizeof bytes, &size, 0) == MUSTER_OK);
+    EXPECT(case_end(own, MUSTER__QUEUE));
+    EXPECT(case_lock_make("own", &own) == MUSTER_OK);
+    EXPECT(case_end(own, MUSTER__LOCK));
 }
 
 static int hammer(void *arg)
@@ -183,10 +171,10 @@ static int hammer(void *arg)
     muster__ref held[50] = {0};
     while (!atomic_load(&shared->stop)) {
         for (int i = 0; i < 40; i++)
-            guarded_step(self);
+            guarded_step();
         for (int i = 0; i < 20; i++)
             heap_step(&seed, self, held, 50);
-        object_step(self);
+        object_step();
     }
     for (int i = 0; i < 50; i++)
         muster__heap_free(held[i], self);
@@ -259,8 +247,7 @@ static void end_workers(void)
     atomic_store(&shared->stop, 1);
     case_join_all(1, PRODUCERS);
     for (int i = 0; i < 2; i++)
-        assert_int_equal(muster__queue_close(queue_at(i), queue_handles[i].generation, muster__self_number()),
-                         MUSTER_OK);
+        assert_int_equal(case_queue_ask(queue_handles[i], MUSTER__QUEUE_CLOSE, NULL, MUSTER_FOREVER), MUSTER_OK);
     case_join_all(1 + PRODUCERS, CONSUMERS + HAMMERS);
 }
 
@@ -272,10 +259,9 @@ static void survives_random_kills(void **state)
     alarm(60 + kills / 20);
     muster__member_dead = is_dead;
     shared = case_map(sizeof *shared);
-    uint32_t self = muster__self_number();
-    assert_int_equal(muster__lock_create("kill", self, &lock_handle), MUSTER_OK);
-    assert_int_equal(muster__queue_create("unbounded", 0, self, &queue_handles[0]), MUSTER_OK);
-    assert_int_equal(muster__queue_create("bounded", 16, self, &queue_handles[1]), MUSTER_OK);
+    assert_int_equal(case_lock_make("kill", &lock_handle), MUSTER_OK);
+    assert_int_equal(case_queue_make("unbounded", 0, &queue_handles[0]), MUSTER_OK);
+    assert_int_equal(case_queue_make("bounded", 16, &queue_handles[1]), MUSTER_OK);
 
     for (uint32_t member = 1; member <= WORKERS; member++)
         case_fork(member, role_of(member), NULL);

@@ -1,7 +1,5 @@
 /* Lock, conformance 41 to 44 and 51, on the structure itself. */
-#include "shared_case.h"
-
-#include "lock/lock.h"
+#include "object_case.h"
 
 static muster_handle handle;
 static struct muster__object *object;
@@ -9,7 +7,7 @@ static struct muster__lock *lock;
 
 static struct counters {
     int64_t count;
-    _Alignas(MUSTER__LINE) _Atomic uint32_t ready, stop, done;
+    _Alignas(MUSTER__LINE) _Atomic uint32_t ready, stop, done, who;
     _Atomic int64_t per[CASE_MEMBERS];
 } * counters;
 
@@ -17,7 +15,7 @@ static int lock_setup(void **state)
 {
     case_setup(state);
     counters = case_map(sizeof *counters);
-    assert_int_equal(muster__lock_create("test", muster__self_number(), &handle), MUSTER_OK);
+    assert_int_equal(case_lock_make("test", &handle), MUSTER_OK);
     object = muster__object_find(handle, MUSTER__LOCK);
     assert_non_null(object);
     lock = muster__lock_of(object);
@@ -26,12 +24,12 @@ static int lock_setup(void **state)
 
 static muster_err acquire(int64_t timeout_ms)
 {
-    return muster__lock_acquire(lock, handle.generation, muster__self_number(), timeout_ms);
+    return case_lock_acquire(handle, timeout_ms);
 }
 
 static muster_err release(void)
 {
-    return muster__lock_release(lock, handle.generation, muster__self_number());
+    return case_lock_release(handle);
 }
 
 static bool no_trace(void)
@@ -108,17 +106,16 @@ static void destroying_tells_who_waits(void **state)
         case_fork(member, wait_for_it, &expected);
     CASE_UNTIL(atomic_load(&counters->ready) == 3);
     usleep(5000);
-    assert_true(muster__lock_destroy(object, handle.generation, NULL));
+    assert_true(case_end(handle, MUSTER__LOCK));
     case_join_all(1, 3);
-    assert_false(muster__lock_destroy(object, handle.generation, NULL));
+    assert_false(case_end(handle, MUSTER__LOCK));
     assert_int_equal(acquire(MUSTER_NOWAIT), MUSTER_ERR_STALE);
     assert_int_equal(release(), MUSTER_ERR_STALE);
     assert_null(muster__object_find(handle, MUSTER__LOCK));
 
-    /* the slot's next lock is never taken by the old handle */
-    muster_handle next;
-    assert_int_equal(muster__lock_create("next", muster__self_number(), &next), MUSTER_OK);
-    assert_int_equal(next.slot, handle.slot);
+    /* whatever comes to be in the slot: it is never taken by the old handle */
+    muster_handle next = case_next_in_slot(handle, MUSTER__LOCK);
+    assert_true(next.generation > handle.generation);
     assert_int_equal(acquire(MUSTER_NOWAIT), MUSTER_ERR_STALE);
     handle = next;
     assert_int_equal(acquire(MUSTER_NOWAIT), MUSTER_OK);
@@ -164,6 +161,7 @@ static void a_dead_waiter_is_no_obstacle(void **state)
 static int die_holding_nothing(void *arg)
 {
     (void)arg;
+    atomic_store(&counters->who, muster__self_number());
     atomic_fetch_add(&counters->ready, 1);
     while (pause())
         ;
@@ -173,13 +171,21 @@ static int die_holding_nothing(void *arg)
 static void sweeping_finishes_a_destroy(void **state)
 {
     (void)state;
-    /* as if the destroyer had died between its two steps */
-    atomic_store(&lock->word, MUSTER__LOCK_WORD(handle.generation + 1));
+    muster_err expected = MUSTER_ERR_CLOSED;
+    start_holder(2);
+    case_fork(3, wait_for_it, &expected);
     case_fork(1, die_holding_nothing, NULL);
-    CASE_UNTIL(atomic_load(&counters->ready));
-    assert_non_null(muster__object_find(handle, MUSTER__LOCK));
+    CASE_UNTIL(atomic_load(&counters->ready) == 3);
+    usleep(5000);
+    /* as if the destroyer had died right after its first step */
+    struct muster__tag tag = {handle.generation, atomic_load(&counters->who), MUSTER__LOCK, MUSTER__ENDING};
+    atomic_store(&object->tag, muster__tag_pack(tag));
     case_kill(1);
-    assert_null(muster__object_find(handle, MUSTER__LOCK));
+    assert_int_equal(case_join(3), 0);
+    assert_int_equal(acquire(MUSTER_NOWAIT), MUSTER_ERR_STALE);
+    case_kill(2);
+    assert_int_equal(muster__objects_clean(MUSTER__LOCK, muster__self_number()), 1);
+    assert_int_equal(muster__tag_unpack(atomic_load(&object->tag)).state, MUSTER__FREE);
 }
 
 enum { ROUNDS = 100000 };

@@ -1,7 +1,5 @@
 /* Queue, conformance 30 to 38 and 51, on the structure itself. */
-#include "shared_case.h"
-
-#include "queue/queue.h"
+#include "object_case.h"
 
 static muster_handle handle;
 static struct muster__object *object;
@@ -14,7 +12,7 @@ static struct progress {
 
 static void queue_make(int64_t maxsize)
 {
-    assert_int_equal(muster__queue_create("test", maxsize, muster__self_number(), &handle), MUSTER_OK);
+    assert_int_equal(case_queue_make("test", maxsize, &handle), MUSTER_OK);
     object = muster__object_find(handle, MUSTER__QUEUE);
     assert_non_null(object);
     queue = muster__queue_of(object);
@@ -29,12 +27,12 @@ static int queue_setup(void **state)
 
 static muster_err put(const void *item, size_t size, int64_t timeout_ms)
 {
-    return muster__queue_put(queue, handle.generation, muster__self_number(), item, size, timeout_ms);
+    return case_queue_put(handle, item, size, timeout_ms);
 }
 
 static muster_err get(void *item, size_t capacity, size_t *size, int64_t timeout_ms)
 {
-    return muster__queue_get(queue, handle.generation, muster__self_number(), item, capacity, size, timeout_ms);
+    return case_queue_get(handle, item, capacity, size, timeout_ms);
 }
 
 static muster_err put_number(int64_t n, int64_t timeout_ms)
@@ -54,18 +52,18 @@ static int64_t get_number(void)
 static int64_t size_now(void)
 {
     int64_t items = -1;
-    assert_int_equal(muster__queue_size(queue, handle.generation, &items), MUSTER_OK);
+    assert_int_equal(case_queue_ask(handle, MUSTER__QUEUE_SIZE, &items, MUSTER_FOREVER), MUSTER_OK);
     return items;
 }
 
 static muster_err queue_close(void)
 {
-    return muster__queue_close(queue, handle.generation, muster__self_number());
+    return case_queue_ask(handle, MUSTER__QUEUE_CLOSE, NULL, MUSTER_FOREVER);
 }
 
 static void destroy_frees_all(void)
 {
-    assert_true(muster__queue_destroy(object, handle.generation, muster__self_number()));
+    assert_true(case_end(handle, MUSTER__QUEUE));
     assert_int_equal(muster__heap_used(), 0);
 }
 
@@ -130,7 +128,7 @@ static void over_a_gigabyte(void **state)
     (void)state;
     case_teardown(NULL);
     case_segment((size_t)5 << 30, 1);
-    size_t size = ((size_t)1 << 30) + 12345, got;
+    size_t size = ((size_t)1 << 30) + 12345, got = 0;
     queue_make(0);
     unsigned char *bytes = case_map(size);
     bytes[0] = 1;
@@ -255,7 +253,7 @@ static int join_until_closed(void *arg)
 {
     (void)arg;
     atomic_fetch_add(&progress->ready, 1);
-    return muster__queue_join(queue, handle.generation, MUSTER_FOREVER) == MUSTER_ERR_CLOSED ? 0 : 1;
+    return case_queue_ask(handle, MUSTER__QUEUE_JOIN, NULL, MUSTER_FOREVER) == MUSTER_ERR_CLOSED ? 0 : 1;
 }
 
 static void wait_for_ready(uint32_t n)
@@ -302,23 +300,19 @@ static void destroying_tells_who_waits(void **state)
     case_fork(2, put_until_closed, queue);
     case_fork(3, join_until_closed, NULL);
     wait_for_ready(5);
-    assert_true(muster__queue_destroy(object, handle.generation, muster__self_number()));
+    assert_true(case_end(handle, MUSTER__QUEUE));
     case_join_all(1, 3);
     assert_int_equal(muster__heap_used(), 0);
 
-    muster_handle old = handle;
-    queue_make(0); /* in the same slot */
-    assert_int_equal(handle.slot, old.slot);
-    muster_handle young = handle;
-    handle = old;
+    muster_handle young = case_next_in_slot(handle, MUSTER__QUEUE);
     int64_t n = 0;
     assert_int_equal(put_number(1, 0), MUSTER_ERR_STALE);
     assert_int_equal(get(&n, sizeof n, NULL, 0), MUSTER_ERR_STALE);
     assert_int_equal(queue_close(), MUSTER_ERR_STALE);
-    assert_int_equal(muster__queue_size(queue, handle.generation, &n), MUSTER_ERR_STALE);
-    assert_int_equal(muster__queue_task_done(queue, handle.generation, muster__self_number()), MUSTER_ERR_STALE);
-    assert_int_equal(muster__queue_join(queue, handle.generation, 0), MUSTER_ERR_STALE);
-    assert_false(muster__queue_destroy(object, handle.generation, muster__self_number()));
+    assert_int_equal(case_queue_ask(handle, MUSTER__QUEUE_SIZE, &n, MUSTER_FOREVER), MUSTER_ERR_STALE);
+    assert_int_equal(case_queue_ask(handle, MUSTER__QUEUE_TASK_DONE, NULL, MUSTER_FOREVER), MUSTER_ERR_STALE);
+    assert_int_equal(case_queue_ask(handle, MUSTER__QUEUE_JOIN, NULL, 0), MUSTER_ERR_STALE);
+    assert_false(case_end(handle, MUSTER__QUEUE));
     assert_int_equal(n, 0);
     handle = young;
     destroy_frees_all();
@@ -330,7 +324,7 @@ static int mark_slowly(void *arg)
     for (int i = 0; i < 3; i++) {
         usleep(2000);
         atomic_fetch_add(&progress->got, 1);
-        if (muster__queue_task_done(queue, handle.generation, muster__self_number()) != MUSTER_OK)
+        if (case_queue_ask(handle, MUSTER__QUEUE_TASK_DONE, NULL, MUSTER_FOREVER) != MUSTER_OK)
             return 1;
     }
     return 0;
@@ -339,21 +333,20 @@ static int mark_slowly(void *arg)
 static void joins_when_all_is_marked(void **state)
 {
     (void)state;
-    uint32_t self = muster__self_number();
     queue_make(0);
-    assert_int_equal(muster__queue_join(queue, handle.generation, 0), MUSTER_OK);
-    assert_int_equal(muster__queue_task_done(queue, handle.generation, self), MUSTER_ERR_STATE);
+    assert_int_equal(case_queue_ask(handle, MUSTER__QUEUE_JOIN, NULL, 0), MUSTER_OK);
+    assert_int_equal(case_queue_ask(handle, MUSTER__QUEUE_TASK_DONE, NULL, MUSTER_FOREVER), MUSTER_ERR_STATE);
     for (int i = 0; i < 3; i++)
         assert_int_equal(put_number(i, 0), MUSTER_OK);
-    assert_int_equal(muster__queue_join(queue, handle.generation, 0), MUSTER_ERR_TIMEOUT);
+    assert_int_equal(case_queue_ask(handle, MUSTER__QUEUE_JOIN, NULL, 0), MUSTER_ERR_TIMEOUT);
     int64_t begin = muster__now_ns();
-    assert_int_equal(muster__queue_join(queue, handle.generation, 20), MUSTER_ERR_TIMEOUT);
+    assert_int_equal(case_queue_ask(handle, MUSTER__QUEUE_JOIN, NULL, 20), MUSTER_ERR_TIMEOUT);
     assert_true(muster__now_ns() - begin >= 20000000);
     case_fork(1, mark_slowly, NULL);
-    assert_int_equal(muster__queue_join(queue, handle.generation, MUSTER_FOREVER), MUSTER_OK);
+    assert_int_equal(case_queue_ask(handle, MUSTER__QUEUE_JOIN, NULL, MUSTER_FOREVER), MUSTER_OK);
     assert_int_equal(atomic_load(&progress->got), 3);
     assert_int_equal(case_join(1), 0);
-    assert_int_equal(muster__queue_task_done(queue, handle.generation, self), MUSTER_ERR_STATE);
+    assert_int_equal(case_queue_ask(handle, MUSTER__QUEUE_TASK_DONE, NULL, MUSTER_FOREVER), MUSTER_ERR_STATE);
     destroy_frees_all();
 }
 

@@ -122,15 +122,41 @@ static void stale_handles_are_told_apart(void **state)
     assert_null(muster__object_find(forged, MUSTER__LOCK));
 
     object->body[7] = 1;
-    assert_true(muster__object_retire(object, handle.generation));
-    assert_false(muster__object_retire(object, handle.generation));
+    assert_true(muster__object_end(object, handle.generation, muster__self_number()));
+    assert_false(muster__object_end(object, handle.generation, muster__self_number()));
     assert_null(muster__object_find(handle, MUSTER__LOCK));
 
-    object_make("second", &again, &next);
-    assert_ptr_equal(again, object); /* the slot is used again, empty */
+    int others = -1;
+    do { /* the slot is used again, last of all and empty */
+        object_make("next", &again, &next);
+        assert_true(again == object || muster__object_end(again, next.generation, muster__self_number()));
+        others++;
+    } while (again != object);
+    assert_true(others > 10);
     assert_int_equal(again->body[7], 0);
+    assert_true(next.generation > handle.generation);
     assert_null(muster__object_find(handle, MUSTER__LOCK));
     assert_ptr_equal(muster__object_find(next, MUSTER__LOCK), again);
+}
+
+/* 57: a slot is of one kind for ever. */
+static void slots_stay_of_their_kind(void **state)
+{
+    (void)state;
+    static uint8_t kind_of[4096];
+    for (int i = 0; i < 3000; i++) {
+        enum muster__kind kind = i % 3 ? MUSTER__LOCK : MUSTER__TASK;
+        struct muster__object *object;
+        muster_handle handle;
+        uint32_t generation;
+        assert_int_equal(muster__object_claim(kind, "x", muster__self_number(), &object, &generation), MUSTER_OK);
+        muster__object_publish(object, generation, &handle);
+        assert_in_range(handle.slot, 0, sizeof kind_of - 1);
+        assert_true(!kind_of[handle.slot] || kind_of[handle.slot] == kind);
+        kind_of[handle.slot] = (uint8_t)kind;
+        if (i % 7)
+            assert_true(muster__object_end(object, generation, muster__self_number()));
+    }
 }
 
 static void names_are_cut_and_shown(void **state)
@@ -163,41 +189,92 @@ static void half_made_objects_go_with_their_maker(void **state)
     _Atomic uint32_t *claimed = case_map(4096);
     case_fork(1, claim_and_wait, (void *)claimed);
     CASE_UNTIL(atomic_load(claimed));
-    assert_int_equal(muster__tag_unpack(atomic_load(&muster__object_slot(0)->tag)).state, MUSTER__TAG_CLAIMED);
+    assert_int_equal(muster__tag_unpack(atomic_load(&muster__object_slot(0)->tag)).state, MUSTER__CLAIMED);
     case_kill(1);
-    assert_int_equal(muster__tag_unpack(atomic_load(&muster__object_slot(0)->tag)).state, MUSTER__TAG_FREE);
+    assert_int_equal(muster__tag_unpack(atomic_load(&muster__object_slot(0)->tag)).state, MUSTER__FREE);
 }
 
 static muster_handle pinned;
 static _Atomic uint32_t *stage;
 
-static int pin_a_while(void *arg)
+static int pin_until_told(void *arg)
 {
     (void)arg;
     struct muster__object *object = muster__object_pin(pinned, MUSTER__LOCK);
     if (!object)
         return 1;
     atomic_store(stage, 1);
-    usleep(20000);
-    atomic_store(stage, 2);
+    CASE_UNTIL(atomic_load(stage) == 2);
     muster__object_unpin();
     return 0;
 }
 
-static void drain_waits_for_pins_of_the_living(void **state)
+static enum muster__object_state state_of(const struct muster__object *object)
+{
+    return (enum muster__object_state)muster__tag_unpack(atomic_load(&object->tag)).state;
+}
+
+/* 57: while somebody is inside, be he stopped, the slot is nobody else's; with his death or when he leaves, it is. */
+static void pinned_slots_are_not_used_again(void **state)
 {
     (void)state;
     struct muster__object *object;
-    object_make("pinned", &object, &pinned);
+    uint32_t self = muster__self_number();
     stage = case_map(4096);
-    case_fork(1, pin_a_while, NULL);
-    CASE_UNTIL(atomic_load(stage));
-    muster__object_retire(object, pinned.generation);
-    muster__object_drain(object);
-    assert_int_equal(atomic_load(stage), 2);
-    assert_int_equal(case_join(1), 0);
-    assert_null(muster__object_pin(pinned, MUSTER__LOCK));
-    assert_int_equal(atomic_load(&muster__self_state.caller->using), 0);
+    for (int dies = 0; dies < 2; dies++) {
+        object_make("pinned", &object, &pinned);
+        atomic_store(stage, 0);
+        case_fork(1, pin_until_told, NULL);
+        CASE_UNTIL(atomic_load(stage) == 1);
+        assert_true(muster__object_end(object, pinned.generation, self));
+        assert_int_equal(state_of(object), MUSTER__OVER);
+        assert_null(muster__object_pin(pinned, MUSTER__LOCK));
+        for (int i = 0; i < 200; i++) {
+            struct muster__object *other;
+            muster_handle handle;
+            object_make("other", &other, &handle);
+            assert_ptr_not_equal(other, object);
+            assert_true(muster__object_end(other, handle.generation, self));
+        }
+        if (dies) {
+            case_kill(1);
+        } else {
+            atomic_store(stage, 2);
+            assert_int_equal(case_join(1), 0);
+        }
+        assert_int_equal(muster__objects_clean(MUSTER__LOCK, self), 1);
+        assert_int_equal(state_of(object), MUSTER__FREE);
+    }
+    assert_int_equal(muster__self_state.pins, 0);
+}
+
+/* ---- the end of a thread ---- */
+
+static void *hold_and_end(void *arg)
+{
+    *(uint32_t *)arg = muster__self_number();
+    muster__heap_alloc(1000, muster__self_number());
+    muster__object_pin(pinned, MUSTER__LOCK);
+    return NULL;
+}
+
+/* 59: as the death of a process: what it held is seen to before its number is another's. */
+static void a_threads_end_is_a_death(void **state)
+{
+    (void)state;
+    struct muster__object *object;
+    uint32_t number;
+    pthread_t thread;
+    muster__caller_adopt = adopt;
+    object_make("pinned", &object, &pinned);
+    assert_int_equal(pthread_create(&thread, NULL, hold_and_end, &number), 0);
+    pthread_join(thread, NULL);
+    muster__caller_adopt = NULL;
+    assert_int_equal(muster__heap_used(), 0);
+    assert_int_equal(atomic_load(&muster__caller(number)->live), 0);
+    assert_int_equal(atomic_load(&muster__caller(number)->pin[0]), 0);
+    assert_true(muster__object_end(object, pinned.generation, muster__self_number()));
+    assert_int_equal(state_of(object), MUSTER__FREE);
 }
 
 /* ---- sleeping ---- */
@@ -206,13 +283,12 @@ static void sleeps_end_at_the_deadline(void **state)
 {
     (void)state;
     static _Atomic uint32_t word;
-    bool woken = true;
     int64_t begin = muster__now_ns();
-    while (muster__sleep(&word, 0, begin + 20000000, &woken) == MUSTER_OK)
-        assert_false(woken);
+    while (muster__sleep(&word, 0, begin + 20000000) == MUSTER_OK)
+        ;
     assert_true(muster__now_ns() - begin >= 20000000);
-    assert_int_equal(muster__sleep(&word, 1, MUSTER__NEVER, &woken), MUSTER_OK); /* another value: at once */
-    assert_int_equal(muster__sleep(&word, 0, 0, NULL), MUSTER_ERR_TIMEOUT);
+    assert_int_equal(muster__sleep(&word, 1, MUSTER__NEVER), MUSTER_OK); /* another value: at once */
+    assert_int_equal(muster__sleep(&word, 0, 0), MUSTER_ERR_TIMEOUT);
     assert_int_equal(atomic_load(&muster__self_state.caller->asleep), 0);
     assert_int_equal(atomic_load(&muster__segment->awake), 1);
 }
@@ -222,9 +298,9 @@ static void signals_interrupt_who_heeds_them(void **state)
     (void)state;
     static _Atomic uint32_t word;
     atomic_store(&muster__segment->signal, SIGINT);
-    assert_int_equal(muster__sleep(&word, 1, MUSTER__NEVER, NULL), MUSTER_OK);
+    assert_int_equal(muster__sleep(&word, 1, MUSTER__NEVER), MUSTER_OK);
     muster__self_state.caller->heeds_signal = true;
-    assert_int_equal(muster__sleep(&word, 1, MUSTER__NEVER, NULL), MUSTER_ERR_INTERRUPTED);
+    assert_int_equal(muster__sleep(&word, 1, MUSTER__NEVER), MUSTER_ERR_INTERRUPTED);
     assert_true(strlen(muster_err_detail()) > 0);
 }
 
@@ -251,7 +327,7 @@ static int wait_for_bell(void *arg)
             rings = (int)bell;
             continue;
         }
-        muster__sleep(&caller->bell, bell, MUSTER__NEVER, NULL);
+        muster__sleep(&caller->bell, bell, MUSTER__NEVER);
     }
     return 0;
 }
@@ -267,15 +343,18 @@ static void bells_wake(void **state)
     assert_int_equal(case_join(1), 0);
 }
 
+/* ---- lines ---- */
+
 /*
- * Tokens are given one by one, with one signal each; takers sleep when there is none. A taker whose sleep ended by
- * itself, while the event was as it had left it and there were tokens, had been forgotten.
+ * Tokens are given one by one, with one signal each; takers wait in line when there is none. One that nobody takes
+ * though somebody waits would hang the case.
  */
 enum { GIVERS = 2, TAKERS = 3, TOKENS = 30000 };
 static struct tokens {
     struct muster__event event;
     _Alignas(MUSTER__LINE) _Atomic int32_t tokens;
-    _Atomic uint32_t role, taken, forgotten;
+    _Atomic uint32_t role, taken, ready;
+    _Atomic uint32_t order[64];
 } * tokens;
 
 static bool take_token(void)
@@ -285,6 +364,30 @@ static bool take_token(void)
         if (atomic_compare_exchange_weak(&tokens->tokens, &n, n - 1))
             return true;
     return false;
+}
+
+/* Stands in line until called; true: a token was taken, or all were. */
+static bool wait_token(uint32_t waiter)
+{
+    _Atomic uint32_t *bell = &muster__self_state.caller->bell;
+    for (bool again = false;; again = true) {
+        uint32_t seen = atomic_load(bell);
+        muster__event_hang(&tokens->event, waiter, 0, again);
+        bool taken = take_token(), over = atomic_load(&tokens->taken) == GIVERS * TOKENS;
+        while (!taken && !over && !muster__waiter_called(muster__waiter(waiter))) {
+            muster__sleep(bell, seen, MUSTER__NEVER);
+            seen = atomic_load(bell);
+        }
+        muster__event_unhang(waiter);
+        bool called = muster__waiter_called(muster__waiter(waiter));
+        atomic_store(&muster__waiter(waiter)->state, MUSTER__WAITER_IDLE);
+        if (taken && called)
+            muster__event_signal(&tokens->event, 1); /* it was for another one */
+        if (taken || over)
+            return taken;
+        if (take_token())
+            return true;
+    }
 }
 
 static int give_or_take(void *arg)
@@ -297,35 +400,113 @@ static int give_or_take(void *arg)
         }
         return 0;
     }
-    for (;;) {
-        while (take_token())
-            atomic_fetch_add(&tokens->taken, 1);
-        uint32_t expected = muster__event_prepare(&tokens->event);
-        if (take_token()) {
-            atomic_fetch_add(&tokens->taken, 1);
-            continue;
-        }
-        if (atomic_load(&tokens->taken) == GIVERS * TOKENS)
-            break;
-        bool woken;
-        muster__sleep(&tokens->event.word, expected, MUSTER__NEVER, &woken);
-        if (!woken && atomic_load(&tokens->tokens) > 0 && atomic_load(&tokens->event.word) == expected)
-            atomic_fetch_add(&tokens->forgotten, 1);
-    }
-    muster__event_wake(&tokens->event, -1);
+    while (wait_token(muster__waiter_own()))
+        atomic_fetch_add(&tokens->taken, 1);
+    muster__event_signal(&tokens->event, -1);
     return 0;
 }
 
-static void no_wake_is_lost(void **state)
+static void no_call_is_lost(void **state)
 {
     (void)state;
+    tokens = muster__at(muster__segment->roots[MUSTER__ROOT_WATCH] =
+                            muster__offset(muster__heap_at(muster__heap_alloc(sizeof *tokens, muster__self_number()))));
+    for (int threads = 0; threads < 2; threads++) {
+        memset((void *)tokens, 0, sizeof *tokens);
+        (threads ? case_threads : case_processes)(GIVERS + TAKERS, give_or_take, NULL);
+        assert_int_equal(atomic_load(&tokens->taken), GIVERS * TOKENS);
+        assert_int_equal(atomic_load(&tokens->event.head), 0);
+    }
+}
+
+static struct muster__event *line;
+
+static int stand(void *arg)
+{
+    (void)arg;
+    uint32_t waiter = muster__waiter_own(), seen = atomic_load(&muster__self_state.caller->bell);
+    muster__event_hang(line, waiter, 0, false);
+    atomic_fetch_add(&tokens->ready, 1);
+    while (!muster__waiter_called(muster__waiter(waiter)))
+        muster__sleep(&muster__self_state.caller->bell, seen, MUSTER__NEVER);
+    atomic_store(&tokens->order[atomic_fetch_add(&tokens->taken, 1)], atomic_load(&muster__self_state.caller->live));
+    return 0;
+}
+
+/* First come, first called; who dies in line is out of it, and what it was called for is the next one's. */
+static void lines_are_fair_and_survive_deaths(void **state)
+{
+    (void)state;
+    struct muster__object *object;
+    muster_handle handle;
+    object_make("line", &object, &handle);
+    line = &object->event[0];
     tokens = case_map(sizeof *tokens);
-    case_processes(GIVERS + TAKERS, give_or_take, NULL);
-    assert_int_equal(atomic_load(&tokens->taken), GIVERS * TOKENS);
-    assert_int_equal(atomic_load(&tokens->forgotten), 0);
-    memset((void *)tokens, 0, sizeof *tokens);
-    case_threads(GIVERS + TAKERS, give_or_take, NULL);
-    assert_int_equal(atomic_load(&tokens->taken), GIVERS * TOKENS);
+    for (uint32_t member = 1; member <= 6; member++) {
+        case_fork(member, stand, NULL);
+        CASE_UNTIL(atomic_load(&tokens->ready) == member);
+    }
+    kill(case_pids[2], SIGSTOP);
+    case_kill(3);
+    muster__event_signal(line, 1);
+    assert_int_equal(case_join(1), 0);
+    muster__event_signal(line, 1); /* the stopped one's, and with its death the next one's */
+    assert_int_equal(atomic_load(&tokens->taken), 1);
+    case_kill(2);
+    assert_int_equal(case_join(4), 0);
+    muster__event_signal(line, -1);
+    case_join_all(5, 2);
+    assert_int_equal(atomic_load(&tokens->order[1]), 4 + 1);
+    assert_int_equal(atomic_load(&line->head), 0);
+}
+
+/* A line's latch was a dead one's, its links were half-made: they are made again from the waiters. */
+static void a_dead_latch_holders_line_is_made_again(void **state)
+{
+    (void)state;
+    struct muster__object *object;
+    muster_handle handle;
+    _Atomic uint32_t *number = case_map(4096);
+    object_make("line", &object, &handle);
+    line = &object->event[0];
+    tokens = case_map(sizeof *tokens);
+    for (uint32_t member = 1; member <= 3; member++) {
+        case_fork(member, stand, NULL);
+        CASE_UNTIL(atomic_load(&tokens->ready) == member);
+    }
+    case_fork(9, pause_for_ever, (void *)number);
+    CASE_UNTIL(atomic_load(number));
+    atomic_store(&muster__caller(*number)->line, muster__offset(line));
+    atomic_store(&line->latch.word, *number);
+    atomic_store(&line->head, 12345);
+    line->tail = 54321;
+    case_kill(9);
+    for (uint32_t member = 1; member <= 3; member++) {
+        muster__event_signal(line, 1);
+        assert_int_equal(case_join(member), 0);
+        assert_int_equal(atomic_load(&tokens->order[member - 1]), member + 1);
+    }
+    assert_int_equal(line->tail, 0);
+}
+
+/* Watchers are called and the call goes on. */
+static void watchers_do_not_keep_a_call(void **state)
+{
+    (void)state;
+    struct muster__object *object;
+    muster_handle handle;
+    uint32_t made[3];
+    object_make("line", &object, &handle);
+    for (int i = 0; i < 3; i++) {
+        made[i] = muster__waiter_make();
+        assert_true(made[i] > 0);
+        assert_true(muster__event_hang(&object->event[1], made[i], i < 2 ? MUSTER__WATCHES : 0, false));
+    }
+    assert_int_equal(muster__event_call(&object->event[1], 1), 1);
+    for (int i = 0; i < 3; i++) {
+        assert_true(muster__waiter_called(muster__waiter(made[i])));
+        muster__waiter_free(made[i]);
+    }
 }
 
 static void many_callers_get_different_numbers(void **state)
@@ -352,12 +533,17 @@ int main(void)
         CASE(stale_handles_are_told_apart),
         CASE(names_are_cut_and_shown),
         CASE(half_made_objects_go_with_their_maker),
-        CASE(drain_waits_for_pins_of_the_living),
+        CASE(slots_stay_of_their_kind),
+        CASE(pinned_slots_are_not_used_again),
+        CASE(a_threads_end_is_a_death),
         CASE(sleeps_end_at_the_deadline),
         CASE(signals_interrupt_who_heeds_them),
         CASE(nothing_spins_where_callers_outnumber_cores),
         CASE(bells_wake),
-        CASE(no_wake_is_lost),
+        CASE(no_call_is_lost),
+        CASE(lines_are_fair_and_survive_deaths),
+        CASE(a_dead_latch_holders_line_is_made_again),
+        CASE(watchers_do_not_keep_a_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -145,10 +145,10 @@ void muster__thread_serves(void)
 {
 }
 
-void muster__remote_register(enum muster__kind kind, muster__worker worker)
+void muster__errands_register(enum muster__kind kind, const struct muster__errands *errands)
 {
     (void)kind;
-    (void)worker;
+    (void)errands;
 }
 
 void muster__remote_on_look(void (*look)(void))
@@ -215,9 +215,9 @@ static void *fake_child(void *arg)
     if (muster__caller_enter(fake_self, false) != MUSTER_OK)
         abort();
     member->child.main(member->arg, member->child.size_bytes);
-    muster__caller_leave();
     atomic_store(&member->ended, true);
     muster__event_signal(&member->changed, -1);
+    muster__caller_leave();
     return NULL;
 }
 

@@ -1,0 +1,116 @@
+/*
+ * Callers: threads that use muster. A caller's number is what latches, blocks, holdings and claims record as owner.
+ *
+ * Lives. A number is used again only after a sweep: whatever named it is repaired by then, whether its thread ended,
+ * its process died or its host was lost (sweep.c). A caller may be inside of several objects at a time; each is named
+ * by a pin, slot and generation, and no slot is used again while a pin names it. Pins cost a plain store: who wants to
+ * use a slot again has the kernel make all cores see it (membarrier) before it reads them.
+ */
+#ifndef MUSTER_SEGMENT_CALLER_H
+#define MUSTER_SEGMENT_CALLER_H
+
+#include "segment/memory.h"
+
+enum {
+    MUSTER__CALLERS_MAX = 1 << 14,
+    MUSTER__CALLER_BITS = 20, /* of an owner field; caller 0 is nobody */
+    MUSTER__PINS = 16,
+};
+
+/*
+ * Numbers that owner fields hold beside those of callers: who holds something from another host, whole hosts, and
+ * owners of blocks alone. One table, so that no two layers choose the same.
+ */
+enum {
+    MUSTER__OWNER_REMOTE = MUSTER__CALLERS_MAX, /* callers of other hosts that hold something of this one's */
+    MUSTER__OWNER_HOST = 1 << 18,               /* + a host's index */
+    MUSTER__OWNER_POOL = 1 << 19,               /* + a pool's slot; of blocks */
+    MUSTER__OWNER_WIRE = 1 << 19 | 1 << 17,     /* of blocks that are under way */
+};
+
+/** Whether what an owner field names is another host as a whole. */
+static inline bool muster__owner_is_host(uint32_t owner)
+{
+    return owner >= MUSTER__OWNER_HOST && owner < MUSTER__OWNER_POOL;
+}
+
+struct muster__caller {
+    _Alignas(MUSTER__LINE) _Atomic uint32_t live; /* 0 free, else the owner's member number + 1 */
+    _Atomic uint32_t asleep;
+    _Atomic uint32_t bell; /* rung for this thread; see muster__ring */
+    uint32_t incarnation;  /* how often this number was given out */
+    _Atomic uint64_t line; /* offset of the event whose latch it takes or has; see line.c */
+    uint32_t arena;
+    _Atomic uint32_t relay; /* who is rung with it; 0: nobody. See muster__caller_relay */
+    bool heeds_signal;      /* its waits end with err INTERRUPTED when a signal asks the job to stop */
+    bool asks;              /* it has asked other hosts for something; see muster__caller_gone */
+    _Alignas(MUSTER__LINE) _Atomic uint64_t pin[MUSTER__PINS]; /* generation, slot + 1; 0: none */
+};
+
+struct muster__self {
+    struct muster__caller *caller;
+    uint32_t number;  /* 0: this thread is no caller yet */
+    uint32_t pins;    /* so many are set */
+    bool hurries;     /* it must not wait for a latch: see muster__busy */
+    bool busy;        /* since this was last cleared, something was not done for that */
+    const char *site; /* file:line of the public call it is in; NULL: not told */
+};
+extern MUSTER__THREAD_LOCAL struct muster__self muster__self_state;
+
+/** Enters the calling thread under a member (process) number. Errors: NOMEM (too many threads). */
+muster_err muster__caller_enter(uint32_t member, bool heeds_signal);
+/** The calling thread, a caller, is about to block elsewhere than in muster__sleep (true), or goes on: meanwhile it
+ * does not count as awake. */
+void muster__caller_blocks(bool blocks);
+/** The calling thread acts as that caller, whose own thread rests and has so many pins, until muster__caller_rest is
+ * given the result. */
+struct muster__self muster__caller_act(uint32_t number, uint32_t pins);
+void muster__caller_rest(struct muster__self before);
+/** Who rings that caller rings another one, too: who looks after it while its thread rests. 0: nobody any more. */
+void muster__caller_relay(uint32_t number, uint32_t to);
+/** Told when a caller that asks other hosts leaves or has died; set by the remote layer. */
+extern void (*muster__caller_gone)(uint32_t number, uint32_t incarnation, bool died);
+/** The calling thread now belongs to another member. */
+void muster__caller_moves(uint32_t member);
+/** The calling thread runs near this NUMA node: its blocks come from the node's arena first, whose pages those who run
+ * there have touched first. */
+void muster__caller_near(uint32_t node);
+/** Leaves, holding nothing: frees the number. Threads that end by themselves are swept instead, as the dead are. */
+void muster__caller_leave(void);
+/** After fork, in the child: forgets the parent's identity without freeing it. */
+void muster__caller_forget(void);
+/** Called for threads that are no caller yet, when they use muster for the first time; the runtime sets it. */
+extern muster_err (*muster__caller_adopt)(void);
+
+static inline struct muster__caller *muster__caller(uint32_t number)
+{
+    return (struct muster__caller *)muster__at(muster__segment->callers_offset) + number;
+}
+/** Numbers from 1 to below this one may be callers. */
+static inline uint32_t muster__callers_end(void)
+{
+    return atomic_load(&muster__segment->callers_high);
+}
+
+/** The calling thread's number, entering it if needed; 0 when muster is not running. */
+uint32_t muster__self_enter(void);
+static inline uint32_t muster__self_number(void)
+{
+    return MUSTER__LIKELY(muster__self_state.number) ? muster__self_state.number : muster__self_enter();
+}
+
+/** Where membarrier is not to be had, this process's pins are followed by a fence of their own. */
+extern bool muster__pins_fence;
+static inline void muster__pin_barrier(void)
+{
+    if (MUSTER__UNLIKELY(muster__pins_fence))
+        atomic_thread_fence(memory_order_seq_cst);
+    else
+        atomic_signal_fence(memory_order_seq_cst);
+}
+/** Every pin that was set before is seen by the loads of the calling thread from here on. False: that cannot be had. */
+bool muster__pins_settle(void);
+/** Whether some caller has this pin. After muster__pins_settle. */
+bool muster__pinned(uint64_t pin);
+
+#endif
