@@ -33,7 +33,7 @@ typedef int muster_err;
     X(STATE, -4, "not allowed in this state")                                                                          \
     X(CLOSED, -5, "closed")                                                                                            \
     X(FULL, -6, "queue full")                                                                                          \
-    X(EMPTY, -7, "queue empty")                                                                                        \
+    X(EMPTY, -7, "nothing there")                                                                                      \
     X(TOOBIG, -8, "buffer too small")                                                                                  \
     X(BUSY, -9, "held by another")                                                                                     \
     X(DEADLOCK, -10, "the wait could never end")                                                                       \
@@ -42,7 +42,7 @@ typedef int muster_err;
     X(CANCELED, -13, "canceled")                                                                                       \
     X(CRASHED, -14, "the process running it died")                                                                     \
     X(TASK, -15, "a task reported failure")                                                                            \
-    X(BROKEN, -16, "broken for good")                                                                                  \
+    X(BROKEN, -16, "broken")                                                                                           \
     X(PEER, -17, "a host or rank is gone")                                                                             \
     X(NOFUNC, -18, "function not found in the modules all ranks share")                                                \
     X(SYSTEM, -19, "the operating system refused")                                                                     \

@@ -14,11 +14,7 @@ typedef struct muster_lock {
     muster_handle handle;
 } muster_lock;
 
-typedef struct muster_lock_options {
-    const char *name;     /**< shown in messages; copied, cut at 31 bytes; NULL: none */
-    muster_on on;         /**< where its home is: muster_on_rank(n); all zero: this rank's host */
-    uint64_t reserved[4]; /**< zero */
-} muster_lock_options;
+typedef muster_object_options muster_lock_options;
 
 /**
  * Makes a lock, free. Errors: INVAL (no such rank), NOMEM (no object slot left), PEER, STATE (before muster_init).

@@ -62,6 +62,14 @@ static inline muster_on muster_on_rank(int rank)
     return on;
 }
 
+/** What most kinds of objects may be given when they are made; NULL, or all zero, is a good default. */
+typedef struct muster_object_options {
+    const char *name;     /**< shown in messages; copied, cut at 31 bytes; NULL: none */
+    muster_on on;         /**< where its home is, best with who uses it most: muster_on_rank(n); all zero: this rank's
+                               host */
+    uint64_t reserved[4]; /**< zero */
+} muster_object_options;
+
 typedef enum muster_log_level {
     MUSTER_LOG_DEFAULT, /**< MUSTER_LOG from the environment (error, warn, info, debug), else warn */
     MUSTER_LOG_ERROR,

@@ -1,23 +1,18 @@
 #include "lock/lock.h"
 
-static const struct muster__op *op(enum muster__lock_op number)
-{
-    return &muster__class_of(MUSTER__LOCK)->ops[number];
-}
-
 static muster_err __attribute__((cold, noinline))
-failed(muster_handle lock, const struct muster__proxy *proxy, enum muster__lock_op number, muster_err err)
+failed(muster_handle lock, const struct muster__proxy *proxy, const char *operation, muster_err err)
 {
     if (muster__is_remote(lock, MUSTER__LOCK)) {
         if (err == MUSTER_ERR_STALE)
-            return muster__gone(lock, op(number)->name);
+            return muster__gone(lock, operation);
         if (err == MUSTER_ERR_CLOSED && muster__host_lost(muster__handle_home(lock)))
-            return muster__gone(lock, op(number)->name);
+            return muster__gone(lock, operation);
     }
     muster_handle here = lock;
     if (proxy)
         here = muster__handle_make(MUSTER__LOCK, muster__object_slot_of(proxy->object), proxy->generation);
-    return muster__failed(here, op(number)->name, err);
+    return muster__failed(here, operation, err);
 }
 
 /* ---- what this thread used last of other hosts' locks. Whoever ends a proxy changes its word's generation ---- */
@@ -34,11 +29,11 @@ static inline bool is_last(muster_handle lock)
 }
 
 /* noinline, here and below: inlined, they have the handle go through memory on the fast path. */
-static muster_err __attribute__((noinline)) look_up(muster_handle lock)
+static muster_err __attribute__((noinline)) look_up(muster_handle lock, const char *operation)
 {
     struct muster__proxy proxy;
-    muster_err err = muster__self_number() ? muster__token_proxy(lock, &proxy)
-                                           : muster__object_stale(MUSTER__LOCK, "muster_lock_acquire");
+    muster_err err =
+        muster__self_number() ? muster__token_proxy(lock, &proxy) : muster__object_stale(MUSTER__LOCK, operation);
     if (err)
         return err;
     last.lock = lock;
@@ -53,7 +48,8 @@ static muster_err __attribute__((noinline)) try_at_home(muster_handle lock)
     return muster__do(lock, MUSTER__LOCK, MUSTER__LOCK_TRY, &arg, MUSTER_NOWAIT);
 }
 
-static muster_err __attribute__((noinline)) acquire_away(muster_handle lock, uint32_t self, int64_t timeout_ms)
+static muster_err __attribute__((noinline))
+acquire_away(muster_handle lock, uint32_t self, int64_t timeout_ms, const char *operation)
 {
     struct muster__proxy proxy = last.proxy;
     bool here = atomic_load(&muster__lock_of(proxy.object)->here);
@@ -67,14 +63,14 @@ static muster_err __attribute__((noinline)) acquire_away(muster_handle lock, uin
     }
     if (err == MUSTER_ERR_STALE)
         last.lock = (muster_handle){0};
-    return err ? failed(lock, &proxy, MUSTER__LOCK_ACQUIRE, err) : MUSTER_OK;
+    return err ? failed(lock, &proxy, operation, err) : MUSTER_OK;
 }
 
-static inline muster_err get_away(muster_handle lock, uint32_t self, int64_t timeout_ms)
+static inline muster_err get_away(muster_handle lock, uint32_t self, int64_t timeout_ms, const char *operation)
 {
     muster_err err = MUSTER_OK;
     if (MUSTER__UNLIKELY(!is_last(lock) || !self))
-        err = look_up(lock);
+        err = look_up(lock, operation);
     if (MUSTER__UNLIKELY(err))
         return err;
     struct muster__lock *body = muster__lock_of(last.proxy.object);
@@ -83,79 +79,72 @@ static inline muster_err get_away(muster_handle lock, uint32_t self, int64_t tim
             return MUSTER_OK;
         muster__lock_release(last.proxy.object, last.proxy.generation, self);
     }
-    return acquire_away(lock, self, timeout_ms);
+    return acquire_away(lock, self, timeout_ms, operation);
 }
 
-static muster_err __attribute__((noinline)) put_away(muster_handle lock, uint32_t self)
+static muster_err __attribute__((noinline)) put_away(muster_handle lock, uint32_t self, const char *operation)
 {
     struct muster__proxy proxy;
     struct muster__arg arg = {0};
     if (!self || !muster__token_find(lock, &proxy)) /* home says what is wrong */
         return muster__do(lock, MUSTER__LOCK, MUSTER__LOCK_RELEASE, &arg, MUSTER_NOWAIT);
     muster_err err = muster__lock_release(proxy.object, proxy.generation, self);
-    return err ? failed(lock, &proxy, MUSTER__LOCK_RELEASE, err) : MUSTER_OK;
+    return err ? failed(lock, &proxy, operation, err) : MUSTER_OK;
 }
 
 /* ---- locks of this host ---- */
 
-static muster_err __attribute__((noinline))
-acquire_here(muster_handle lock, struct muster__object *object, uint32_t self, int64_t timeout_ms)
+static muster_err __attribute__((noinline)) acquire_here(muster_handle lock, struct muster__object *object,
+                                                         uint32_t self, int64_t timeout_ms, const char *operation)
 {
     muster_err err = muster__lock_acquire_slow(object, lock.generation, self, timeout_ms);
     uint64_t word = atomic_load(&muster__lock_of(object)->word);
     if (err == MUSTER_ERR_BUSY && muster__owner_is_host((uint32_t)(word & MUSTER__LOCK_OWNER)))
         return try_at_home(lock);
-    return err ? failed(lock, NULL, MUSTER__LOCK_ACQUIRE, err) : MUSTER_OK;
+    return err ? failed(lock, NULL, operation, err) : MUSTER_OK;
 }
 
-static inline muster_err get_here(muster_handle lock, uint32_t self, int64_t timeout_ms)
+static inline muster_err get_here(muster_handle lock, uint32_t self, int64_t timeout_ms, const char *operation)
 {
     struct muster__object *object = muster__object_find(lock, MUSTER__LOCK);
     if (MUSTER__UNLIKELY(!object || !self))
-        return muster__object_stale(MUSTER__LOCK, "muster_lock_acquire");
+        return muster__object_stale(MUSTER__LOCK, operation);
     if (muster__lock_acquire_fast(muster__lock_of(object), lock.generation, self))
         return MUSTER_OK;
-    return acquire_here(lock, object, self, timeout_ms);
+    return acquire_here(lock, object, self, timeout_ms, operation);
 }
 
-static inline muster_err put_here(muster_handle lock, uint32_t self)
+static inline muster_err put_here(muster_handle lock, uint32_t self, const char *operation)
 {
     struct muster__object *object = muster__object_find(lock, MUSTER__LOCK);
     if (MUSTER__UNLIKELY(!object || !self))
-        return muster__object_stale(MUSTER__LOCK, "muster_lock_release");
+        return muster__object_stale(MUSTER__LOCK, operation);
     muster_err err = muster__lock_release(object, lock.generation, self);
-    return MUSTER__LIKELY(err == MUSTER_OK) ? MUSTER_OK : failed(lock, NULL, MUSTER__LOCK_RELEASE, err);
+    return MUSTER__LIKELY(err == MUSTER_OK) ? MUSTER_OK : failed(lock, NULL, operation, err);
 }
 
 /* ---- for what is built on locks ---- */
 
-muster_err muster__lock_create(const char *name, int host, bool recursive, const char *operation, muster_handle *lock)
-{
-    struct muster__arg arg = {.in = {recursive}};
-    return muster__make(MUSTER__LOCK, host, name, &arg, operation, lock);
-}
-
-muster_err muster__lock_end(muster_handle lock, const char *operation)
+muster_err muster__lock_end(muster_handle lock)
 {
     struct muster__arg arg = {0};
-    (void)operation;
     muster_err err = muster__do(lock, MUSTER__LOCK, MUSTER__LOCK_DESTROY, &arg, MUSTER_FOREVER);
     if (!err && muster_hosts() > 1)
         muster__token_end(lock, (uint64_t)arg.out[0]);
     return err;
 }
 
-muster_err muster__lock_get(muster_handle lock, int64_t timeout_ms)
+muster_err muster__lock_get(muster_handle lock, int64_t timeout_ms, const char *operation)
 {
     muster__count(lock);
     if (MUSTER__UNLIKELY(timeout_ms < MUSTER_FOREVER))
-        return muster__timeout_refused("muster_lock_acquire", timeout_ms);
+        return muster__timeout_refused(operation, timeout_ms);
     if (MUSTER__UNLIKELY(muster__is_remote(lock, MUSTER__LOCK)))
-        return get_away(lock, muster__self_number(), timeout_ms);
-    return get_here(lock, muster__self_number(), timeout_ms);
+        return get_away(lock, muster__self_number(), timeout_ms, operation);
+    return get_here(lock, muster__self_number(), timeout_ms, operation);
 }
 
-muster_err muster__lock_put(muster_handle lock)
+muster_err muster__lock_put(muster_handle lock, const char *operation)
 {
     muster__count(lock);
     if (MUSTER__UNLIKELY(muster__is_remote(lock, MUSTER__LOCK))) {
@@ -163,9 +152,9 @@ muster_err muster__lock_put(muster_handle lock)
         if (MUSTER__LIKELY(is_last(lock) && self) &&
             MUSTER__LIKELY(muster__lock_release_fast(last.proxy.object, last.proxy.generation, self)))
             return MUSTER_OK;
-        return put_away(lock, self);
+        return put_away(lock, self, operation);
     }
-    return put_here(lock, muster__self_number());
+    return put_here(lock, muster__self_number(), operation);
 }
 
 struct muster__lock *muster__lock_mine(muster_handle lock)
@@ -185,29 +174,21 @@ struct muster__lock *muster__lock_mine(muster_handle lock)
 
 muster_err muster_lock_create(muster_lock *lock, const muster_lock_options *options)
 {
-    static const char operation[] = "muster_lock_create";
-    int host;
-    muster_err err = muster__runtime_require(operation);
-    if (!err)
-        err = MUSTER__NULL_BAD(operation, lock);
-    if (!err)
-        err = MUSTER__RESERVED(operation, options);
-    if (!err)
-        err = muster__host_wanted(options ? options->on : (muster_on){0}, operation, &host);
-    return err ? err : muster__lock_create(options ? options->name : NULL, host, false, operation, &lock->handle);
+    return muster__create(MUSTER__LOCK, "muster_lock_create", options, &(struct muster__arg){0},
+                          lock ? &lock->handle : NULL);
 }
 
 muster_err muster_lock_destroy(muster_lock lock)
 {
-    return muster__lock_end(lock.handle, "muster_lock_destroy");
+    return muster__lock_end(lock.handle);
 }
 
 muster_err muster_lock_acquire(muster_lock lock, int64_t timeout_ms)
 {
-    return muster__lock_get(lock.handle, timeout_ms);
+    return muster__lock_get(lock.handle, timeout_ms, "muster_lock_acquire");
 }
 
 muster_err muster_lock_release(muster_lock lock)
 {
-    return muster__lock_put(lock.handle);
+    return muster__lock_put(lock.handle, "muster_lock_release");
 }

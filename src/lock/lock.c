@@ -261,9 +261,8 @@ muster_err muster__lock_acquire_slow(struct muster__object *object, uint32_t gen
 
 static muster_err make(struct muster__object *object, uint32_t generation, struct muster__arg *arg, uint32_t self)
 {
-    (void)self;
+    (void)arg, (void)self;
     struct muster__lock *lock = muster__lock_of(object);
-    lock->recursive = arg->in[0];
     atomic_store(&lock->word, MUSTER__LOCK_WORD(generation));
     return MUSTER_OK;
 }

@@ -12,8 +12,7 @@
 struct muster__lock {
     _Atomic uint64_t word;
     _Atomic int64_t turn_ns; /* when the present turn began; see lock.c */
-    uint32_t depth;          /* the owner's alone: how often it has it, beyond once */
-    bool recursive;
+    uint32_t depth;          /* the owner's alone: how often it has it, beyond once; of an rlock */
     bool is_proxy;
     /* of a proxy; see token.c */
     _Atomic uint32_t here;  /* whether the lock that it stands for is this host's: enum muster__lock_here */
@@ -120,10 +119,9 @@ static inline muster_err muster__lock_release(struct muster__object *object, uin
 /* ---- public handles, wherever the lock is: api.c, for what is built on locks. Errors as in muster/lock.h, with detail
  * that names the operation ---- */
 
-muster_err muster__lock_create(const char *name, int host, bool recursive, const char *operation, muster_handle *lock);
-muster_err muster__lock_end(muster_handle lock, const char *operation);
-muster_err muster__lock_get(muster_handle lock, int64_t timeout_ms);
-muster_err muster__lock_put(muster_handle lock);
+muster_err muster__lock_end(muster_handle lock);
+muster_err muster__lock_get(muster_handle lock, int64_t timeout_ms, const char *operation);
+muster_err muster__lock_put(muster_handle lock, const char *operation);
 /** What the calling thread holds: the body of it on this host; NULL: it does not hold it. */
 struct muster__lock *muster__lock_mine(muster_handle lock);
 

@@ -1,4 +1,5 @@
 #include "pool/internal.h"
+#include "pool/pool.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,8 @@ struct set {
     muster_wait_for what;
     const bool *skip; /* those not to look at; NULL: none */
     const char *operation;
+    const struct muster__beside *beside; /* waited for as well; NULL: nothing is */
+    bool beside_first, beside_came;
     muster_handle *pools; /* each once */
     int pool_count;
     bool looked;   /* at all, so that a stale one was found */
@@ -85,9 +88,8 @@ static bool decides(const struct set *set, enum look look)
 
 /* Called after each task that the waiter runs: those at the front that have ended are not looked at again, and only the
  * first look goes to the end in any case. */
-static bool set_over(void *arg)
+static bool tasks_over(struct set *set)
 {
-    struct set *set = arg;
     struct visit visit = {0};
     int64_t open = 0;
     bool over = false;
@@ -112,9 +114,22 @@ static bool set_over(void *arg)
     return over || !open;
 }
 
+static bool set_over(void *arg)
+{
+    struct set *set = arg;
+    if (!set->beside)
+        return tasks_over(set);
+    if (!set->beside_first && tasks_over(set))
+        return true;
+    set->beside_came = set->beside->over(set->beside->arg);
+    return set->beside_came || (set->beside_first && tasks_over(set));
+}
+
 static void set_announce(void *arg)
 {
     struct set *set = arg;
+    if (set->beside)
+        set->beside->announce(set->beside->arg);
     struct visit visit = {0};
     uint64_t state;
     for (int64_t i = set_next(set, set->ended); i < set->n; i = set_next(set, i + 1)) {
@@ -245,6 +260,21 @@ muster_err muster_task_next(const muster_task *tasks, int64_t n, bool *done, int
     done[set.found] = true;
     *index = set.found;
     return MUSTER_OK;
+}
+
+muster_err muster__tasks_wait(const muster_task *tasks, int64_t n, const struct muster__beside *beside,
+                              int64_t timeout_ms, int64_t *ended, const char *operation)
+{
+    static MUSTER__THREAD_LOCAL unsigned turn;
+    struct set set = {.tasks = tasks,
+                      .n = n,
+                      .what = MUSTER_WAIT_ANY,
+                      .operation = operation,
+                      .beside = beside,
+                      .beside_first = turn++ % 2};
+    muster_err err = wait_in_pools(&set, timeout_ms);
+    *ended = set.beside_came ? -1 : set.found;
+    return err;
 }
 
 muster_err set_any(const muster_task *tasks, int64_t n, int64_t *index, const char *operation, int64_t timeout_ms)

@@ -129,16 +129,24 @@ static muster_err lowest_ended(const muster_process *processes, int n, int *firs
 
 static muster_err wait_any(const muster_process *processes, int n, int *first, int64_t timeout_ms)
 {
+    static const char operation[] = "muster_process_wait";
     struct muster__choice *choices = calloc((size_t)n, sizeof *choices);
     struct muster__arg *args = calloc((size_t)n, sizeof *args);
+    struct muster__any *any = NULL;
     muster_err err = MUSTER_ERR_NOMEM;
     for (int i = 0; choices && args && i < n; i++)
-        choices[i] = (struct muster__choice){
-            .handle = processes[i].handle, .kind = MUSTER__PROCESS, .op = PROCESS_JOIN, .arg = &args[i]};
+        choices[i] = (struct muster__choice){processes[i].handle, MUSTER__PROCESS, PROCESS_JOIN, &args[i]};
     if (choices && args)
-        err = muster__do_any(choices, n, first, timeout_ms, "muster_process_wait");
+        any = muster__any_begin(choices, n, operation);
     else
-        muster__fail(err, "muster_process_wait: out of memory");
+        muster__fail(err, "%s: out of memory", operation);
+    if (any) {
+        muster_err waited = muster__any_wait(any, timeout_ms);
+        err = muster__any_end(any, first);
+        err = muster__would_wait(err) ? waited : err;
+        if (err == MUSTER_ERR_TIMEOUT)
+            muster__fail(err, "%s: none of %d processes has ended within %lld ms", operation, n, (long long)timeout_ms);
+    }
     free(choices);
     free(args);
     return err;

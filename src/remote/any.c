@@ -11,12 +11,11 @@
 struct look {
     uint32_t waiter;     /* 0: none */
     struct asked *watch; /* of another host; NULL: none */
-    bool told;
 };
 
 static bool is_there(const struct muster__choice *choice)
 {
-    return !choice->source && muster__is_remote(choice->handle, choice->kind);
+    return muster__is_remote(choice->handle, choice->kind);
 }
 
 static const struct muster__op *op_of(const struct muster__choice *choice)
@@ -90,99 +89,112 @@ static muster_err look_there(struct muster__choice *choice, struct look *look)
 
 /* ---- all ---- */
 
-static muster_err look_at(struct muster__choice *choice, struct look *look, bool stands)
-{
-    if (choice->source)
-        return choice->source->look(choice) ? MUSTER_OK : (muster_err)MUSTER__WAIT;
-    return is_there(choice) ? look_there(choice, look) : look_here(choice, look, stands);
-}
+struct muster__any {
+    struct muster__choice *choices;
+    int n, from; /* where the next look begins */
+    int chosen;
+    muster_err err; /* WAIT: none yet */
+    struct look look[];
+};
 
-static muster_err look_at_all(struct muster__choice *choices, struct look *looks, int n, int from, bool stands,
-                              int *chosen)
-{
-    for (int i = 0; i < n; i++) {
-        int at = (from + i) % n;
-        muster_err err = look_at(&choices[at], &looks[at], stands);
-        if (muster__would_wait(err))
-            continue;
-        *chosen = at;
-        return err;
-    }
-    return MUSTER__WAIT;
-}
-
-static muster_err wait_for_any(struct muster__choice *choices, struct look *looks, int n, int *chosen,
-                               int64_t timeout_ms)
+struct muster__any *muster__any_begin(struct muster__choice *choices, int n, const char *operation)
 {
     static MUSTER__THREAD_LOCAL unsigned turn;
-    int from = (int)(turn++ % (unsigned)n);
+    struct muster__any *any = NULL;
+    if (!muster__self_number())
+        muster__object_stale(MUSTER__TASK, operation);
+    else if (!(any = calloc(1, sizeof *any + (size_t)n * sizeof any->look[0])))
+        muster__fail(MUSTER_ERR_NOMEM, "%s: out of memory", operation);
+    else
+        *any = (struct muster__any){choices, n, n ? (int)(turn++ % (unsigned)n) : 0, -1, MUSTER__WAIT};
+    return any;
+}
+
+static muster_err look_at(struct muster__any *any, int at, bool stands)
+{
+    struct muster__choice *choice = &any->choices[at];
+    return is_there(choice) ? look_there(choice, &any->look[at]) : look_here(choice, &any->look[at], stands);
+}
+
+static bool look_at_all(struct muster__any *any, bool stands)
+{
+    for (int i = 0; i < any->n && muster__would_wait(any->err); i++) {
+        any->chosen = (any->from + i) % any->n;
+        any->err = look_at(any, any->chosen, stands);
+    }
+    return !muster__would_wait(any->err);
+}
+
+bool muster__any_look(struct muster__any *any)
+{
+    return look_at_all(any, false);
+}
+
+bool muster__any_stand(struct muster__any *any)
+{
+    return look_at_all(any, true);
+}
+
+/* Homes elsewhere are asked one after the other. */
+bool muster__any_try(struct muster__any *any)
+{
+    for (int i = 0; i < any->n && muster__would_wait(any->err); i++) {
+        any->chosen = (any->from + i) % any->n;
+        struct muster__choice *choice = &any->choices[any->chosen];
+        if (!is_there(choice)) {
+            any->err = look_at(any, any->chosen, false);
+            continue;
+        }
+        any->err = muster__do(choice->handle, choice->kind, choice->op, choice->arg, MUSTER_NOWAIT);
+        if (any->err && any->err == op_of(choice)->late_now)
+            any->err = MUSTER__WAIT;
+    }
+    return !muster__would_wait(any->err);
+}
+
+muster_err muster__any_end(struct muster__any *any, int *chosen)
+{
+    muster_err err = any->err;
+    for (int i = 0; i < any->n; i++) {
+        if (any->look[i].waiter) {
+            muster__event_unhang(any->look[i].waiter);
+            muster__waiter_free(any->look[i].waiter);
+        }
+        if (any->look[i].watch)
+            call_watch_no_more(any->look[i].watch);
+    }
+    if (!muster__would_wait(err))
+        *chosen = any->chosen;
+    free(any);
+    return err;
+}
+
+static muster_err sleep_for(const struct muster__any *any, uint32_t seen, int64_t deadline)
+{
+    const struct muster__choice *choice = &any->choices[any->from];
+    muster__waits_for(muster__waiter_own(), choice->handle, choice->op, 0, (int)muster__segment->host);
+    muster_err err = muster__sleep(&muster__self_state.caller->bell, seen, deadline);
+    muster__waits_no_more(muster__waiter_own());
+    return err;
+}
+
+muster_err muster__any_wait(struct muster__any *any, int64_t timeout_ms)
+{
     int64_t deadline = muster__deadline_ns(timeout_ms);
     struct muster__spin spin = {0};
-    _Atomic uint32_t *bell = &muster__self_state.caller->bell;
-    muster_err err = look_at_all(choices, looks, n, from, false, chosen);
-    while (muster__would_wait(err)) {
-        if (timeout_ms && muster__spin_longer(&spin, 15)) {
-            err = look_at_all(choices, looks, n, from, false, chosen);
+    if (timeout_ms == MUSTER_NOWAIT)
+        return muster__any_try(any) ? MUSTER_OK : MUSTER_ERR_TIMEOUT;
+    while (!muster__any_look(any)) {
+        if (muster__spin_longer(&spin, 15))
             continue;
-        }
-        uint32_t seen = atomic_load(bell);
-        err = look_at_all(choices, looks, n, from, true, chosen);
-        if (!muster__would_wait(err))
+        uint32_t seen = atomic_load(&muster__self_state.caller->bell);
+        if (muster__any_stand(any))
             break;
-        muster__waits_for(muster__waiter_own(), choices[from].handle, choices[from].op, 0, (int)muster__segment->host);
-        muster_err slept = muster__sleep(bell, seen, deadline);
-        muster__waits_no_more(muster__waiter_own());
-        err = look_at_all(choices, looks, n, from, false, chosen);
-        if (muster__would_wait(err) && slept)
-            return slept;
+        muster_err err = sleep_for(any, seen, deadline);
+        if (err && !muster__any_look(any))
+            return err;
     }
-    return err;
-}
-
-/* Without time to wait, homes elsewhere are asked one after the other. */
-static muster_err try_all(struct muster__choice *choices, struct look *looks, int n, int *chosen)
-{
-    static MUSTER__THREAD_LOCAL unsigned turn;
-    int from = (int)(turn++ % (unsigned)n);
-    for (int i = 0; i < n; i++) {
-        struct muster__choice *choice = &choices[(from + i) % n];
-        muster_err err = is_there(choice)
-                             ? muster__do(choice->handle, choice->kind, choice->op, choice->arg, MUSTER_NOWAIT)
-                             : look_at(choice, &looks[(from + i) % n], false);
-        if (muster__would_wait(err) || (!choice->source && err && err == op_of(choice)->late_now))
-            continue;
-        *chosen = (from + i) % n;
-        return err;
-    }
-    return MUSTER_ERR_TIMEOUT;
-}
-
-static void end_looks(struct look *looks, int n)
-{
-    for (int i = 0; i < n; i++) {
-        if (looks[i].waiter) {
-            muster__event_unhang(looks[i].waiter);
-            muster__waiter_free(looks[i].waiter);
-        }
-        if (looks[i].watch)
-            call_watch_no_more(looks[i].watch);
-    }
-}
-
-muster_err muster__do_any(struct muster__choice *choices, int n, int *chosen, int64_t timeout_ms, const char *operation)
-{
-    if (!muster__self_number())
-        return muster__object_stale(MUSTER__TASK, operation);
-    struct look *looks = calloc((size_t)n, sizeof *looks);
-    if (!looks)
-        return muster__fail(MUSTER_ERR_NOMEM, "%s: out of memory", operation);
-    muster_err err =
-        timeout_ms ? wait_for_any(choices, looks, n, chosen, timeout_ms) : try_all(choices, looks, n, chosen);
-    end_looks(looks, n);
-    free(looks);
-    if (err == MUSTER_ERR_TIMEOUT)
-        muster__fail(err, "%s: none of %d could be done within %lld ms", operation, n, (long long)timeout_ms);
-    return err;
+    return MUSTER_OK;
 }
 
 muster_err muster__watch(muster_handle handle, enum muster__kind kind, uint32_t number, struct muster__arg *arg,

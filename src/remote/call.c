@@ -42,8 +42,7 @@ static muster_err no_room(const char *operation, size_t size)
                         operation, size);
 }
 
-/* A call that is ready to be posted but for what it asks; NULL: no memory, which was said. */
-static struct asked *make_call(muster_handle object, int host, const void *bytes, size_t size, const char *operation)
+struct asked *call_make(muster_handle object, int host, const void *bytes, size_t size, const char *operation)
 {
     uint32_t self = muster__self_number();
     if (!self || !office()) {
@@ -71,7 +70,7 @@ static struct asked *make_call(muster_handle object, int host, const void *bytes
     return asked;
 }
 
-static void post_call(struct asked *asked)
+void call_post(struct asked *asked)
 {
     muster__self_state.caller->asks = true;
     asked_post(asked, muster__self_state.number);
@@ -110,9 +109,8 @@ static muster_err wait_until(struct asked *asked, int64_t deadline_ns)
     }
 }
 
-/* OK: it is answered. Else the call was given up: it is the agent's. Called off once, it is soon answered, with what it
- * came to; unless home is stopped or gone. */
-static muster_err wait_answer(struct asked *asked, int64_t deadline_ns)
+/* Called off once, it is soon answered, with what it came to; unless home is stopped or gone. */
+muster_err call_wait(struct asked *asked, int64_t deadline_ns)
 {
     muster_err err = wait_until(asked, deadline_ns);
     if (err == MUSTER_OK)
@@ -130,7 +128,7 @@ static muster_err wait_answer(struct asked *asked, int64_t deadline_ns)
     return err;
 }
 
-static void free_asked(struct asked *asked, uint32_t self)
+void call_free(struct asked *asked, uint32_t self)
 {
     muster__heap_free(asked->bytes, self);
     muster__heap_free(asked->self, self);
@@ -167,11 +165,16 @@ static muster_err gave_up(const struct muster__op *op, muster_handle handle, mus
                         home_name(handle));
 }
 
+struct then {
+    void (*call)(void *of);
+    void *of;
+};
+
 static muster_err do_there(muster_handle handle, const struct muster__op *op, uint32_t number, struct muster__arg *arg,
-                           int64_t timeout_ms, bool watches)
+                           int64_t timeout_ms, bool watches, const struct then *then)
 {
     uint32_t self = muster__self_number();
-    struct asked *asked = make_call(handle, muster__handle_home(handle), arg->bytes, arg->size, op->name);
+    struct asked *asked = call_make(handle, muster__handle_home(handle), arg->bytes, arg->size, op->name);
     if (!asked)
         return office() ? MUSTER_ERR_NOMEM : MUSTER_ERR_STALE;
     asked->operation = number;
@@ -182,9 +185,11 @@ static muster_err do_there(muster_handle handle, const struct muster__op *op, ui
     memcpy(asked->in, arg->in, sizeof asked->in);
     int64_t deadline = timeout_ms ? muster__deadline_ns(timeout_ms) : muster__now_ns() + TRY_NS;
     uint32_t waiter = muster__waiter_own();
-    post_call(asked);
+    call_post(asked);
+    if (then)
+        then->call(then->of);
     muster__waits_for(waiter, handle, number, 0, (int)muster__segment->host);
-    muster_err err = wait_answer(asked, deadline);
+    muster_err err = call_wait(asked, deadline);
     muster__waits_no_more(waiter);
     if (err)
         return gave_up(op, handle, err, timeout_ms);
@@ -192,7 +197,7 @@ static muster_err do_there(muster_handle handle, const struct muster__op *op, ui
     take_reply(asked, arg, self);
     if (err)
         muster__fail(err, "%s", asked->text);
-    free_asked(asked, self);
+    call_free(asked, self);
     return err;
 }
 
@@ -204,7 +209,7 @@ muster_err muster__do(muster_handle handle, enum muster__kind kind, uint32_t num
         return muster__timeout_refused(op->name, timeout_ms);
     muster__count(handle);
     if (MUSTER__UNLIKELY(muster__is_remote(handle, kind)))
-        return do_there(handle, op, number, arg, timeout_ms, false);
+        return do_there(handle, op, number, arg, timeout_ms, false, NULL);
     struct muster__object *object = muster__object_pin(handle, kind);
     if (MUSTER__UNLIKELY(!object))
         return muster__object_stale(kind, op->name);
@@ -218,17 +223,40 @@ muster_err muster__do(muster_handle handle, enum muster__kind kind, uint32_t num
     return MUSTER__LIKELY(err == MUSTER_OK) ? MUSTER_OK : muster__failed(handle, op->name, err);
 }
 
+muster_err muster__do_then(muster_handle handle, enum muster__kind kind, uint32_t number, struct muster__arg *arg,
+                           int64_t timeout_ms, void (*then)(void *of), void *of)
+{
+    const struct muster__op *op = &muster__class_of(kind)->ops[number];
+    if (muster__is_remote(handle, kind))
+        return do_there(handle, op, number, arg, timeout_ms, false, &(struct then){then, of});
+    struct muster__object *object = muster__object_pin(handle, kind);
+    if (!object)
+        return muster__object_stale(kind, op->name);
+    struct muster__step step = {.object = object,
+                                .generation = handle.generation,
+                                .self = muster__self_state.number,
+                                .host = (int)muster__segment->host,
+                                .arg = arg};
+    muster_err err = muster__step(op, &step);
+    if (muster__would_wait(err)) {
+        then(of);
+        err = muster__do_waiting(op, &step, timeout_ms);
+    }
+    muster__object_unpin();
+    return err ? muster__failed(handle, op->name, err) : MUSTER_OK;
+}
+
 /* ---- watching ---- */
 
 struct asked *call_watch(muster_handle handle, uint32_t number, const struct muster__arg *arg)
 {
-    struct asked *asked = make_call(handle, muster__handle_home(handle), arg->bytes, arg->size, "muster_select");
+    struct asked *asked = call_make(handle, muster__handle_home(handle), arg->bytes, arg->size, "muster_select");
     if (!asked)
         return NULL;
     asked->operation = number;
     asked->watches = true;
     memcpy(asked->in, arg->in, sizeof asked->in);
-    post_call(asked);
+    call_post(asked);
     return asked;
 }
 
@@ -239,7 +267,7 @@ muster_err call_watched(struct asked *watch)
     muster_err err = watch->err;
     if (err)
         muster__fail(err, "%s", watch->text);
-    free_asked(watch, muster__self_state.number);
+    call_free(watch, muster__self_state.number);
     return err;
 }
 
@@ -248,84 +276,13 @@ void call_watch_no_more(struct asked *watch)
     uint32_t open = ASKED;
     cancel(watch);
     if (!atomic_compare_exchange_strong(&watch->state, &open, GIVEN_UP))
-        free_asked(watch, muster__self_state.number);
+        call_free(watch, muster__self_state.number);
 }
 
 muster_err call_and_watch(muster_handle handle, uint32_t number, struct muster__arg *arg, int64_t timeout_ms)
 {
     const struct muster__op *op = &muster__class_of((enum muster__kind)(handle.kind_home >> 24))->ops[number];
-    return do_there(handle, op, number, arg, timeout_ms, true);
-}
-
-/* what is made on another host: then the arg's bytes */
-struct making {
-    char name[32];
-};
-
-muster_err muster__make(enum muster__kind kind, int host, const char *name, struct muster__arg *arg,
-                        const char *operation, muster_handle *made)
-{
-    muster_err err = muster__runtime_require(operation);
-    if (err)
-        return err;
-    if (host == (int)muster__segment->host) {
-        err = muster__object_make(kind, name, arg, made);
-        if (!err)
-            muster__count(*made);
-        return err;
-    }
-    uint32_t self = muster__self_number();
-    size_t size = sizeof(struct making) + arg->size;
-    struct making *making = calloc(1, size);
-    if (!making)
-        return muster__fail(MUSTER_ERR_NOMEM, "%s: out of memory", operation);
-    snprintf(making->name, sizeof making->name, "%s", name ? name : "");
-    if (arg->size)
-        memcpy(making + 1, arg->bytes, arg->size);
-    struct asked *asked = make_call(muster__host_handle(host, kind), host, making, size, operation);
-    free(making);
-    if (!asked)
-        return MUSTER_ERR_NOMEM;
-    asked->operation = REMOTE_MAKE;
-    memcpy(asked->in, arg->in, sizeof asked->in);
-    post_call(asked);
-    err = wait_answer(asked, MUSTER__NEVER);
-    if (err)
-        return err;
-    err = asked->err;
-    if (err)
-        muster__fail(err, "%s", asked->text);
-    else
-        memcpy(made, asked->out, sizeof *made);
-    free_asked(asked, self);
-    if (!err)
-        muster__count(*made);
-    return err;
-}
-
-muster_err muster__destroy(muster_handle handle, enum muster__kind kind, const char *operation)
-{
-    muster__count(handle);
-    if (!muster__is_remote(handle, kind)) {
-        struct muster__object *object = muster__object_find(handle, kind);
-        uint32_t self = muster__self_number();
-        bool ended = object && self && muster__object_end(object, handle.generation, self);
-        return ended ? MUSTER_OK : muster__object_stale(kind, operation);
-    }
-    uint32_t self = muster__self_number();
-    struct asked *asked = make_call(handle, muster__handle_home(handle), NULL, 0, operation);
-    if (!asked)
-        return MUSTER_ERR_NOMEM;
-    asked->operation = REMOTE_END;
-    post_call(asked);
-    muster_err err = wait_answer(asked, MUSTER__NEVER);
-    if (err)
-        return err;
-    err = asked->err;
-    if (err)
-        muster__fail(err, "%s", asked->text);
-    free_asked(asked, self);
-    return err;
+    return do_there(handle, op, number, arg, timeout_ms, true, NULL);
 }
 
 muster_err muster__gone(muster_handle handle, const char *operation)
@@ -342,7 +299,7 @@ muster_err muster__gone(muster_handle handle, const char *operation)
 muster_err muster__remote_begin(struct muster__call *call, const char *operation)
 {
     int host = call->at ? call->at - 1 : muster__handle_home(call->object);
-    struct asked *asked = make_call(call->object, host, call->bytes, call->size, operation);
+    struct asked *asked = call_make(call->object, host, call->bytes, call->size, operation);
     if (!asked)
         return office() ? MUSTER_ERR_NOMEM : MUSTER_ERR_STALE;
     asked->operation = call->operation;
@@ -350,7 +307,7 @@ muster_err muster__remote_begin(struct muster__call *call, const char *operation
     asked->capacity = call->capacity;
     asked->timeout_ms = call->timeout_ms;
     call->asked = asked->self;
-    post_call(asked);
+    call_post(asked);
     return MUSTER_OK;
 }
 
@@ -368,7 +325,7 @@ muster_err muster__remote_end(struct muster__call *call)
 {
     struct asked *asked = muster__heap_at(call->asked);
     uint32_t self = muster__self_state.number;
-    muster_err err = wait_answer(asked, MUSTER__NEVER);
+    muster_err err = call_wait(asked, MUSTER__NEVER);
     if (err)
         return err;
     err = asked->err;
@@ -379,7 +336,7 @@ muster_err muster__remote_end(struct muster__call *call)
     }
     if (err)
         muster__fail(err, "%s", asked->text);
-    free_asked(asked, self);
+    call_free(asked, self);
     return err;
 }
 
@@ -481,7 +438,7 @@ static struct asked *asked_of(uint64_t id)
 static void free_by_agent(struct asked *asked)
 {
     muster__heap_free(asked->reply, muster__self_state.number);
-    free_asked(asked, muster__self_state.number);
+    call_free(asked, muster__self_state.number);
 }
 
 static const struct muster__op *op_of(muster_handle object, uint32_t number)

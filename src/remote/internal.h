@@ -181,6 +181,13 @@ void errand_stop(void);
 
 /* ---- call.c ---- */
 
+/** A call that is ready to be posted but for what it asks; NULL: no memory, which was said. */
+struct asked *call_make(muster_handle object, int host, const void *bytes, size_t size, const char *operation);
+void call_post(struct asked *asked);
+/** OK: it is answered, and to be freed. Else it was given up: it is the agent's. */
+muster_err call_wait(struct asked *asked, int64_t deadline_ns);
+void call_free(struct asked *asked, uint32_t self);
+
 /** Has home watch for an operation that it could be done; NULL: no memory, which was said. */
 struct asked *call_watch(muster_handle handle, uint32_t op, const struct muster__arg *arg);
 /** What home says: WAIT, it could not be done yet; else the watch is over. */

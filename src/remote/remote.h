@@ -67,24 +67,39 @@ muster_err muster__do(muster_handle handle, enum muster__kind kind, uint32_t op,
 muster_err muster__watch(muster_handle handle, enum muster__kind kind, uint32_t op, struct muster__arg *arg,
                          int64_t timeout_ms);
 
-/* one of several operations, of which one is to be done; or something else that a bell rings for */
+/** The same, of an operation whose first step waits: then() is called when it has its place in the line, which is kept
+ * while then() does what others see. timeout_ms is not MUSTER_NOWAIT. */
+muster_err muster__do_then(muster_handle handle, enum muster__kind kind, uint32_t op, struct muster__arg *arg,
+                           int64_t timeout_ms, void (*then)(void *of), void *of);
+/** By a step: gives size bytes to who asks, whose room they have to fit into. OK, TOOBIG, NOMEM, MUSTER__AGAIN. */
+muster_err muster__give(struct muster__step *step, const void *bytes, size_t size);
+
+/* one of several operations, each of which can be watched, of which one is to be done */
 struct muster__choice {
     muster_handle handle;
     enum muster__kind kind;
     uint32_t op;
     struct muster__arg *arg;
-    const struct muster__source {
-        bool (*look)(struct muster__choice *choice); /* whether it is there, and so taken */
-    } * source;                                      /* NULL: an operation, which can be watched */
-    void *own;                                       /* the source's */
 };
-/** Does exactly one of n > 0, whichever can be done first, and fairly; *chosen also with its errors. Errors: TIMEOUT
- * (none), INTERRUPTED, NOMEM, those of the one that ended. */
-muster_err muster__do_any(struct muster__choice *choices, int n, int *chosen, int64_t timeout_ms,
-                          const char *operation);
+/** Exactly one of n choices, whichever can be done first, and fairly. NULL: STATE or NOMEM, which was said. */
+struct muster__any *muster__any_begin(struct muster__choice *choices, int n, const char *operation);
+/** Looks at all: true when one was done, or has failed. */
+bool muster__any_look(struct muster__any *any);
+/** The same, and has the calling thread's bell rung when it is worth looking again. */
+bool muster__any_stand(struct muster__any *any);
+/** The same as a look, and waits for answers of other hosts. */
+bool muster__any_try(struct muster__any *any);
+/** Until one was done, or has failed: OK; TIMEOUT, INTERRUPTED. */
+muster_err muster__any_wait(struct muster__any *any, int64_t timeout_ms);
+/** The result of the one that was; MUSTER__WAIT: none was. *chosen is set with any other. */
+muster_err muster__any_end(struct muster__any *any, int *chosen);
 /** Makes an object on a host (see muster__host_wanted), by its class. Errors: make's; PEER, NOMEM. */
 muster_err muster__make(enum muster__kind kind, int host, const char *name, struct muster__arg *arg,
                         const char *operation, muster_handle *made);
+/** The same for a public create function, whose arguments it checks: made may be NULL, which is refused. Errors: also
+ * INVAL, STATE. */
+muster_err muster__create(enum muster__kind kind, const char *operation, const muster_object_options *options,
+                          struct muster__arg *arg, muster_handle *made);
 /** Ends one. Errors: STALE, PEER. */
 muster_err muster__destroy(muster_handle handle, enum muster__kind kind, const char *operation);
 /** Fails as an operation on an object of another host that does not exist, or whose host is gone. */

@@ -112,6 +112,16 @@ static bool make_tables(const struct muster__world *world, const muster_options 
     return true;
 }
 
+/* The first one of its kind on host 0; see share/names.c. */
+static muster_err make_names(const struct muster__world *world)
+{
+    struct muster__arg arg = {0};
+    muster_handle names;
+    if (world->host || world->local || !muster__class_of(MUSTER__DICT))
+        return MUSTER_OK;
+    return muster__object_make(MUSTER__DICT, "names", &arg, &names);
+}
+
 static uint32_t job_nonce(void)
 {
     struct timespec now;
@@ -140,6 +150,8 @@ static muster_err make_segment(const struct muster__world *world, const muster_o
     err = muster__caller_enter(muster__me.member, world->rank == 0 || options->spmd);
     if (!err && world->local == 0 && !make_tables(world, options, job))
         err = muster__fail_logged(MUSTER_ERR_NOMEM, "the host segment is too small for %d ranks", world->locals);
+    if (!err)
+        err = make_names(world);
     muster__transport_host_tell(&err, sizeof err);
     if (!err)
         muster__me.tables = muster__at(muster__segment->roots[MUSTER__ROOT_RUNTIME]);

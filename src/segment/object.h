@@ -14,7 +14,24 @@
 
 #include "segment/line.h"
 
-enum muster__kind { MUSTER__LOCK = 1, MUSTER__QUEUE, MUSTER__PROCESS, MUSTER__POOL, MUSTER__TASK, MUSTER__KINDS };
+enum muster__kind {
+    MUSTER__LOCK = 1,
+    MUSTER__QUEUE,
+    MUSTER__PROCESS,
+    MUSTER__POOL,
+    MUSTER__TASK,
+    MUSTER__EVENT,
+    MUSTER__SEMAPHORE,
+    MUSTER__BARRIER,
+    MUSTER__CONDITION,
+    MUSTER__RWLOCK,
+    MUSTER__ONCE,
+    MUSTER__COUNTER,
+    MUSTER__VALUE,
+    MUSTER__ARRAY,
+    MUSTER__DICT,
+    MUSTER__KINDS
+};
 
 enum { MUSTER__OBJECTS_MAX = 1 << 16, MUSTER__OBJECT_BODY = 4 * MUSTER__LINE, MUSTER__EVENTS = 4 };
 
@@ -74,6 +91,13 @@ struct muster__class {
     const char *(*remedy)(muster_err err);
 };
 void muster__class_register(enum muster__kind kind, const struct muster__class *class);
+/** At file scope. Any process may have to sweep objects of a kind, also one that never made or used one. */
+#define MUSTER__CLASS(kind, ...)                                                                                       \
+    __attribute__((constructor)) static void class_register(void)                                                      \
+    {                                                                                                                  \
+        static const struct muster__class class = {__VA_ARGS__};                                                       \
+        muster__class_register(kind, &class);                                                                          \
+    }
 const struct muster__class *muster__class_of(enum muster__kind kind);
 const char *muster__class_name(enum muster__kind kind);
 

@@ -1,0 +1,52 @@
+/*
+ * Value: one number that all share, changed by atomic operations. Each operation is done as a whole, and all that its
+ * caller had written before is seen by whoever sees its outcome.
+ */
+#ifndef MUSTER_VALUE_H
+#define MUSTER_VALUE_H
+
+#include <muster/runtime.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct muster_value_i64 {
+    muster_handle handle;
+} muster_value_i64;
+
+typedef struct muster_value_f64 {
+    muster_handle handle;
+} muster_value_f64;
+
+/* Each of these: Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any. */
+/** Makes one that is initial. Errors: INVAL (no such rank), NOMEM, PEER, STATE (before muster_init). */
+MUSTER_API muster_err muster_value_i64_create(muster_value_i64 *value, int64_t initial,
+                                              const muster_object_options *options);
+MUSTER_API muster_err muster_value_f64_create(muster_value_f64 *value, double initial,
+                                              const muster_object_options *options);
+/** Ends it; later uses get err STALE. Errors: STALE, PEER. */
+MUSTER_API muster_err muster_value_i64_destroy(muster_value_i64 value);
+MUSTER_API muster_err muster_value_f64_destroy(muster_value_f64 value);
+
+/* Each of these: Errors: STALE, PEER. Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any. */
+MUSTER_API muster_err muster_value_i64_load(muster_value_i64 value, int64_t *is);
+MUSTER_API muster_err muster_value_f64_load(muster_value_f64 value, double *is);
+MUSTER_API muster_err muster_value_i64_store(muster_value_i64 value, int64_t becomes);
+MUSTER_API muster_err muster_value_f64_store(muster_value_f64 value, double becomes);
+/** Adds n (beyond 64 bits an i64 wraps); *before (may be NULL) is what it was. */
+MUSTER_API muster_err muster_value_i64_add(muster_value_i64 value, int64_t n, int64_t *before);
+MUSTER_API muster_err muster_value_f64_add(muster_value_f64 value, double x, double *before);
+MUSTER_API muster_err muster_value_i64_exchange(muster_value_i64 value, int64_t becomes, int64_t *before);
+MUSTER_API muster_err muster_value_f64_exchange(muster_value_f64 value, double becomes, double *before);
+/** If it is *expected it becomes that, else *expected becomes what it is; *exchanged tells which. Doubles are compared
+ * bit by bit. */
+MUSTER_API muster_err muster_value_i64_compare_exchange(muster_value_i64 value, int64_t *expected, int64_t becomes,
+                                                        bool *exchanged);
+MUSTER_API muster_err muster_value_f64_compare_exchange(muster_value_f64 value, double *expected, double becomes,
+                                                        bool *exchanged);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

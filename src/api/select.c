@@ -1,0 +1,154 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "pool/pool.h"
+#include "process/process.h"
+#include "queue/queue.h"
+#include "sync/sync.h"
+
+#include <muster/select.h>
+
+/* The choices that are objects, and the tasks; either may be none. */
+struct selection {
+    muster_choice *choices;
+    int n;
+    struct muster__choice *objects;
+    struct muster__arg *args;
+    muster_task *tasks;
+    int *object_at, *task_at; /* index among the choices */
+    int object_count, task_count;
+    struct muster__any *any;
+};
+
+static const char operation[] = "muster_select";
+
+static const struct {
+    enum muster__kind kind;
+    uint32_t op;
+} watched[] = {
+    [MUSTER_CHOICE_QUEUE] = {MUSTER__QUEUE, MUSTER__QUEUE_GET},
+    [MUSTER_CHOICE_EVENT] = {MUSTER__EVENT, MUSTER__EVENT_WAIT},
+    [MUSTER_CHOICE_SEMAPHORE] = {MUSTER__SEMAPHORE, MUSTER__SEMAPHORE_ACQUIRE},
+    [MUSTER_CHOICE_PROCESS] = {MUSTER__PROCESS, PROCESS_JOIN},
+};
+
+static muster_err check(const muster_choice *choices, int n, const int *chosen, int64_t timeout_ms)
+{
+    muster_err err = MUSTER__NULL_BAD(operation, choices);
+    if (!err)
+        err = MUSTER__NULL_BAD(operation, chosen);
+    if (!err && n < 1)
+        err = muster__fail(MUSTER_ERR_INVAL, "%s: n is %d: 1 or more is allowed", operation, n);
+    for (int i = 0; !err && i < n; i++) {
+        if (choices[i].kind < MUSTER_CHOICE_QUEUE || choices[i].kind > MUSTER_CHOICE_TASK)
+            err = muster__fail(MUSTER_ERR_INVAL, "%s: choice %d is of kind %d", operation, i, (int)choices[i].kind);
+        else if (choices[i].capacity_bytes && !choices[i].item)
+            err = muster__fail(MUSTER_ERR_INVAL, "%s: choice %d: item is NULL", operation, i);
+        else
+            err = MUSTER__RESERVED(operation, &choices[i]);
+    }
+    if (!err)
+        err = muster__timeout_bad(operation, timeout_ms);
+    return err ? err : muster__runtime_require(operation);
+}
+
+static void free_selection(struct selection *of)
+{
+    free(of->objects);
+    free(of->args);
+    free(of->tasks);
+    free(of->object_at);
+    free(of->task_at);
+}
+
+static muster_err sort(struct selection *of, muster_choice *choices, int n)
+{
+    size_t count = (size_t)n;
+    *of = (struct selection){.choices = choices,
+                             .n = n,
+                             .objects = calloc(count, sizeof *of->objects),
+                             .args = calloc(count, sizeof *of->args),
+                             .tasks = calloc(count, sizeof *of->tasks),
+                             .object_at = calloc(count, sizeof *of->object_at),
+                             .task_at = calloc(count, sizeof *of->task_at)};
+    if (!of->objects || !of->args || !of->tasks || !of->object_at || !of->task_at)
+        return muster__fail(MUSTER_ERR_NOMEM, "%s: out of memory", operation);
+    for (int i = 0; i < n; i++) {
+        const muster_choice *choice = &choices[i];
+        if (choice->kind == MUSTER_CHOICE_TASK) {
+            of->task_at[of->task_count] = i;
+            of->tasks[of->task_count++] = (muster_task){choice->handle};
+            continue;
+        }
+        int at = of->object_count++;
+        of->args[at] = (struct muster__arg){.room = choice->item, .capacity = choice->capacity_bytes};
+        of->object_at[at] = i;
+        of->objects[at] = (struct muster__choice){choice->handle, watched[choice->kind].kind, watched[choice->kind].op,
+                                                  &of->args[at]};
+    }
+    return MUSTER_OK;
+}
+
+static bool look(void *arg)
+{
+    return muster__any_look(((struct selection *)arg)->any);
+}
+
+static void announce(void *arg)
+{
+    muster__any_stand(((struct selection *)arg)->any);
+}
+
+static muster_err wait_with_tasks(struct selection *of, int64_t timeout_ms, int64_t *ended)
+{
+    struct muster__beside beside = {look, announce, of};
+    *ended = -1;
+    if (timeout_ms == MUSTER_NOWAIT && muster__any_try(of->any))
+        return MUSTER_OK;
+    return muster__tasks_wait(of->tasks, of->task_count, &beside, timeout_ms, ended, operation);
+}
+
+static void tell(const struct selection *of, int at, muster_err err)
+{
+    const struct muster__arg *arg = &of->args[at];
+    muster_choice *choice = &of->choices[of->object_at[at]];
+    if (choice->kind == MUSTER_CHOICE_QUEUE && (!err || err == MUSTER_ERR_TOOBIG))
+        choice->size_bytes = arg->got;
+    if (choice->kind == MUSTER_CHOICE_PROCESS && !err)
+        choice->status = (muster_process_status){.exit_code = (int)arg->out[0], .signal = (int)arg->out[1]};
+}
+
+static muster_err wait_for_one(struct selection *of, int *chosen, int64_t timeout_ms)
+{
+    int64_t ended = -1;
+    int at = -1;
+    of->any = muster__any_begin(of->objects, of->object_count, operation);
+    if (!of->any)
+        return MUSTER_ERR_NOMEM;
+    muster_err waited =
+        of->task_count ? wait_with_tasks(of, timeout_ms, &ended) : muster__any_wait(of->any, timeout_ms);
+    muster_err err = muster__any_end(of->any, &at);
+    if (at >= 0) {
+        *chosen = of->object_at[at];
+        tell(of, at, err);
+        return err;
+    }
+    if (!waited)
+        *chosen = of->task_at[ended];
+    return waited;
+}
+
+muster_err muster_select(muster_choice *choices, int n, int *chosen, int64_t timeout_ms)
+{
+    struct selection of;
+    muster_err err = check(choices, n, chosen, timeout_ms);
+    if (err)
+        return err;
+    err = sort(&of, choices, n);
+    if (!err)
+        err = wait_for_one(&of, chosen, timeout_ms);
+    free_selection(&of);
+    return err == MUSTER_ERR_TIMEOUT
+               ? muster__fail(err, "%s: none of %d could be done within %lld ms", operation, n, (long long)timeout_ms)
+               : err;
+}
