@@ -40,6 +40,7 @@ void inner_process(void);
 void inner_pool(void);
 void inner_queue(void);
 void inner_lock(void);
+void inner_sync(void);
 void inner_idle(void);
 
 /* ---- between hosts ---- */

@@ -30,6 +30,7 @@ int inner_main(int argc, char **argv)
                  {"pool", inner_pool},
                  {"queue", inner_queue},
                  {"lock", inner_lock},
+                 {"sync", inner_sync},
                  {"idle", inner_idle}};
     muster_err err = muster_init(&argc, &argv, NULL);
     if (err) {

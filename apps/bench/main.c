@@ -143,6 +143,28 @@ static void pool_rows(struct table *t, const struct run *run, const struct yards
     }
 }
 
+static void sync_rows(struct table *t, const struct run *run)
+{
+    static const struct {
+        const char *name, *what, *yardstick_name;
+        double target;
+    } rows[] = {
+        {"event_free", "event: set, wait, clear", "mutex, condition", 2},
+        {"semaphore_free", "semaphore, free", "sem_wait, sem_post", 2},
+        {"semaphore_contended", "semaphore, 2 contenders", "sem_wait, sem_post", 2},
+        {"semaphore_hand", "semaphores, from one to another", "sem_wait, sem_post", 2},
+        {"barrier", "barrier, 2 parties", "pthread_barrier", 2},
+        {"condition", "condition, in turns", "pthread_cond", 2},
+        {"rwlock_read", "rwlock, free, read", "pthread_rwlock", 2},
+        {"rwlock_write", "rwlock, free, a tenth writes", "pthread_rwlock", 2},
+        {"rwlock_contended", "rwlock, 2 processes, a tenth writes", "pthread_rwlock", 2},
+        {"value_add", "value add", "atomic add", 1.5},
+        {"value_add_contended", "value add, 2 processes", "atomic add", 1.5},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        time_row(t, run, rows[i].name, rows[i].what, rows[i].yardstick_name, 0, rows[i].target);
+}
+
 static void main_rows(struct table *t, const struct run *run, const struct yardsticks *y)
 {
     speed_row(t, run, "process_start_join", "process start, join", "Python's", y->python_process, 5);
@@ -161,6 +183,7 @@ static void main_rows(struct table *t, const struct run *run, const struct yards
         table_add(t, (struct row){"lock, 4 contenders: least / most", "", "1", fair->ours, 1, 0, 0.5, false});
     if (fair)
         t->rows[t->count - 1].at_least = true;
+    sync_rows(t, run);
     if (idle)
         table_add(t, (struct row){"idle rank and its nursery", "% cpu", "1 %", idle->ours, 1, 0, 1, false});
 }
@@ -180,7 +203,7 @@ static void crowd_rows(struct table *t, const struct run *two, const struct run 
     }
 }
 
-#define PARTS "process,pool,queue,lock,idle,start"
+#define PARTS "process,pool,queue,lock,sync,idle,start"
 
 static void help(void)
 {

@@ -201,26 +201,42 @@ static muster_err do_there(muster_handle handle, const struct muster__op *op, ui
     return err;
 }
 
+static muster_err __attribute__((noinline)) do_not_here(struct muster__words words, enum muster__kind kind,
+                                                        uint32_t number, struct muster__arg *arg, int64_t timeout_ms)
+{
+    muster_handle handle = muster__handle_of(words);
+    const struct muster__op *op = &muster__class_of(kind)->ops[number];
+    if (muster__is_remote(handle, kind))
+        return do_there(handle, op, number, arg, timeout_ms, false, NULL);
+    return muster__object_stale(kind, op->name);
+}
+
+static muster_err __attribute__((noinline, cold))
+do_failed(struct muster__words words, const struct muster__op *op, muster_err err)
+{
+    return muster__failed(muster__handle_of(words), op->name, err);
+}
+
 muster_err muster__do(muster_handle handle, enum muster__kind kind, uint32_t number, struct muster__arg *arg,
                       int64_t timeout_ms)
 {
+    struct muster__words words = muster__words_of(handle);
     const struct muster__op *op = &muster__class_of(kind)->ops[number];
-    if (timeout_ms < MUSTER_FOREVER)
+    if (MUSTER__UNLIKELY(timeout_ms < MUSTER_FOREVER))
         return muster__timeout_refused(op->name, timeout_ms);
-    muster__count(handle);
-    if (MUSTER__UNLIKELY(muster__is_remote(handle, kind)))
-        return do_there(handle, op, number, arg, timeout_ms, false, NULL);
-    struct muster__object *object = muster__object_pin(handle, kind);
+    if (muster__counts())
+        muster__count(muster__handle_of(words));
+    struct muster__object *object = muster__object_pin_words(words, kind);
     if (MUSTER__UNLIKELY(!object))
-        return muster__object_stale(kind, op->name);
+        return do_not_here(words, kind, number, arg, timeout_ms);
     struct muster__step step = {.object = object,
-                                .generation = handle.generation,
+                                .generation = (uint32_t)words.high,
                                 .self = muster__self_state.number,
                                 .host = (int)muster__segment->host,
                                 .arg = arg};
     muster_err err = muster__do_here(op, &step, timeout_ms);
     muster__object_unpin();
-    return MUSTER__LIKELY(err == MUSTER_OK) ? MUSTER_OK : muster__failed(handle, op->name, err);
+    return MUSTER__LIKELY(err == MUSTER_OK) ? MUSTER_OK : do_failed(words, op, err);
 }
 
 muster_err muster__do_then(muster_handle handle, enum muster__kind kind, uint32_t number, struct muster__arg *arg,

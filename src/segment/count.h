@@ -40,12 +40,12 @@ void muster__count_slept(int64_t ns);
 
 static inline bool muster__counts(void)
 {
-    return MUSTER__UNLIKELY(muster__segment->roots[MUSTER__ROOT_COUNTERS] != 0);
+    return MUSTER__UNLIKELY(muster__segment && muster__segment->roots[MUSTER__ROOT_COUNTERS] != 0);
 }
 /** The calling thread begins an operation of the object. */
 static inline void muster__count(muster_handle object)
 {
-    if (MUSTER__UNLIKELY(muster__segment && muster__counts()))
+    if (muster__counts())
         muster__count_in(object, 1, 0, 0);
 }
 static inline void muster__count_tasks(muster_handle object, int64_t tasks)

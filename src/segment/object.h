@@ -12,6 +12,8 @@
 #ifndef MUSTER_SEGMENT_OBJECT_H
 #define MUSTER_SEGMENT_OBJECT_H
 
+#include <string.h>
+
 #include "segment/line.h"
 
 enum muster__kind {
@@ -160,24 +162,60 @@ muster_err muster__object_stale(enum muster__kind kind, const char *operation);
 /** "queue 7 'jobs'": for messages. */
 void muster__object_describe(const struct muster__object *object, char *text, size_t size);
 
+/* A handle as it comes in registers: used as a struct, it goes through memory on fast paths. */
+struct muster__words {
+    uint64_t low, high; /* kind_home and slot; generation and job */
+};
+static inline struct muster__words muster__words_of(muster_handle handle)
+{
+    struct muster__words words;
+    _Static_assert(sizeof words == sizeof handle, "the same bytes");
+    memcpy(&words, &handle, sizeof words);
+    return words;
+}
+static inline muster_handle muster__handle_of(struct muster__words words)
+{
+    muster_handle handle;
+    memcpy(&handle, &words, sizeof handle);
+    return handle;
+}
+
+/** As pin, below, for a few instructions in which the thread pins nothing else: *pin is to be set to 0 after them. NULL
+ * also where the thread is no caller yet. */
+static inline struct muster__object *muster__object_hold(struct muster__words words, enum muster__kind kind,
+                                                         _Atomic uint64_t **pin)
+{
+    const struct muster__segment *segment = muster__segment;
+    struct muster__self *self = &muster__self_state;
+    uint32_t slot = (uint32_t)(words.low >> 32), generation = (uint32_t)words.high;
+    if (MUSTER__UNLIKELY(!segment || (uint32_t)words.low != ((uint32_t)kind << 24 | segment->host) ||
+                         slot >= segment->objects_max || (uint32_t)(words.high >> 32) != segment->job))
+        return NULL;
+    if (MUSTER__UNLIKELY(!self->number || self->pins == MUSTER__PINS))
+        return NULL;
+    *pin = &self->caller->pin[self->pins];
+    atomic_store_explicit(*pin, (uint64_t)generation << 32 | (slot + 1), memory_order_relaxed);
+    muster__pin_barrier();
+    struct muster__object *object = muster__object_slot(slot);
+    if (MUSTER__LIKELY(muster__object_is(object, kind, generation)))
+        return object;
+    atomic_store_explicit(*pin, 0, memory_order_relaxed);
+    return NULL;
+}
+
 /** As find, and keeps the slot from being used again until unpin; last in, first out. */
+static inline struct muster__object *muster__object_pin_words(struct muster__words words, enum muster__kind kind)
+{
+    _Atomic uint64_t *pin;
+    if (MUSTER__UNLIKELY(!muster__self_number()))
+        return NULL;
+    struct muster__object *object = muster__object_hold(words, kind, &pin);
+    muster__self_state.pins += object != NULL;
+    return object;
+}
 static inline struct muster__object *muster__object_pin(muster_handle handle, enum muster__kind kind)
 {
-    if (MUSTER__UNLIKELY(!muster__handle_fits(handle, kind) || !muster__self_number()))
-        return NULL;
-    struct muster__self *self = &muster__self_state;
-    if (MUSTER__UNLIKELY(self->pins == MUSTER__PINS))
-        return NULL;
-    _Atomic uint64_t *pin = &self->caller->pin[self->pins];
-    atomic_store_explicit(pin, (uint64_t)handle.generation << 32 | (handle.slot + 1), memory_order_relaxed);
-    muster__pin_barrier();
-    struct muster__object *object = muster__object_slot(handle.slot);
-    if (MUSTER__UNLIKELY(!muster__object_is(object, kind, handle.generation))) {
-        atomic_store_explicit(pin, 0, memory_order_relaxed);
-        return NULL;
-    }
-    self->pins++;
-    return object;
+    return muster__object_pin_words(muster__words_of(handle), kind);
 }
 static inline void muster__object_unpin(void)
 {

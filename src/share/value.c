@@ -4,6 +4,9 @@
 
 /* One word, at home; a double is its bits. At home operations are done without a step: nothing waits for a value. */
 
+/* with op a constant what is left is one instruction */
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
 enum { LOAD, STORE, ADD, ADD_F64, EXCHANGE, COMPARE_EXCHANGE, OPS };
 
 static _Atomic int64_t *word_of(const struct muster__object *object)
@@ -12,7 +15,7 @@ static _Atomic int64_t *word_of(const struct muster__object *object)
 }
 
 /* What it was. in[0]: the operand; in[1]: what is expected */
-static inline int64_t apply(_Atomic int64_t *word, int op, const int64_t in[2], bool *done)
+static ALWAYS_INLINE int64_t apply(_Atomic int64_t *word, int op, const int64_t in[2], bool *done)
 {
     int64_t before = in[1];
     *done = true;
@@ -72,29 +75,30 @@ MUSTER__CLASS(MUSTER__VALUE, .name = "value", .ops = ops, .op_count = OPS, .make
 
 /* ---- public ---- */
 
+/* Not at home here, or counted. */
 static muster_err __attribute__((noinline))
-there(muster_handle handle, int op, const int64_t in[2], int64_t *before, bool *done)
+by_step(struct muster__words words, int op, const int64_t in[2], int64_t *before, bool *done)
 {
     struct muster__arg arg = {.in = {in[0], in[1]}};
-    muster_err err = muster__do(handle, MUSTER__VALUE, (uint32_t)op, &arg, MUSTER_FOREVER);
+    muster_err err = muster__do(muster__handle_of(words), MUSTER__VALUE, (uint32_t)op, &arg, MUSTER_FOREVER);
     *before = arg.out[0];
     *done = arg.out[1];
     return err;
 }
 
 /* *before is set by MUSTER_OK alone. */
-static inline muster_err operate(muster_handle handle, int op, int64_t operand, int64_t expected, int64_t *before,
-                                 bool *done)
+static ALWAYS_INLINE muster_err operate(struct muster__words words, int op, int64_t operand, int64_t expected,
+                                        int64_t *before, bool *done)
 {
-    int64_t in[2] = {operand, expected};
-    struct muster__object *object = muster__object_pin(handle, MUSTER__VALUE);
-    if (MUSTER__UNLIKELY(!object || muster__counts())) {
-        if (object)
-            muster__object_unpin();
-        return there(handle, op, in, before, done);
-    }
+    const int64_t in[2] = {operand, expected};
+    _Atomic uint64_t *pin;
+    if (muster__counts())
+        return by_step(words, op, in, before, done);
+    struct muster__object *object = muster__object_hold(words, MUSTER__VALUE, &pin);
+    if (MUSTER__UNLIKELY(!object))
+        return by_step(words, op, in, before, done);
     *before = apply(word_of(object), op, in, done);
-    muster__object_unpin();
+    atomic_store_explicit(pin, 0, memory_order_release);
     return MUSTER_OK;
 }
 
@@ -120,20 +124,20 @@ muster_err muster_value_f64_destroy(muster_value_f64 value)
     return muster__destroy(value.handle, MUSTER__VALUE, "muster_value_f64_destroy");
 }
 
-static inline muster_err operate_i64(muster_handle handle, int op, int64_t operand, int64_t *before)
+static ALWAYS_INLINE muster_err operate_i64(struct muster__words words, int op, int64_t operand, int64_t *before)
 {
     int64_t was;
     bool done;
-    muster_err err = operate(handle, op, operand, 0, &was, &done);
+    muster_err err = operate(words, op, operand, 0, &was, &done);
     if (MUSTER__LIKELY(err == MUSTER_OK) && before)
         *before = was;
     return err;
 }
 
-static inline muster_err operate_f64(muster_handle handle, int op, double operand, double *before)
+static ALWAYS_INLINE muster_err operate_f64(struct muster__words words, int op, double operand, double *before)
 {
     int64_t was;
-    muster_err err = operate_i64(handle, op, muster__bits_of(operand), &was);
+    muster_err err = operate_i64(words, op, muster__bits_of(operand), &was);
     if (MUSTER__LIKELY(err == MUSTER_OK) && before)
         *before = muster__double_of(was);
     return err;
@@ -141,42 +145,44 @@ static inline muster_err operate_f64(muster_handle handle, int op, double operan
 
 muster_err muster_value_i64_load(muster_value_i64 value, int64_t *is)
 {
-    return is ? operate_i64(value.handle, LOAD, 0, is) : MUSTER__NULL_BAD("muster_value_i64_load", is);
+    return is ? operate_i64(muster__words_of(value.handle), LOAD, 0, is)
+              : MUSTER__NULL_BAD("muster_value_i64_load", is);
 }
 
 muster_err muster_value_f64_load(muster_value_f64 value, double *is)
 {
-    return is ? operate_f64(value.handle, LOAD, 0, is) : MUSTER__NULL_BAD("muster_value_f64_load", is);
+    return is ? operate_f64(muster__words_of(value.handle), LOAD, 0, is)
+              : MUSTER__NULL_BAD("muster_value_f64_load", is);
 }
 
 muster_err muster_value_i64_store(muster_value_i64 value, int64_t becomes)
 {
-    return operate_i64(value.handle, STORE, becomes, NULL);
+    return operate_i64(muster__words_of(value.handle), STORE, becomes, NULL);
 }
 
 muster_err muster_value_f64_store(muster_value_f64 value, double becomes)
 {
-    return operate_f64(value.handle, STORE, becomes, NULL);
+    return operate_f64(muster__words_of(value.handle), STORE, becomes, NULL);
 }
 
 muster_err muster_value_i64_add(muster_value_i64 value, int64_t n, int64_t *before)
 {
-    return operate_i64(value.handle, ADD, n, before);
+    return operate_i64(muster__words_of(value.handle), ADD, n, before);
 }
 
 muster_err muster_value_f64_add(muster_value_f64 value, double x, double *before)
 {
-    return operate_f64(value.handle, ADD_F64, x, before);
+    return operate_f64(muster__words_of(value.handle), ADD_F64, x, before);
 }
 
 muster_err muster_value_i64_exchange(muster_value_i64 value, int64_t becomes, int64_t *before)
 {
-    return operate_i64(value.handle, EXCHANGE, becomes, before);
+    return operate_i64(muster__words_of(value.handle), EXCHANGE, becomes, before);
 }
 
 muster_err muster_value_f64_exchange(muster_value_f64 value, double becomes, double *before)
 {
-    return operate_f64(value.handle, EXCHANGE, becomes, before);
+    return operate_f64(muster__words_of(value.handle), EXCHANGE, becomes, before);
 }
 
 muster_err muster_value_i64_compare_exchange(muster_value_i64 value, int64_t *expected, int64_t becomes,
@@ -189,7 +195,7 @@ muster_err muster_value_i64_compare_exchange(muster_value_i64 value, int64_t *ex
     if (!err)
         err = MUSTER__NULL_BAD(operation, exchanged);
     if (!err)
-        err = operate(value.handle, COMPARE_EXCHANGE, becomes, *expected, &was, &done);
+        err = operate(muster__words_of(value.handle), COMPARE_EXCHANGE, becomes, *expected, &was, &done);
     if (err)
         return err;
     *exchanged = done;

@@ -135,9 +135,9 @@ static uint32_t a_reader(struct rwlock *lock)
 
 /* ---- the word ---- */
 
-static bool may_enter(const struct muster__step *step, uint64_t word)
+static bool may_enter(uint64_t word, bool called)
 {
-    return !(word & WRITER) && (!(word & RESERVED) || step->called);
+    return !(word & WRITER) && (!(word & RESERVED) || called);
 }
 
 static muster_err stay_out(struct muster__step *step)
@@ -174,29 +174,52 @@ static void end_reservation(struct muster__object *object)
 
 /* ---- steps ---- */
 
-static muster_err read(struct muster__step *step)
+/* WAIT: somebody writes, or is to. */
+static muster_err enter_read(struct muster__object *object, uint32_t self, bool called)
 {
-    struct rwlock *lock = of(step->object);
-    uint32_t self = muster__holder(step);
+    struct rwlock *lock = of(object);
     uint64_t word = atomic_load(&lock->word);
     if ((word & WRITER) == self || has_place(lock, self))
         return MUSTER_ERR_DEADLOCK;
-    if (!may_enter(step, word))
-        return stay_out(step);
+    if (!may_enter(word, called))
+        return MUSTER__WAIT;
     muster_err err = take_place(lock, self);
-    if (err)
-        return err;
-    if (!may_enter(step, atomic_load(&lock->word))) {
-        leave_place(step->object, self);
+    if (MUSTER__LIKELY(!err && may_enter(atomic_load(&lock->word), called)))
+        return how(lock);
+    if (!err)
+        leave_place(object, self);
+    return err ? err : (muster_err)MUSTER__WAIT;
+}
+
+/* Takes the word, DRAINS; WAIT: another one has it, or is to. */
+static muster_err enter_write(struct muster__object *object, uint32_t self, bool called)
+{
+    struct rwlock *lock = of(object);
+    uint64_t word = atomic_load(&lock->word), next;
+    if ((word & WRITER) == self || has_place(lock, self))
+        return MUSTER_ERR_DEADLOCK;
+    do {
+        if (!may_enter(word, called))
+            return MUSTER__WAIT;
+        next = word | self | DRAINS;
+        if (called)
+            next &= ~RESERVED;
+    } while (!atomic_compare_exchange_weak(&lock->word, &word, next));
+    return MUSTER_OK;
+}
+
+static muster_err read(struct muster__step *step)
+{
+    muster_err err = enter_read(step->object, muster__holder(step), step->called);
+    if (muster__would_wait(err))
         return stay_out(step);
-    }
-    if (step->called)
+    if (step->called && muster__commits(err))
         end_reservation(step->object);
-    return how(lock);
+    return err;
 }
 
 /* The word is the caller's; those who read go. */
-static muster_err drain(struct muster__step *step, uint32_t self)
+static muster_err drain(struct muster__step *step)
 {
     struct rwlock *lock = of(step->object);
     uint32_t reader = a_reader(lock);
@@ -207,32 +230,24 @@ static muster_err drain(struct muster__step *step, uint32_t self)
     }
     if (step->nowait)
         free_word(step->object, 0);
-    return wait_for(step, 1, reader == self ? 0 : reader);
+    return wait_for(step, 1, reader);
 }
 
 static muster_err write(struct muster__step *step)
 {
-    struct rwlock *lock = of(step->object);
-    uint32_t self = muster__holder(step);
-    uint64_t word = atomic_load(&lock->word), next;
     if (step->arg->own)
-        return drain(step, self);
-    if ((word & WRITER) == self || has_place(lock, self))
-        return MUSTER_ERR_DEADLOCK;
-    do {
-        if (!may_enter(step, word))
-            return stay_out(step);
-        next = word | self | DRAINS;
-        if (step->called)
-            next &= ~RESERVED;
-    } while (!atomic_compare_exchange_weak(&lock->word, &word, next));
-    return drain(step, self);
+        return drain(step);
+    muster_err err = enter_write(step->object, muster__holder(step), step->called);
+    if (err)
+        return muster__would_wait(err) ? stay_out(step) : err;
+    return drain(step);
 }
 
 static bool ready(const struct muster__step *step)
 {
     struct rwlock *lock = of(step->object);
-    return step->arg->own ? !a_reader(lock) : may_enter(step, atomic_load_explicit(&lock->word, memory_order_relaxed));
+    return step->arg->own ? !a_reader(lock)
+                          : may_enter(atomic_load_explicit(&lock->word, memory_order_relaxed), step->called);
 }
 
 static void leave(struct muster__step *step)
@@ -349,19 +364,45 @@ muster_err muster_rwlock_destroy(muster_rwlock lock)
     return muster__destroy(lock.handle, MUSTER__RWLOCK, "muster_rwlock_destroy");
 }
 
+static muster_err __attribute__((noinline)) by_step(struct muster__words words, int op, int64_t timeout_ms)
+{
+    return muster__do(muster__handle_of(words), MUSTER__RWLOCK, (uint32_t)op, &(struct muster__arg){0}, timeout_ms);
+}
+
+/* At home, what takes no time. False: nothing was done, a step will tell. */
+static inline bool do_now(struct muster__words words, int op, muster_err *err)
+{
+    _Atomic uint64_t *pin;
+    struct muster__object *object = muster__object_hold(words, MUSTER__RWLOCK, &pin);
+    if (MUSTER__UNLIKELY(!object))
+        return false;
+    uint32_t self = muster__self_state.number;
+    *err = op == READ ? enter_read(object, self, false) : release_of(object, self);
+    atomic_store_explicit(pin, 0, memory_order_release);
+    return muster__commits(*err);
+}
+
 muster_err muster_rwlock_acquire_read(muster_rwlock lock, int64_t timeout_ms)
 {
-    return muster__do(lock.handle, MUSTER__RWLOCK, READ, &(struct muster__arg){0}, timeout_ms);
+    struct muster__words words = muster__words_of(lock.handle);
+    muster_err err;
+    if (MUSTER__LIKELY(timeout_ms >= MUSTER_FOREVER && !muster__counts() && do_now(words, READ, &err)))
+        return MUSTER__LIKELY(!err) ? err : muster__failed(muster__handle_of(words), ops[READ].name, err);
+    return by_step(words, READ, timeout_ms);
 }
 
 muster_err muster_rwlock_acquire_write(muster_rwlock lock, int64_t timeout_ms)
 {
-    return muster__do(lock.handle, MUSTER__RWLOCK, WRITE, &(struct muster__arg){0}, timeout_ms);
+    return by_step(muster__words_of(lock.handle), WRITE, timeout_ms);
 }
 
 muster_err muster_rwlock_release(muster_rwlock lock)
 {
-    return muster__do(lock.handle, MUSTER__RWLOCK, RELEASE, &(struct muster__arg){0}, MUSTER_FOREVER);
+    struct muster__words words = muster__words_of(lock.handle);
+    muster_err err;
+    if (MUSTER__LIKELY(!muster__counts() && do_now(words, RELEASE, &err)))
+        return err;
+    return by_step(words, RELEASE, MUSTER_FOREVER);
 }
 
 muster_err muster_rwlock_downgrade(muster_rwlock lock)

@@ -21,9 +21,14 @@ struct semaphore {
 enum { ACQUIRE, RELEASE, VALUE, OPS };
 _Static_assert((int)ACQUIRE == (int)MUSTER__SEMAPHORE_ACQUIRE, "select knows it by this");
 
+static struct semaphore *body_of(struct muster__object *object)
+{
+    return (struct semaphore *)(void *)object->body;
+}
+
 static struct semaphore *of(const struct muster__step *step)
 {
-    return (struct semaphore *)(void *)step->object->body;
+    return body_of(step->object);
 }
 
 static bool may_take(const struct muster__step *step, uint64_t word)
@@ -60,7 +65,7 @@ static bool ready(const struct muster__step *step)
 
 static void end_reservation(struct muster__object *object)
 {
-    struct semaphore *semaphore = (void *)object->body;
+    struct semaphore *semaphore = body_of(object);
     uint64_t permits = atomic_fetch_and(&semaphore->word, ~RESERVED) & PERMITS;
     if (permits)
         muster__event_signal(&object->event[0], (int)permits);
@@ -73,7 +78,7 @@ static void leave(struct muster__step *step)
 
 static muster_err give(struct muster__object *object, int64_t n, int64_t bound)
 {
-    struct semaphore *semaphore = (void *)object->body;
+    struct semaphore *semaphore = body_of(object);
     uint64_t word = atomic_load(&semaphore->word);
     do
         if ((int64_t)(word & PERMITS) > bound - n)
@@ -103,7 +108,7 @@ static muster_err value(struct muster__step *step)
 static muster_err make(struct muster__object *object, uint32_t generation, struct muster__arg *arg, uint32_t self)
 {
     (void)generation, (void)self;
-    struct semaphore *semaphore = (void *)object->body;
+    struct semaphore *semaphore = body_of(object);
     atomic_store(&semaphore->word, (uint64_t)arg->in[0]);
     semaphore->bound = arg->in[1];
     return MUSTER_OK;
@@ -164,17 +169,54 @@ muster_err muster_semaphore_destroy(muster_semaphore semaphore)
     return muster__destroy(semaphore.handle, MUSTER__SEMAPHORE, "muster_semaphore_destroy");
 }
 
+/* At home, where nobody waits; else false. */
+static inline bool acquire_now(struct muster__words words)
+{
+    _Atomic uint64_t *pin;
+    struct muster__object *object = muster__object_hold(words, MUSTER__SEMAPHORE, &pin);
+    if (MUSTER__UNLIKELY(!object))
+        return false;
+    _Atomic uint64_t *at = &body_of(object)->word;
+    uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
+    bool done = word & PERMITS && !(word & RESERVED) && atomic_compare_exchange_strong(at, &word, word - 1);
+    atomic_store_explicit(pin, 0, memory_order_release);
+    return done;
+}
+
+static inline bool release_now(struct muster__words words)
+{
+    _Atomic uint64_t *pin;
+    struct muster__object *object = muster__object_hold(words, MUSTER__SEMAPHORE, &pin);
+    if (MUSTER__UNLIKELY(!object))
+        return false;
+    bool done = give(object, 1, body_of(object)->bound) == MUSTER_OK;
+    atomic_store_explicit(pin, 0, memory_order_release);
+    return done;
+}
+
+static muster_err __attribute__((noinline)) by_step(struct muster__words words, int op, int64_t in, int64_t timeout_ms)
+{
+    return muster__do(muster__handle_of(words), MUSTER__SEMAPHORE, (uint32_t)op, &(struct muster__arg){.in = {in}},
+                      timeout_ms);
+}
+
 muster_err muster_semaphore_acquire(muster_semaphore semaphore, int64_t timeout_ms)
 {
-    return muster__do(semaphore.handle, MUSTER__SEMAPHORE, ACQUIRE, &(struct muster__arg){0}, timeout_ms);
+    struct muster__words words = muster__words_of(semaphore.handle);
+    if (MUSTER__LIKELY(timeout_ms >= MUSTER_FOREVER && !muster__counts() && acquire_now(words)))
+        return MUSTER_OK;
+    return by_step(words, ACQUIRE, 0, timeout_ms);
 }
 
 muster_err muster_semaphore_release(muster_semaphore semaphore, int64_t n)
 {
+    struct muster__words words = muster__words_of(semaphore.handle);
+    if (MUSTER__LIKELY(n == 1 && !muster__counts() && release_now(words)))
+        return MUSTER_OK;
     if (n <= 0 || n > MUSTER_SEMAPHORE_MAX)
         return muster__fail(MUSTER_ERR_INVAL, "muster_semaphore_release: n is %lld: 1 or more is allowed",
                             (long long)n);
-    return muster__do(semaphore.handle, MUSTER__SEMAPHORE, RELEASE, &(struct muster__arg){.in = {n}}, MUSTER_FOREVER);
+    return by_step(words, RELEASE, n, MUSTER_FOREVER);
 }
 
 muster_err muster_semaphore_value(muster_semaphore semaphore, int64_t *value)
