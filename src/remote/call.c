@@ -161,8 +161,9 @@ static muster_err gave_up(const struct muster__op *op, muster_handle handle, mus
     if (err != MUSTER_ERR_TIMEOUT)
         return err;
     err = timeout_ms == MUSTER_NOWAIT ? op->late_now : op->late;
-    return muster__fail(err, "%s: %s; host %s did not answer in time", op->name, muster_err_text(err),
-                        home_name(handle));
+    return muster__fail(err, "%s %u of host %s: %s: %s; that host did not answer in time",
+                        muster__class_name((enum muster__kind)(handle.kind_home >> 24)), handle.slot,
+                        home_name(handle), op->name, muster_err_text(err));
 }
 
 struct then {
