@@ -61,20 +61,17 @@ static inline void queue_tell(int host, muster_handle queue, enum queue_note wha
     muster__note(host, &(struct muster__note){.object = queue, .operation = what});
 }
 
-/* ---- lease.c: home's agent ---- */
-
-muster_err lease_settle(muster_handle handle);
-/** A host has sent all that it had. */
-muster_err lease_recalled(muster_handle handle, int host);
-muster_err lease_returned(struct muster__note *note);
-void lease_host_lost(int host);
-
 /* ---- pipe.c: the agent's part at both ends ---- */
 
 /** From home: lends the first items to a host. */
 void pipe_lend(muster_handle handle, struct muster__object *object, int host);
 /** Forgets what this host has of the queue. */
 void pipe_end(muster_handle handle);
+void pipe_host_lost(int host);
+/** At home: what that host has sent before waits for room. */
+bool pipe_is_full(muster_handle handle, int from);
+/** All but what concerns leases at home. */
+muster_err pipe_noted(struct muster__note *note);
 
 /* the stock's key in the table of proxies; the stash has the queue's own */
 static inline muster_handle stock_of(muster_handle handle)

@@ -89,6 +89,11 @@ static void put_by_itself(struct muster__step *step)
     queue_tell(step->host, handle_of(step), QUEUE_LEND_PUT);
 }
 
+static bool is_full(const struct muster__step *step)
+{
+    return pipe_is_full(handle_of(step), step->host);
+}
+
 static void got_by_itself(struct muster__step *step)
 {
     struct muster__queue *queue = muster__queue_of(step->object);
@@ -166,7 +171,7 @@ static bool end_recall(muster_handle handle, int host, bool get)
     return false;
 }
 
-muster_err lease_settle(muster_handle handle)
+static muster_err settle(muster_handle handle)
 {
     struct muster__object *object = find(handle);
     if (!object || any_recall(handle))
@@ -182,14 +187,14 @@ muster_err lease_settle(muster_handle handle)
     return any_recall(handle) ? MUSTER_OK : settled(handle);
 }
 
-muster_err lease_recalled(muster_handle handle, int host)
+static muster_err recalled(muster_handle handle, int host)
 {
     end_recall(handle, host, false);
     return any_recall(handle) ? MUSTER_OK : settled(handle);
 }
 
 /* Items that find no room here wait for it on the way. */
-muster_err lease_returned(struct muster__note *note)
+static muster_err returned(struct muster__note *note)
 {
     struct muster__object *object = find(note->object);
     if (object && note->size) {
@@ -202,8 +207,9 @@ muster_err lease_returned(struct muster__note *note)
     return any_recall(note->object) ? MUSTER_OK : settled(note->object);
 }
 
-void lease_host_lost(int host)
+static void host_lost(int host)
 {
+    pipe_host_lost(host);
     for (struct recall *found = recalls, *next; found; found = next) {
         next = found->next;
         if (found->host != host)
@@ -228,8 +234,25 @@ static void ask_to_ship(struct muster__object *object, uint32_t generation)
     queue_tell(this_host(), muster__handle_make(MUSTER__QUEUE, muster__object_slot_of(object), generation), QUEUE_SHIP);
 }
 
+static muster_err noted(struct muster__note *note)
+{
+    switch ((enum queue_note)note->operation) {
+    case QUEUE_SETTLE:
+        return settle(note->object);
+    case QUEUE_RECALLED:
+        return recalled(note->object, note->host);
+    case QUEUE_RETURNED:
+        return returned(note);
+    default:
+        return pipe_noted(note);
+    }
+}
+
 __attribute__((constructor)) static void set_hooks(void)
 {
-    static const struct muster__queue_hosts between = {ask_to_settle, ask_to_ship, put_by_itself, got_by_itself};
+    static const struct muster__queue_hosts between = {ask_to_settle, ask_to_ship, is_full, put_by_itself,
+                                                       got_by_itself};
     muster__queue_hosts = &between;
+    muster__remote_register(MUSTER__QUEUE, noted);
+    muster__remote_on_lost(MUSTER__QUEUE, host_lost);
 }

@@ -199,6 +199,11 @@ void pipe_lend(muster_handle handle, struct muster__object *object, int host)
 
 /* ---- inlets: the receiving end ---- */
 
+struct bytes {
+    char *at;
+    size_t size;
+};
+
 struct held { /* for want of room */
     struct held *next;
     bool large;
@@ -214,6 +219,8 @@ static struct inlet {
     uint64_t untold;         /* bytes in the queue that the other end does not know of */
     uint32_t large;          /* so many of these items were large */
     struct held *held, **last_held;
+    size_t part;       /* of what comes now, so much is in the queue: the rest will be tried again */
+    struct bytes back; /* collected to be given back */
     bool starved;
     bool waits; /* for something that does not announce itself: see service */
 } * inlets;
@@ -247,6 +254,7 @@ static void inlet_free(struct inlet *inlet)
         next = held->next;
         free(held);
     }
+    free(inlet->back.at);
     free(inlet);
 }
 
@@ -356,32 +364,44 @@ static void put_held(struct inlet *inlet)
     }
 }
 
-static void arrive(struct inlet *inlet, bool large, struct muster__note *note)
+/* What finds a latch busy comes again, and before what follows; for want of room it is held here, and the agent goes
+ * on: getters of the same host make room. */
+static muster_err arrive(struct inlet *inlet, bool large, struct muster__note *note)
 {
-    size_t used = 0;
+    const char *bytes = (const char *)note->bytes + inlet->part;
+    size_t used = 0, left = note->size - inlet->part;
     muster_err err = MUSTER_ERR_NOMEM;
     if (!inlet->held)
-        err = put(inlet, large, note->bytes, note->size, &used, &note->block);
+        err = put(inlet, large, bytes, left, &used, &note->block);
     inlet->untold += used;
     inlet->large += large && used;
-    if (is_kept(err))
-        hold(inlet, large, (const char *)note->bytes + used, note->size - used);
+    inlet->part = err == (muster_err)MUSTER__AGAIN ? inlet->part + used : 0;
+    if (err == MUSTER_ERR_NOMEM)
+        hold(inlet, large, bytes + used, left - used);
     tell(inlet);
     if (used && at_home(inlet->handle))
         muster__queue_goes_on(inlet->to.object, inlet->to.generation);
+    return err == (muster_err)MUSTER__AGAIN ? err : MUSTER_OK;
 }
 
 /* What comes for a queue that has ended, or a stock that does not exist, is nobody's. */
-static void items_come(struct muster__note *note)
+static muster_err items_come(struct muster__note *note)
 {
     struct inlet *inlet = inlet_of(note->object, note->host);
     struct muster__object *object = at_home(note->object) ? muster__object_find(note->object, MUSTER__QUEUE) : NULL;
     if (!inlet && object)
         inlet = inlet_make(note->object, note->host, (struct muster__proxy){object, note->object.generation});
     if (!inlet)
-        return;
-    arrive(inlet, note->operation == QUEUE_LARGE, note);
+        return MUSTER_OK;
+    muster_err err = arrive(inlet, note->operation == QUEUE_LARGE, note);
     waiting += inlet->waits = wants_look(inlet);
+    return err;
+}
+
+bool pipe_is_full(muster_handle handle, int from)
+{
+    const struct inlet *inlet = inlet_of(handle, from);
+    return inlet && inlet->held;
 }
 
 /* ---- at a host that uses the queue ---- */
@@ -456,11 +476,6 @@ static muster_err recall_put(muster_handle handle)
 
 /* ---- giving back ---- */
 
-struct bytes {
-    char *at;
-    size_t size;
-};
-
 static void add_bytes(struct bytes *all, const void *bytes, size_t size, size_t padded)
 {
     all->at = realloc(all->at, all->size + padded);
@@ -475,41 +490,43 @@ static void add_item(struct bytes *all, const void *bytes, uint64_t size)
     add_bytes(all, bytes, size, muster__queue_packed(size) - sizeof size);
 }
 
-static void empty_stock(struct inlet *inlet, struct bytes *all)
+/* False: busy. */
+static bool empty_stock(struct inlet *inlet)
 {
     static _Alignas(8) char bytes[MUSTER__REMOTE_SMALL];
     struct muster__queue_batch batch = {.bytes = bytes};
-    while (muster__queue_take_many(inlet->to.object, inlet->to.generation, sizeof bytes, &batch) == MUSTER_OK &&
+    muster_err err;
+    while ((err = muster__queue_take_many(inlet->to.object, inlet->to.generation, sizeof bytes, &batch)) == MUSTER_OK &&
            (batch.used || batch.block)) {
         if (batch.block)
-            add_item(all, muster__heap_at(batch.block), batch.size);
+            add_item(&inlet->back, muster__heap_at(batch.block), batch.size);
         else
-            add_bytes(all, bytes, batch.used, batch.used);
+            add_bytes(&inlet->back, bytes, batch.used, batch.used);
         muster__heap_free(batch.block, me());
     }
+    return err != (muster_err)MUSTER__AGAIN;
 }
 
-/* What the stock has, and what has found no room in it. */
-static struct bytes give_back(struct inlet *inlet)
+/* What has found no room in the stock follows what it has. */
+static void give_back(struct inlet *inlet, struct bytes *all)
 {
-    struct bytes all = {0};
-    empty_stock(inlet, &all);
     for (struct held *held; (held = inlet->held); free(held)) {
         size_t left = held->size - held->used;
         if (held->large)
-            add_item(&all, held->bytes, held->size);
+            add_item(&inlet->back, held->bytes, held->size);
         else
-            add_bytes(&all, held->bytes + held->used, left, left);
+            add_bytes(&inlet->back, held->bytes + held->used, left, left);
         inlet->held = held->next;
     }
+    *all = inlet->back;
+    inlet->back = (struct bytes){0};
     inlet->last_held = &inlet->held;
     inlet->untold = 0;
     inlet->large = 0;
     inlet->starved = false;
-    return all;
 }
 
-/* Under both latches of the stock, whose getters are gone: what a busy one holds is waited for. */
+/* Closed, the stock has no getters any more, but those who still find that out. */
 static muster_err recall_get(muster_handle handle)
 {
     struct muster__proxy stock;
@@ -517,12 +534,9 @@ static muster_err recall_get(muster_handle handle)
     muster_err err;
     struct bytes all = {0};
     if (close_proxy(stock_of(handle), &stock, &err) && inlet) {
-        struct muster__queue_batch none = {0};
-        if (err != (muster_err)MUSTER__AGAIN) /* is it free? */
-            err = muster__queue_take_many(stock.object, stock.generation, 0, &none);
-        if (err == (muster_err)MUSTER__AGAIN)
-            return err;
-        all = give_back(inlet);
+        if (err == (muster_err)MUSTER__AGAIN || !empty_stock(inlet))
+            return MUSTER__AGAIN;
+        give_back(inlet, &all);
     }
     struct muster__note note = {.object = handle, .operation = QUEUE_RETURNED, .bytes = all.at, .size = all.size};
     muster__note_bytes(muster__handle_home(handle), &note, free, all.at);
@@ -571,10 +585,9 @@ static void end_if_queue(muster_handle handle)
         pipe_end(handle);
 }
 
-static void host_lost(int host)
+void pipe_host_lost(int host)
 {
     muster__proxies_of(host, end_if_queue);
-    lease_host_lost(host);
     for (struct inlet **link = &inlets, *inlet; (inlet = *link);)
         if (inlet->from == host) {
             *link = inlet->next;
@@ -584,12 +597,10 @@ static void host_lost(int host)
         }
 }
 
-static muster_err noted(struct muster__note *note)
+muster_err pipe_noted(struct muster__note *note)
 {
     struct pipe *pipe;
     switch ((enum queue_note)note->operation) {
-    case QUEUE_SETTLE:
-        return lease_settle(note->object);
     case QUEUE_LEND_PUT:
         return lend_put(note->object) == (muster_err)MUSTER__AGAIN ? (muster_err)MUSTER__AGAIN : MUSTER_OK;
     case QUEUE_LEND_GET:
@@ -598,23 +609,19 @@ static muster_err noted(struct muster__note *note)
         return recall_put(note->object);
     case QUEUE_RECALL_GET:
         return recall_get(note->object);
-    case QUEUE_RECALLED:
-        return lease_recalled(note->object, note->host);
-    case QUEUE_RETURNED:
-        return lease_returned(note);
     case QUEUE_SHIP:
         if ((pipe = pipe_from(note->object)))
             ship(pipe);
         return MUSTER_OK;
     case QUEUE_ITEMS:
     case QUEUE_LARGE:
-        items_come(note);
-        return MUSTER_OK;
+        return items_come(note);
     case QUEUE_ARRIVED:
         taken_in(note);
         return MUSTER_OK;
+    default:
+        return MUSTER_OK;
     }
-    return MUSTER_OK;
 }
 
 static muster_err run_errand(struct muster__errand *errand)
@@ -631,8 +638,6 @@ static bool is_quick(uint32_t operation)
 __attribute__((constructor)) static void set_hooks(void)
 {
     static const struct muster__errands errands = {run_errand, is_quick};
-    muster__remote_register(MUSTER__QUEUE, noted);
     muster__errands_register(MUSTER__QUEUE, &errands);
     muster__remote_on_look(service);
-    muster__remote_on_lost(MUSTER__QUEUE, host_lost);
 }

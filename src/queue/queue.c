@@ -104,9 +104,16 @@ static muster_err put_what(struct muster__step *step, struct muster__queue_item 
     return err;
 }
 
+static bool from_elsewhere(const struct muster__step *step)
+{
+    return MUSTER__UNLIKELY(step->host != (int)muster__segment->host);
+}
+
 static muster_err put(struct muster__step *step)
 {
     struct muster__queue_item item;
+    if (from_elsewhere(step) && muster__queue_hosts->is_full(step))
+        return MUSTER_ERR_NOMEM;
     muster_err err = put_what(step, &item);
     if (err)
         return err;
@@ -118,7 +125,7 @@ static muster_err put(struct muster__step *step)
     if (item.block)
         step->arg->bytes_block = step->arg->own = 0;
     muster__queue_goes_on(step->object, step->generation);
-    if (MUSTER__UNLIKELY(step->host != (int)muster__segment->host) && !item.block)
+    if (from_elsewhere(step) && !item.block)
         muster__queue_hosts->put(step);
     return MUSTER_OK;
 }
@@ -369,7 +376,7 @@ muster_err muster__queue_put_packed(struct muster__object *object, uint32_t gene
     muster__latch_release(&queue->put_latch, generation, me());
     if (count)
         muster__event_signal(event_of(object, MUSTER__QUEUE_ITEMS), count);
-    return closed ? MUSTER_ERR_CLOSED : room ? MUSTER_OK : MUSTER_ERR_NOMEM;
+    return closed ? MUSTER_ERR_CLOSED : room ? MUSTER_OK : muster__again(MUSTER_ERR_NOMEM);
 }
 
 muster_err muster__queue_put_back(struct muster__object *object, uint32_t generation, const char *bytes, size_t size)

@@ -144,6 +144,8 @@ struct muster__queue_hosts {
     void (*settle)(struct muster__object *object, uint32_t generation);
     /** Something was put that is to go on. */
     void (*ship)(struct muster__object *object, uint32_t generation);
+    /** By the agent: another host may not put by itself now, since what it has sent before has found no room. */
+    bool (*is_full)(const struct muster__step *step);
     /** By the agent: another host has put, or got, a small item by itself. */
     void (*put)(struct muster__step *step);
     void (*got)(struct muster__step *step);

@@ -48,12 +48,12 @@ static void answer(struct job *job)
     frame.answer.free = muster__seats_free();
     frame.answer.got = job->errand.reply_size;
     frame.size = job->err ? strlen(job->text) + 1 : job->errand.reply_size;
-    agent_count(job->errand.object, frame.size);
+    letter_count(job->errand.object, frame.size);
     if (job->err) {
-        agent_send(job->errand.host, &frame, job->text, frame.size);
+        letter_send(job->errand.host, &frame, job->text, frame.size);
         job_free(job);
     } else {
-        agent_send_bytes(job->errand.host, &frame, job->errand.reply, job_free, job);
+        letter_send_bytes(job->errand.host, &frame, job->errand.reply, job_free, job);
     }
 }
 

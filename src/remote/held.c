@@ -93,7 +93,7 @@ static void refuse(const struct held *held)
     muster_err err = held->canceled ? MUSTER_ERR_CANCELED : MUSTER_ERR_NOMEM;
     const char *why = held->canceled ? "called off" : "no room in the host segment for what another host sends";
     if (held->frame.type == FRAME_CALL)
-        home_answer(held->host, held->frame.id, held->frame.object, held->frame.operation, err, why, &nothing);
+        letter_answer(held->host, held->frame.id, held->frame.object, held->frame.operation, err, why, &nothing);
 }
 
 static bool take(struct held *held)

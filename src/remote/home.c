@@ -118,32 +118,6 @@ static void holder_end(uint32_t at)
 
 /* ---- answers ---- */
 
-static void answer_sent(void *ref)
-{
-    muster__heap_free((uint64_t)(uintptr_t)ref, muster__self_state.number);
-}
-
-void home_answer(int host, uint64_t id, muster_handle object, uint32_t op, muster_err err, const char *text,
-                 struct muster__arg *arg)
-{
-    bool commits = muster__commits(err);
-    struct frame frame = {.type = FRAME_ANSWER, .id = id, .object = object, .operation = op};
-    frame.answer.err = err;
-    frame.answer.free = muster__seats_free();
-    frame.answer.got = arg->got;
-    memcpy(frame.answer.out, arg->out, sizeof frame.answer.out);
-    frame.size = commits ? arg->got : strlen(text) + 1;
-    agent_count(object, frame.size);
-    if (!commits) {
-        agent_send(host, &frame, text, frame.size);
-        return;
-    }
-    const void *bytes = arg->room_block ? muster__heap_at(arg->room_block) : arg->room;
-    if (arg->room_block)
-        muster__heap_hand_over(arg->room_block, muster__self_state.number, MUSTER__OWNER_WIRE);
-    agent_send_bytes(host, &frame, bytes, answer_sent, (void *)(uintptr_t)arg->room_block);
-}
-
 /* What became of a call, told to who asked. */
 static void conclude(const struct job *job, muster_err err, struct muster__arg *arg)
 {
@@ -158,7 +132,7 @@ static void conclude(const struct job *job, muster_err err, struct muster__arg *
                  muster__class_name((enum muster__kind)job->kind));
     else if (!muster__commits(err))
         muster__failed_text(object_of(job), job->op->name, err, text, sizeof text);
-    home_answer(job->host, job->id, object_of(job), 0, err, text, arg);
+    letter_answer(job->host, job->id, object_of(job), 0, err, text, arg);
 }
 
 /* ---- stepping ---- */
@@ -376,7 +350,7 @@ static muster_err make(int host, const struct frame *frame, const void *payload)
         return MUSTER__AGAIN;
     if (!err)
         memcpy(nothing.out, &made, sizeof made);
-    home_answer(host, frame->id, frame->object, REMOTE_MAKE, err, muster_err_detail(), &nothing);
+    letter_answer(host, frame->id, frame->object, REMOTE_MAKE, err, muster_err_detail(), &nothing);
     return MUSTER_OK;
 }
 
@@ -387,7 +361,7 @@ static muster_err end(int host, const struct frame *frame)
     struct muster__object *object = muster__object_find(frame->object, kind);
     bool ended = object && muster__object_end(object, frame->object.generation, muster__self_state.number);
     muster_err err = ended ? MUSTER_OK : muster__object_stale(kind, "destroy");
-    home_answer(host, frame->id, frame->object, REMOTE_END, err, muster_err_detail(), &nothing);
+    letter_answer(host, frame->id, frame->object, REMOTE_END, err, muster_err_detail(), &nothing);
     return MUSTER_OK;
 }
 
@@ -407,8 +381,8 @@ muster_err home_call(int host, const struct frame *frame, const void *payload, m
         return end(host, frame);
     if (!class || !class->ops || frame->operation >= class->op_count ||
         (frame->flags & CALL_WATCH && !class->ops[frame->operation].watch)) {
-        home_answer(host, frame->id, frame->object, frame->operation, MUSTER_ERR_UNSUPPORTED,
-                    "this operation does not go between hosts", &nothing);
+        letter_answer(host, frame->id, frame->object, frame->operation, MUSTER_ERR_UNSUPPORTED,
+                      "this operation does not go between hosts", &nothing);
         return MUSTER_OK;
     }
     struct job job = {.op = &class->ops[frame->operation],
@@ -481,17 +455,16 @@ muster_err home_undo(int host, const struct frame *frame, const void *payload, m
 
 /* ---- calling off ---- */
 
-void home_cancel(int host, uint64_t id)
+bool home_cancel(int host, uint64_t id)
 {
     struct job *job = *bucket_of(host, id);
     while (job && !(job->host == host && job->id == id))
         job = job->next;
-    if (job) {
-        job->canceled = true;
-        go_on(job);
-    } else {
-        held_cancel(host, id);
-    }
+    if (!job)
+        return false;
+    job->canceled = true;
+    go_on(job);
+    return true;
 }
 
 static void cancel_all(bool (*is_it)(const struct job *job, const struct holder *who), const struct holder *who)
@@ -528,7 +501,6 @@ void home_gone(int host, uint32_t caller, uint32_t incarnation, bool died)
 
 void home_lost(int host)
 {
-    held_lost(host);
     cancel_all(is_hosts, &(struct holder){.host = host});
     for (uint32_t i = 0; i < holder_count; i++)
         if (holders[i].host == host + 1)

@@ -133,6 +133,12 @@ muster_err muster__host_wanted(muster_on on, const char *operation, int *host)
     return MUSTER_OK;
 }
 
+bool muster__is_agent(void)
+{
+    const struct office *box = office();
+    return box && muster__self_state.number && muster__self_state.number == atomic_load(&box->agent);
+}
+
 bool muster__host_lost(int host)
 {
     const struct office *box = office();

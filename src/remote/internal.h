@@ -69,10 +69,6 @@ struct asked {
     char text[REMOTE_TEXT];
 };
 
-/** A zeroed one from this caller; NULL: no memory. */
-struct asked *asked_make(enum asked_what what, uint32_t self);
-void asked_post(struct asked *asked, uint32_t self);
-
 /* ---- frames: what letters are made of ---- */
 
 enum frame_type {
@@ -120,25 +116,35 @@ struct frame {
     };
 };
 
-/* ---- agent.c ---- */
+/* ---- asked.c: any thread ---- */
 
-extern const struct muster__hosts agent_hosts;
+/** A zeroed one from this caller; NULL: no memory. */
+struct asked *asked_make(enum asked_what what, uint32_t self);
+void asked_post(struct asked *asked, uint32_t self);
 
+/* The rest is the agent's, but for call.c; each file uses those named before it. */
+
+/* ---- letters.c: what goes out ---- */
+
+muster_err letters_start(const struct muster__world *world);
+void letters_stop(void);
 /** To a lost host nothing is sent. Queues a frame, with a payload that is copied (at most REMOTE_INLINE bytes; NULL:
  * none). */
-void agent_send(int host, struct frame *frame, const void *payload, size_t size);
+void letter_send(int host, struct frame *frame, const void *payload, size_t size);
+void letter_send_others(struct frame *frame);
 /** Sends a frame with its payload of frame->size bytes, by itself if it is large: then done(arg) tells when. */
-void agent_send_bytes(int host, struct frame *frame, const void *bytes, void (*done)(void *arg), void *arg);
+void letter_send_bytes(int host, struct frame *frame, const void *bytes, void (*done)(void *arg), void *arg);
+/** Answers a call. text: with an error. Bytes in arg->room, or its block, which is taken. */
+void letter_answer(int host, uint64_t id, muster_handle object, uint32_t op, muster_err err, const char *text,
+                   struct muster__arg *arg);
 /** Counts a frame with size bytes after it, or by themselves. */
-void agent_count(muster_handle object, size_t size);
-/** A caller of this host was answered, and will want a core. */
-void agent_woke_caller(void);
-/** The call was answered: what is left of the answer is on its way. */
-void agent_call_ends(struct asked *asked);
-/** Those calls of a caller that has died have nobody who waits for them. */
-void agent_asker_died(uint32_t caller, uint32_t incarnation);
-/** Beats alone, while the agent waits for a latch. */
-void agent_meanwhile(void);
+void letter_count(muster_handle object, size_t size);
+/** Frames sent so far, but for beats. */
+uint64_t letters_traffic(void);
+/** Sends what can be sent now; returns whether any was. */
+bool letters_flush(void);
+bool letters_sent(void);
+void letters_lost(int host);
 
 /* ---- held.c: what has come and cannot be done yet ---- */
 
@@ -159,14 +165,13 @@ void held_lost(int host);
 
 muster_err home_call(int host, const struct frame *frame, const void *payload, muster__ref *block);
 muster_err home_undo(int host, const struct frame *frame, const void *payload, muster__ref *block);
-void home_cancel(int host, uint64_t id);
+/** False: no such call is parked. */
+bool home_cancel(int host, uint64_t id);
 void home_gone(int host, uint32_t caller, uint32_t incarnation, bool died);
 /** Steps again what was called; returns whether any was. */
 bool home_look(void);
 /** What its callers held is treated as the holdings of dead ones, and what they wait for is called off. */
 void home_lost(int host);
-void home_answer(int host, uint64_t id, muster_handle object, uint32_t op, muster_err err, const char *text,
-                 struct muster__arg *arg);
 
 /* ---- errand.c ---- */
 
@@ -195,12 +200,18 @@ muster_err call_watched(struct asked *watch);
 void call_watch_no_more(struct asked *watch);
 muster_err call_and_watch(muster_handle handle, uint32_t op, struct muster__arg *arg, int64_t timeout_ms);
 
-muster_err call_answered(int host, const struct frame *frame, const void *payload, muster__ref *block);
-/** Makes the call final. */
-void call_finish(struct asked *asked);
+/* ---- open.c: calls of this host's that were sent ---- */
+
+muster_err open_start(int hosts);
+void open_stop(void);
+void open_send(struct asked *asked);
+muster_err open_answered(int host, const struct frame *frame, const void *payload, muster__ref *block);
+/** Those calls of a caller that has died have nobody who waits for them. */
+void open_asker_died(uint32_t caller, uint32_t incarnation);
 /** With err PEER. */
-void call_lost(struct asked *asked, int host);
-void call_own_lost(int host);
+void open_lost(int host);
+/** How many callers were answered since this was last asked: they will want cores. */
+int open_woke(void);
 
 /* ---- note.c ---- */
 

@@ -20,8 +20,8 @@ void muster__note_bytes(int host, const struct muster__note *note, void (*done)(
 {
     struct frame frame = {.type = FRAME_NOTE, .object = note->object, .operation = note->operation, .size = note->size};
     memcpy(frame.note, note->number, sizeof frame.note);
-    agent_count(note->object, note->size);
-    agent_send_bytes(host, &frame, note->bytes, done, arg);
+    letter_count(note->object, note->size);
+    letter_send_bytes(host, &frame, note->bytes, done, arg);
 }
 
 /* To itself, as if it had come by mail. */
