@@ -134,20 +134,38 @@ muster_err muster__lock_end(muster_handle lock)
     return err;
 }
 
-muster_err muster__lock_get(muster_handle lock, int64_t timeout_ms, const char *operation)
+/* What most locks are: at home here, and not counted. It calls nothing, so that nothing is to be saved for it. */
+static inline struct muster__object *plain(muster_handle lock)
+{
+    if (MUSTER__UNLIKELY(!muster__handle_fits(lock, MUSTER__LOCK) || muster__counts() || !muster__self_state.number))
+        return NULL;
+    struct muster__object *object = muster__object_slot(lock.slot);
+    return MUSTER__LIKELY(muster__object_is(object, MUSTER__LOCK, lock.generation)) ? object : NULL;
+}
+
+static muster_err __attribute__((noinline)) get(muster_handle lock, int64_t timeout_ms, const char *operation)
 {
     muster__count(lock);
-    if (MUSTER__UNLIKELY(timeout_ms < MUSTER_FOREVER))
+    if (timeout_ms < MUSTER_FOREVER)
         return muster__timeout_refused(operation, timeout_ms);
-    if (MUSTER__UNLIKELY(muster__is_remote(lock, MUSTER__LOCK)))
+    if (muster__is_remote(lock, MUSTER__LOCK))
         return get_away(lock, muster__self_number(), timeout_ms, operation);
     return get_here(lock, muster__self_number(), timeout_ms, operation);
 }
 
-muster_err muster__lock_put(muster_handle lock, const char *operation)
+muster_err muster__lock_get(muster_handle lock, int64_t timeout_ms, const char *operation)
+{
+    struct muster__object *object = plain(lock);
+    if (MUSTER__LIKELY(object && timeout_ms >= MUSTER_FOREVER &&
+                       muster__lock_acquire_fast(muster__lock_of(object), lock.generation, muster__self_state.number)))
+        return MUSTER_OK;
+    return get(lock, timeout_ms, operation);
+}
+
+static muster_err __attribute__((noinline)) put(muster_handle lock, const char *operation)
 {
     muster__count(lock);
-    if (MUSTER__UNLIKELY(muster__is_remote(lock, MUSTER__LOCK))) {
+    if (muster__is_remote(lock, MUSTER__LOCK)) {
         uint32_t self = muster__self_number();
         if (MUSTER__LIKELY(is_last(lock) && self) &&
             MUSTER__LIKELY(muster__lock_release_fast(last.proxy.object, last.proxy.generation, self)))
@@ -155,6 +173,14 @@ muster_err muster__lock_put(muster_handle lock, const char *operation)
         return put_away(lock, self, operation);
     }
     return put_here(lock, muster__self_number(), operation);
+}
+
+muster_err muster__lock_put(muster_handle lock, const char *operation)
+{
+    struct muster__object *object = plain(lock);
+    if (MUSTER__LIKELY(object && muster__lock_release_fast(object, lock.generation, muster__self_state.number)))
+        return MUSTER_OK;
+    return put(lock, operation);
 }
 
 struct muster__lock *muster__lock_mine(muster_handle lock)

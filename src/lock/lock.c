@@ -28,11 +28,18 @@
 #define WOKEN    (uint64_t) MUSTER__LOCK_WOKEN
 
 #define TURN_NS INT64_C(500000)
-/* Pauses between looks while spinning grow to so many: the owner meanwhile does several sections undisturbed. */
-#define PAUSES_MAX       15
+/*
+ * Who finds it held lets the owner do several sections undisturbed before it looks: a lock that goes back and forth
+ * with each section costs more than it wins. Pauses between looks grow.
+ */
+#define PAUSES_FIRST     15
+#define PAUSES_MAX       31
 #define WOKEN_PAUSES_MAX 63
-/* Who spun for so many pauses, some two microseconds, asks for the lock as if called. */
-#define ASK_PAUSES 48
+/* Sections are short, and a sleep and its end cost as much as so many pauses, some three microseconds: they are made
+ * also where cores are short. Who has made them and may go on asks for the lock as if called. */
+#define BRIEF_PAUSES 64
+/* Where cores are short who was called may not get one for long. Others need not wait for that: */
+#define RELEASES_A_CALL 4000
 
 const struct muster__lock_hosts *muster__lock_hosts;
 
@@ -60,13 +67,22 @@ static bool call_was_idle(struct muster__object *object, uint32_t generation)
     return !somebody_waits(object);
 }
 
+/* Each so many releases of this thread that find one on the way call another one, too. */
+static bool calls_another(void)
+{
+    static MUSTER__THREAD_LOCAL uint32_t releases;
+    return ++releases % RELEASES_A_CALL == 0;
+}
+
 void muster__lock_call(struct muster__object *object, uint32_t generation)
 {
     struct muster__lock *lock = muster__lock_of(object);
     do {
         uint64_t word = atomic_load(&lock->word);
+        if (word & WOKEN && !calls_another())
+            return;
         do
-            if (passed(word, generation) || (word & WOKEN) || !somebody_waits(object))
+            if (passed(word, generation) || !somebody_waits(object))
                 return;
         while (!atomic_compare_exchange_weak(&lock->word, &word, word | WOKEN));
         if (muster__event_call(muster__lock_line(object), 1))
@@ -84,8 +100,7 @@ muster_err muster__lock_release_slow(struct muster__object *object, uint32_t gen
         if ((word & OWNER) != owner)
             return MUSTER_ERR_STATE;
     } while (!atomic_compare_exchange_weak(&lock->word, &word, (word & ~OWNER) | (died ? DEAD : 0)));
-    if (!(word & WOKEN))
-        muster__lock_call(object, generation);
+    muster__lock_call(object, generation);
     return MUSTER_OK;
 }
 
@@ -201,21 +216,23 @@ static muster_err acquire(struct muster__step *step)
     return muster__lock_of(step->object)->is_proxy ? acquire_away(step) : acquire_at_home(step);
 }
 
-/* A look at a time, pauses growing. After ASK_PAUSES, or when the turn is over where others sleep, it asks for the lock
- * as if called, and goes on spinning: the lock passes over without a sleep. */
+/* A look at a time. After BRIEF_PAUSES where cores are free, or when the turn is over where others sleep, it asks for
+ * the lock as if called, and goes on spinning: the lock passes over without a sleep. */
 static bool spins(struct muster__step *step, struct muster__spin *spin)
 {
     struct muster__lock *lock = muster__lock_of(step->object);
     uint64_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
     if (muster__owner_is_host((uint32_t)(word & OWNER)) || (lock->is_proxy && !atomic_load(&lock->here)))
         return false; /* that takes longer */
+    if (!spin->pauses)
+        *spin = (struct muster__spin){.pauses = PAUSES_FIRST, .brief = BRIEF_PAUSES};
     if (!muster__spin_longer(spin, step->called ? WOKEN_PAUSES_MAX : PAUSES_MAX))
         return false;
     word = atomic_load(&lock->word);
     if (passed(word, step->generation) || !(word & OWNER) || (word & STARVING))
         return true;
     bool asks = step->called ? turn_over(lock, muster__now_ns())
-                             : spin->round > ASK_PAUSES && !(word & WOKEN) && !somebody_waits(step->object);
+                             : spin->until_ns && !(word & WOKEN) && !somebody_waits(step->object);
     if (asks && atomic_compare_exchange_strong(&lock->word, &word, word | WOKEN | STARVING))
         step->called = true;
     return true;

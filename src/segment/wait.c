@@ -17,7 +17,7 @@ enum { PAUSES_MAX = 15 };
 
 bool muster__spin(struct muster__spin *spin)
 {
-    if ((spin->round & 63) == 0) {
+    if ((spin->round & 63) == 0 && spin->round >= spin->brief) {
         if (atomic_load_explicit(&muster__segment->awake, memory_order_relaxed) >
             (int32_t)atomic_load_explicit(&muster__segment->cores, memory_order_relaxed))
             return false;

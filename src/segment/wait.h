@@ -40,6 +40,7 @@ struct muster__spin {
     int64_t until_ns;
     uint32_t round;
     uint32_t pauses; /* between looks: grows */
+    uint32_t brief;  /* so many pauses are made also where cores are short: about what going to sleep costs */
 };
 
 struct muster__step {
