@@ -51,6 +51,27 @@ MUSTER_API muster_err muster_queue_put(muster_queue queue, const void *item, siz
 MUSTER_API muster_err muster_queue_get(muster_queue queue, void *item, size_t capacity_bytes, size_t *size_bytes,
                                        int64_t timeout_ms);
 
+/**
+ * Appends copies of n >= 0 items of item_bytes each, which lie one after the other in items as in an array, in this
+ * order; others' items may come in between. Waits up to timeout_ms while the queue is full. *put (may be NULL) gets how
+ * many were put, also with errors: these stay put. Of small items it is far cheaper than as many puts. Errors: FULL
+ * (not all were put at the deadline), CLOSED, NOMEM, STALE, INTERRUPTED, INVAL (items NULL, n negative).
+ * Threads: any. In tasks: yes. Blocks: up to timeout_ms. Hosts: any.
+ */
+MUSTER_API muster_err muster_queue_put_many(muster_queue queue, const void *items, int64_t n, size_t item_bytes,
+                                            int64_t *put, int64_t timeout_ms);
+
+/**
+ * Waits up to timeout_ms for the first item, and takes what is there then: up to `most` >= 1 items, as far as they fit
+ * into items, which has room for capacity_bytes. They lie there one behind the other without gaps; items of one size as
+ * in an array. *got is how many they are; sizes (may be NULL), which has room for most, gets their sizes. Errors: EMPTY
+ * (nothing there at the deadline), CLOSED (closed and drained), TOOBIG (capacity too small for the first item, which
+ * stays first: sizes[0] is set to what is needed), STALE, INTERRUPTED, INVAL (items or got NULL, most less than 1).
+ * Threads: any. In tasks: yes. Blocks: up to timeout_ms. Hosts: any.
+ */
+MUSTER_API muster_err muster_queue_get_many(muster_queue queue, void *items, size_t capacity_bytes, int64_t most,
+                                            size_t *sizes, int64_t *got, int64_t timeout_ms);
+
 /* Each of these: Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any. */
 /** Number of items, exact at the moment it is taken. Errors: STALE. */
 MUSTER_API muster_err muster_queue_size(muster_queue queue, int64_t *items);

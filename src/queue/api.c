@@ -119,6 +119,108 @@ muster_err muster_queue_get(muster_queue queue, void *item, size_t capacity_byte
     return err;
 }
 
+/* ---- many ---- */
+
+/* Large ones go one by one. */
+static muster_err put_each(muster_queue queue, const char *items, int64_t n, size_t size, int64_t *done,
+                           int64_t timeout_ms)
+{
+    int64_t deadline_ns = timeout_ms > 0 ? muster__deadline_ns(timeout_ms) : MUSTER__NEVER;
+    muster_err err = MUSTER_OK;
+    while (*done < n) {
+        int64_t left_ms = timeout_ms > 0 ? muster__left_ms(deadline_ns) : timeout_ms;
+        err = muster_queue_put(queue, items + (size_t)*done * size, size, left_ms);
+        if (err)
+            return err;
+        ++*done;
+    }
+    return err;
+}
+
+static muster_err put_many(muster_queue queue, const void *items, int64_t n, size_t size, int64_t *done,
+                           int64_t timeout_ms)
+{
+    if (is_elsewhere(queue))
+        return away_put_many(queue.handle, items, n, size, done, timeout_ms);
+    struct muster__object *object = muster__object_pin(queue.handle, MUSTER__QUEUE);
+    if (MUSTER__LIKELY(object != NULL)) {
+        muster_err err = muster__queue_put_many_now(object, queue.handle.generation, items, size, n, done);
+        if (MUSTER__LIKELY(*done > 0))
+            muster__queue_goes_on(object, queue.handle.generation);
+        muster__object_unpin();
+        if (MUSTER__LIKELY(err == MUSTER_OK)) {
+            muster__count(queue.handle);
+            return MUSTER_OK;
+        }
+    }
+    struct muster__arg arg = {.in = {n, (int64_t)size}, .bytes = items, .own = (uint64_t)*done};
+    muster_err err = do_it(queue, MUSTER__QUEUE_PUT_MANY, &arg, timeout_ms);
+    *done = (int64_t)arg.own;
+    return err;
+}
+
+static const char *bad_many(const void *items, int64_t n, size_t size, int64_t timeout_ms)
+{
+    if (n < 0)
+        return "n is negative";
+    if (size > SIZE_MAX / 4 || (size && (uint64_t)n > SIZE_MAX / 4 / size))
+        return "the items are too large";
+    if (!items && n && size)
+        return "items is NULL";
+    return timeout_ms < MUSTER_FOREVER ? "timeout_ms is negative" : NULL;
+}
+
+muster_err muster_queue_put_many(muster_queue queue, const void *items, int64_t n, size_t item_bytes, int64_t *put,
+                                 int64_t timeout_ms)
+{
+    const char *wrong = bad_many(items, n, item_bytes, timeout_ms);
+    if (MUSTER__UNLIKELY(wrong != NULL))
+        return bad(queue, MUSTER__QUEUE_PUT_MANY, wrong);
+    int64_t done = 0;
+    bool large = item_bytes > MUSTER__QUEUE_INLINE_MAX && n;
+    muster_err err = large ? put_each(queue, items, n, item_bytes, &done, timeout_ms)
+                           : put_many(queue, items, n, item_bytes, &done, timeout_ms);
+    if (put)
+        *put = done;
+    return err;
+}
+
+static muster_err get_many(muster_queue queue, struct muster__queue_many *many, int64_t timeout_ms)
+{
+    if (is_elsewhere(queue))
+        return away_get_many(queue.handle, many, timeout_ms);
+    struct muster__object *object = muster__object_pin(queue.handle, MUSTER__QUEUE);
+    if (MUSTER__LIKELY(object != NULL)) {
+        muster_err err = muster__queue_get_many_now(object, queue.handle.generation, many);
+        muster__object_unpin();
+        if (MUSTER__LIKELY(err == MUSTER_OK)) {
+            muster__count(queue.handle);
+            return MUSTER_OK;
+        }
+    }
+    struct muster__arg arg = {.in = {many->most, timeout_ms == MUSTER_NOWAIT}, .room = many};
+    return do_it(queue, MUSTER__QUEUE_GET_MANY, &arg, timeout_ms);
+}
+
+muster_err muster_queue_get_many(muster_queue queue, void *items, size_t capacity_bytes, int64_t most, size_t *sizes,
+                                 int64_t *got, int64_t timeout_ms)
+{
+    const char *wrong = !got                          ? "got is NULL"
+                        : most < 1                    ? "most is less than 1"
+                        : !items && capacity_bytes    ? "items is NULL"
+                        : timeout_ms < MUSTER_FOREVER ? "timeout_ms is negative"
+                                                      : NULL;
+    if (MUSTER__UNLIKELY(wrong != NULL))
+        return bad(queue, MUSTER__QUEUE_GET_MANY, wrong);
+    struct muster__queue_many many = {.at = items, .left = capacity_bytes, .sizes = sizes, .most = most};
+    muster_err err = get_many(queue, &many, timeout_ms);
+    if (err == MUSTER_OK)
+        *got = many.count;
+    else if (err == MUSTER_ERR_TOOBIG && sizes)
+        sizes[0] = many.size;
+    return err;
+}
+
 muster_err muster_queue_size(muster_queue queue, int64_t *items)
 {
     return items ? ask(queue, MUSTER__QUEUE_SIZE, items) : bad(queue, MUSTER__QUEUE_SIZE, "items is NULL");

@@ -1,5 +1,7 @@
 #include "queue/internal.h"
 
+#include <string.h>
+
 /* A queue of another host, as this one's callers use it: by its stash or stock while there is a lease, else by calls.
  */
 
@@ -142,11 +144,136 @@ muster_err away_get(muster_handle queue, void *item, size_t capacity, size_t *si
                              left_ms(timeout_ms, deadline_ns));
         else
             muster__count(queue);
-        if (err == MUSTER_OK && arg.out[0] == MUSTER__QUEUE_IN_STOCK)
+        if (err == MUSTER_OK && arg.out[1] == MUSTER__QUEUE_IN_STOCK)
             continue;
         if (size && (err == MUSTER_OK || err == MUSTER_ERR_TOOBIG))
             *size = arg.got;
         return err;
+    }
+}
+
+/* ---- many ---- */
+
+static muster_err put_many_in(struct muster__object *object, uint32_t generation, struct muster__arg *arg,
+                              int64_t timeout_ms)
+{
+    int64_t done = (int64_t)arg->own;
+    muster_err err = muster__queue_put_many_now(object, generation, arg->bytes, (size_t)arg->in[1], arg->in[0], &done);
+    bool more = done > (int64_t)arg->own;
+    arg->own = (uint64_t)done;
+    if (MUSTER__LIKELY(more))
+        muster__queue_goes_on(object, generation);
+    if (MUSTER__LIKELY(err != MUSTER_ERR_FULL))
+        return err;
+    if (timeout_ms != MUSTER_FOREVER && atomic_load(&muster__queue_of(object)->starved))
+        return MUSTER_ERR_NOMEM;
+    return do_here(object, generation, MUSTER__QUEUE_PUT_MANY, arg, MUSTER_FOREVER);
+}
+
+/* CLOSED, STALE: there is no lease. */
+static muster_err put_in_stash(muster_handle queue, struct muster__arg *arg, int64_t timeout_ms)
+{
+    uint32_t generation;
+    struct muster__object *object = enter(&stash, queue, &generation);
+    if (!object)
+        return MUSTER_ERR_STALE;
+    muster_err err = put_many_in(object, generation, arg, timeout_ms);
+    if (MUSTER__UNLIKELY(err && !is_away(err)))
+        failed(object, generation, MUSTER__QUEUE_PUT_MANY, err);
+    muster__object_unpin();
+    return err;
+}
+
+/* As many as go into a letter. */
+static muster_err put_some_home(muster_handle queue, const struct muster__arg *all, int64_t *done, int64_t timeout_ms)
+{
+    size_t size = (size_t)all->in[1];
+    int64_t most = MUSTER__REMOTE_SMALL / (int64_t)(size < sizeof(uint64_t) ? sizeof(uint64_t) : size);
+    int64_t n = all->in[0] - *done < most ? all->in[0] - *done : most;
+    struct muster__arg arg = {
+        .in = {n, (int64_t)size}, .bytes = (const char *)all->bytes + (size_t)*done * size, .size = (size_t)n * size};
+    muster_err err = muster__do(queue, MUSTER__QUEUE, MUSTER__QUEUE_PUT_MANY, &arg, timeout_ms);
+    *done += arg.out[0];
+    return err;
+}
+
+muster_err away_put_many(muster_handle queue, const char *items, int64_t n, size_t size, int64_t *done,
+                         int64_t timeout_ms)
+{
+    int64_t deadline_ns = timeout_ms > 0 ? muster__deadline_ns(timeout_ms) : MUSTER__NEVER;
+    struct muster__arg arg = {.in = {n, (int64_t)size}, .bytes = items};
+    muster_err err;
+    do {
+        arg.own = (uint64_t)*done;
+        err = put_in_stash(queue, &arg, timeout_ms);
+        *done = (int64_t)arg.own;
+        if (MUSTER__LIKELY(!is_away(err)))
+            muster__count(queue);
+        else
+            err = put_some_home(queue, &arg, done, left_ms(timeout_ms, deadline_ns));
+    } while (!err && *done < n);
+    return err;
+}
+
+static muster_err get_many_from_stock(muster_handle queue, struct muster__queue_many *many, int64_t timeout_ms)
+{
+    uint32_t generation;
+    struct muster__object *object = enter(&stock, stock_of(queue), &generation);
+    if (!object)
+        return MUSTER_ERR_STALE;
+    struct muster__arg arg = {.in = {many->most}, .room = many};
+    muster_err err = muster__queue_get_many_now(object, generation, many);
+    if (err == MUSTER_ERR_EMPTY && timeout_ms != MUSTER_NOWAIT)
+        err = do_here(object, generation, MUSTER__QUEUE_GET_MANY, &arg, timeout_ms);
+    if (MUSTER__UNLIKELY(err && !is_away(err)))
+        failed(object, generation, MUSTER__QUEUE_GET_MANY, err);
+    muster__object_unpin();
+    return err;
+}
+
+/* See MUSTER__QUEUE_LARGE. */
+static void unpack(const struct muster__arg *arg, struct muster__queue_many *many)
+{
+    const char *bytes = muster__heap_at(arg->room_block);
+    const char *sizes = bytes + arg->got - (size_t)arg->out[0] * sizeof(uint64_t);
+    for (int64_t i = 0; i < arg->out[0]; i++) {
+        uint64_t size = arg->got;
+        if (arg->out[1] != MUSTER__QUEUE_LARGE)
+            memcpy(&size, sizes + (size_t)i * sizeof size, sizeof size);
+        if (size)
+            memcpy(many->at, bytes, size);
+        bytes += size;
+        muster__queue_took(many, size);
+    }
+    muster__heap_free(arg->room_block, muster__self_state.number);
+}
+
+static muster_err get_many_from_home(muster_handle queue, struct muster__queue_many *many, int64_t timeout_ms,
+                                     bool *in_stock)
+{
+    struct muster__arg arg = {
+        .in = {many->most, timeout_ms == MUSTER_NOWAIT}, .capacity = many->left, .takes_block = true};
+    muster_err err = muster__do(queue, MUSTER__QUEUE, MUSTER__QUEUE_GET_MANY, &arg, timeout_ms);
+    *in_stock = !err && arg.out[1] == MUSTER__QUEUE_IN_STOCK;
+    many->size = arg.got;
+    if (!err && !*in_stock)
+        unpack(&arg, many);
+    return err;
+}
+
+muster_err away_get_many(muster_handle queue, struct muster__queue_many *many, int64_t timeout_ms)
+{
+    int64_t deadline_ns = timeout_ms > 0 ? muster__deadline_ns(timeout_ms) : MUSTER__NEVER;
+    for (;;) {
+        bool in_stock = false;
+        muster_err err = get_many_from_stock(queue, many, left_ms(timeout_ms, deadline_ns));
+        bool home_knows_more = is_away(err) || (err == MUSTER_ERR_EMPTY && timeout_ms == MUSTER_NOWAIT);
+        if (home_knows_more)
+            err = get_many_from_home(queue, many, left_ms(timeout_ms, deadline_ns), &in_stock);
+        else
+            muster__count(queue);
+        if (!in_stock)
+            return err;
     }
 }
 

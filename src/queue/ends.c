@@ -6,7 +6,8 @@
  * to go on in it: not at its start where items were put back before those that were there.
  *
  * What commits
- *   append  the header's store. Before it the payload is written and the next header zeroed; after it put_at moves
+ *   append  the header's store. Before it the payload is written and the next header zeroed; after it put_at moves.
+ *           Of many the first one's header is stored last, and all of them are there
  *   take    the store of got_at
  *   link    the LINK header's store; tail_next names the new chunk from before it belongs to the queue until the tail
  *           has moved there
@@ -158,6 +159,39 @@ bool muster__queue_append(struct muster__queue *queue, const struct muster__queu
     return true;
 }
 
+/* Those that the chunk has room for. */
+static int64_t append_some(struct muster__queue *queue, const char *bytes, size_t size, int64_t n)
+{
+    uint64_t header = header_of(INLINE, size), at = get(&queue->put_at);
+    size_t words = record_bytes(header) >> 3;
+    uint64_t free_words = ((get(&queue->tail_bytes) - REFERRING) >> 3) - (at - at_start(at));
+    n = (uint64_t)n < free_words / words ? n : (int64_t)(free_words / words);
+    if (!n)
+        return 0;
+    _Atomic uint64_t *first = word(get(&queue->tail_base), at), *here = first;
+    for (int64_t i = 0; i < n; i++, here += words) {
+        if (i)
+            atomic_store_explicit(here, header, memory_order_relaxed);
+        copy((void *)(here + 1), bytes + (size_t)i * size, size);
+    }
+    atomic_store_explicit(here, 0, memory_order_relaxed);
+    set(first, header);
+    set(&queue->put_at, at + (uint64_t)n * behind(0, words << 3));
+    return n;
+}
+
+int64_t muster__queue_append_many(struct muster__queue *queue, const char *bytes, size_t size, int64_t n, uint32_t self)
+{
+    int64_t done = 0;
+    while (done < n) {
+        int64_t some = append_some(queue, bytes + (size_t)done * size, size, n - done);
+        if (!some && !link_chunk(queue, self))
+            break;
+        done += some;
+    }
+    return done;
+}
+
 /* Without latch: by now it may be any word of the segment, or none if the queue is gone and its object another one. */
 __attribute__((no_sanitize("thread"))) static uint64_t header_at(uint64_t base, uint64_t at)
 {
@@ -166,8 +200,17 @@ __attribute__((no_sanitize("thread"))) static uint64_t header_at(uint64_t base, 
     return inside ? atomic_load(word(base, at)) : 0;
 }
 
+/* How many records begin here, of those that were committed together. */
+static int64_t records_at(uint64_t base, uint64_t at)
+{
+    int64_t count = 0;
+    for (uint64_t header; (header = header_at(base, at)) && record_of(header) != LINK; count++)
+        at = behind(at, record_bytes(header));
+    return count;
+}
+
 /*
- * Between the commit and the move of put_at the header tells. While a chunk is being linked there is none yet, and
+ * Between the commit and the move of put_at the headers tell. While a chunk is being linked there is none yet, and
  * tail_base and put_at may speak of different chunks; tail_next is cleared after both have moved. No value of put_at
  * comes twice: if it and tail_next are the same afterwards, all was read at one moment.
  */
@@ -176,9 +219,9 @@ int64_t muster__queue_commits(const struct muster__queue *queue)
     for (;;) {
         uint64_t at = atomic_load(&queue->put_at);
         bool linking = atomic_load(&queue->tail_next);
-        uint64_t header = linking ? 0 : header_at(atomic_load(&queue->tail_base), at);
+        int64_t more = linking ? 0 : records_at(atomic_load(&queue->tail_base), at);
         if ((atomic_load(&queue->tail_next) != 0) == linking && atomic_load(&queue->put_at) == at)
-            return (int64_t)(at >> MUSTER__QUEUE_AT_BITS) + (header != 0);
+            return (int64_t)(at >> MUSTER__QUEUE_AT_BITS) + more;
     }
 }
 
@@ -212,8 +255,9 @@ void muster__queue_repair_put(struct muster__queue *queue, uint32_t self)
     if (!header)
         muster__heap_free(pending, self);
     set(&queue->pending, 0);
-    if (header)
-        set(&queue->put_at, behind(at, record_bytes(header)));
+    for (; header; header = atomic_load(word(get(&queue->tail_base), at)))
+        at = behind(at, record_bytes(header));
+    set(&queue->put_at, at);
 }
 
 /* ---- get side ---- */
@@ -271,6 +315,46 @@ muster_err muster__queue_take(struct muster__queue *queue, void *bytes, size_t c
     }
     set(&queue->got_at, behind(get(&queue->got_at), record_bytes(header)));
     return MUSTER_OK;
+}
+
+/* Small ones, one after the other, as far as they fit. */
+static void take_records(struct muster__queue *queue, const _Atomic uint64_t *here, struct muster__queue_many *many)
+{
+    uint64_t at = get(&queue->got_at);
+    for (uint64_t header; many->count < many->most; here += record_bytes(header) >> 3) {
+        header = atomic_load_explicit(here, memory_order_acquire);
+        size_t size = size_of(header);
+        if (record_of(header) != INLINE || size > many->left)
+            break;
+        copy(many->at, (const void *)(here + 1), size);
+        muster__queue_took(many, size);
+        at = behind(at, record_bytes(header));
+    }
+    set(&queue->got_at, at);
+}
+
+muster_err muster__queue_take_some(struct muster__queue *queue, struct muster__queue_many *many, uint32_t self)
+{
+    int64_t before = many->count;
+    uint64_t header = 0;
+    _Atomic uint64_t *here;
+    while (many->count < many->most && (header = first(queue, &here, self)) && size_of(header) <= many->left) {
+        if (record_of(header) == INLINE) {
+            take_records(queue, here, many);
+            continue;
+        }
+        if (many->count > before)
+            break;
+        return muster__queue_take(queue, NULL, many->left, &many->size, &many->block, self);
+    }
+    if (many->count > before)
+        return MUSTER_OK;
+    many->size = size_of(header);
+    if (header)
+        return MUSTER_ERR_TOOBIG;
+    if (!atomic_load(&queue->closed))
+        return MUSTER_ERR_EMPTY;
+    return first(queue, &here, self) ? muster__queue_take_some(queue, many, self) : MUSTER_ERR_CLOSED;
 }
 
 bool muster__queue_peek(struct muster__queue *queue, size_t *size, uint32_t self)

@@ -84,6 +84,10 @@ static inline muster_handle stock_of(muster_handle handle)
 
 muster_err away_put(muster_handle queue, const void *item, size_t size, int64_t timeout_ms);
 muster_err away_get(muster_handle queue, void *item, size_t capacity, size_t *size, int64_t timeout_ms);
+/** Small items; *done as of muster__queue_put_many_now. */
+muster_err away_put_many(muster_handle queue, const char *items, int64_t n, size_t size, int64_t *done,
+                         int64_t timeout_ms);
+muster_err away_get_many(muster_handle queue, struct muster__queue_many *many, int64_t timeout_ms);
 /** Ends what stands for it on those hosts: bit host % 64. */
 void away_end(muster_handle queue, uint64_t hosts);
 

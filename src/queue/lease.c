@@ -94,12 +94,12 @@ static bool is_full(const struct muster__step *step)
     return pipe_is_full(handle_of(step), step->host);
 }
 
-static void got_by_itself(struct muster__step *step)
+static void got_by_itself(struct muster__step *step, int64_t items)
 {
     struct muster__queue *queue = muster__queue_of(step->object);
     struct habit *habit = habit_of(step);
     int64_t gets = muster__queue_gets(queue);
-    bool alone = gets == habit->gets + 1;
+    bool alone = gets == habit->gets + items;
     habit->gets = gets;
     bool has_it = atomic_load(&queue->lent) == (uint32_t)step->host + 1;
     if (!grows(&habit->get, has_it, alone) || atomic_load(&queue->lent) || !may_begin(step->object))

@@ -10,27 +10,23 @@
  */
 #include "queue/queue.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 const struct muster__queue_hosts *muster__queue_hosts;
 
-static struct muster__event *event_of(struct muster__object *object, int event)
-{
-    return &object->event[event];
-}
-
 static muster_err wait_for(struct muster__step *step, int event)
 {
-    step->event = event_of(step->object, event);
+    step->event = muster__queue_event(step->object, event);
     return MUSTER__WAIT;
 }
 
 /* An answer of other hosts: they send what they have of it. */
 static muster_err wait_settled(struct muster__step *step)
 {
-    step->event = event_of(step->object, MUSTER__QUEUE_SETTLED);
+    step->event = muster__queue_event(step->object, MUSTER__QUEUE_SETTLED);
     if (!atomic_exchange(&muster__queue_of(step->object)->settling, 1))
         muster__queue_hosts->settle(step->object, step->generation);
     return MUSTER__ASKING;
@@ -68,7 +64,7 @@ muster_err muster__queue_put_now(struct muster__object *object, uint32_t generat
     muster_err err = put_latched(queue, item);
     muster__latch_release(&queue->put_latch, generation, me());
     if (MUSTER__LIKELY(err == MUSTER_OK))
-        muster__event_signal(event_of(object, MUSTER__QUEUE_ITEMS), 1);
+        muster__event_signal(muster__queue_event(object, MUSTER__QUEUE_ITEMS), 1);
     return err;
 }
 
@@ -136,7 +132,7 @@ static void leave_put(struct muster__step *step)
         muster__heap_free(step->arg->bytes_block, me());
     step->arg->own = step->arg->bytes_block = 0;
     if (step->called)
-        muster__event_signal(event_of(step->object, MUSTER__QUEUE_SPACE), 1);
+        muster__event_signal(muster__queue_event(step->object, MUSTER__QUEUE_SPACE), 1);
 }
 
 static bool ready_to_put(const struct muster__step *step)
@@ -145,34 +141,67 @@ static bool ready_to_put(const struct muster__step *step)
     return !looks_full(queue) || muster__latch_ended(&queue->put_latch, step->generation);
 }
 
-/* As many as there is room for at a time. */
+static int64_t room_for(struct muster__queue *queue, int64_t n)
+{
+    if (MUSTER__LIKELY(!queue->maxsize))
+        return n;
+    int64_t room = queue->maxsize - (muster__queue_puts(queue) - muster__queue_gets(queue));
+    return room < n ? room < 0 ? 0 : room : n;
+}
+
+/* As many as there is room for. */
+static muster_err put_many_latched(struct muster__queue *queue, const char *bytes, size_t size, int64_t n,
+                                   int64_t *done)
+{
+    if (MUSTER__UNLIKELY(atomic_load_explicit(&queue->closed, memory_order_relaxed)))
+        return MUSTER_ERR_CLOSED;
+    int64_t room = room_for(queue, n - *done);
+    int64_t put = muster__queue_append_many(queue, bytes + (size_t)*done * size, size, room, me());
+    *done += put;
+    if (put < room)
+        return muster__again(MUSTER_ERR_NOMEM);
+    return *done < n ? MUSTER_ERR_FULL : MUSTER_OK;
+}
+
+muster_err muster__queue_put_many_now(struct muster__object *object, uint32_t generation, const void *bytes,
+                                      size_t size, int64_t n, int64_t *done)
+{
+    struct muster__queue *queue = muster__queue_of(object);
+    int64_t before = *done;
+    if (MUSTER__UNLIKELY(!muster__latch_acquire(&queue->put_latch, generation, me())))
+        return muster__latch_lost(&queue->put_latch, generation);
+    muster_err err = put_many_latched(queue, bytes, size, n, done);
+    muster__latch_release(&queue->put_latch, generation, me());
+    if (*done > before)
+        muster__event_signal(muster__queue_event(object, MUSTER__QUEUE_ITEMS),
+                             (int)(*done - before < INT_MAX ? *done - before : -1));
+    return err;
+}
+
+/* Those that are in stay in, whatever becomes of the rest. */
 static muster_err put_many(struct muster__step *step)
 {
-    struct muster__queue *queue = muster__queue_of(step->object);
     struct muster__arg *arg = step->arg;
-    int64_t n = arg->in[0], size = arg->in[1], began = arg->out[0];
-    muster_err err = MUSTER_OK;
-    if (!muster__latch_acquire(&queue->put_latch, step->generation, me()))
-        return muster__latch_lost(&queue->put_latch, step->generation);
-    for (; arg->out[0] < n && !err; arg->out[0] += !err) {
-        struct muster__queue_item item = {.bytes = (const char *)arg->bytes + arg->out[0] * size, .size = (size_t)size};
-        err = put_latched(queue, &item);
-    }
-    muster__latch_release(&queue->put_latch, step->generation, me());
-    if (arg->out[0] > began) {
-        muster__event_signal(event_of(step->object, MUSTER__QUEUE_ITEMS), (int)(arg->out[0] - began));
+    int64_t done = (int64_t)arg->own;
+    muster_err err =
+        muster__queue_put_many_now(step->object, step->generation, arg->bytes, (size_t)arg->in[1], arg->in[0], &done);
+    bool more = done > (int64_t)arg->own;
+    arg->own = (uint64_t)done;
+    arg->out[0] = done;
+    if (more)
         muster__queue_goes_on(step->object, step->generation);
+    if (more && from_elsewhere(step))
+        muster__queue_hosts->put(step);
+    if (err == MUSTER_ERR_FULL)
+        return wait_for(step, MUSTER__QUEUE_SPACE);
+    if (err == (muster_err)MUSTER__AGAIN && more && !step->waited) {
+        wait_for(step, MUSTER__QUEUE_SPACE); /* a first step that is to be done again must not have done anything */
+        return MUSTER__ASKING;
     }
-    return err == MUSTER_ERR_FULL ? wait_for(step, MUSTER__QUEUE_SPACE) : err;
+    return err;
 }
 
 /* ---- get ---- */
-
-static void give_place(struct muster__object *object, int n)
-{
-    if (muster__queue_of(object)->maxsize)
-        muster__event_signal(event_of(object, MUSTER__QUEUE_SPACE), n);
-}
 
 muster_err muster__queue_get_now(struct muster__object *object, uint32_t generation, void *bytes, size_t capacity,
                                  size_t *size)
@@ -187,7 +216,7 @@ muster_err muster__queue_get_now(struct muster__object *object, uint32_t generat
     muster__latch_release(&queue->get_latch, generation, me());
     if (MUSTER__UNLIKELY(err))
         return err;
-    give_place(object, 1);
+    muster__queue_give_place(object, 1);
     if (block) {
         memcpy(bytes, muster__heap_at(block), *size);
         muster__heap_free(block, me());
@@ -199,7 +228,7 @@ muster_err muster__queue_get_now(struct muster__object *object, uint32_t generat
 static muster_err get_lent(struct muster__step *step, uint32_t lent)
 {
     if (lent == (uint32_t)step->host + 1 && step->arg->takes_block) {
-        step->arg->out[0] = MUSTER__QUEUE_IN_STOCK;
+        step->arg->out[1] = MUSTER__QUEUE_IN_STOCK;
         return MUSTER_OK;
     }
     return wait_settled(step);
@@ -220,7 +249,7 @@ static muster_err get_once(struct muster__step *step, uint32_t *lent)
     muster__latch_release(&queue->get_latch, step->generation, me());
     if (err)
         return err;
-    give_place(step->object, 1);
+    muster__queue_give_place(step->object, 1);
     if (block && arg->takes_block) {
         arg->room_block = block;
     } else if (block) {
@@ -230,16 +259,19 @@ static muster_err get_once(struct muster__step *step, uint32_t *lent)
     return MUSTER_OK;
 }
 
+static muster_err nothing_yet(struct muster__step *step, uint32_t lent)
+{
+    return lent ? get_lent(step, lent) : wait_for(step, MUSTER__QUEUE_ITEMS);
+}
+
 static muster_err get(struct muster__step *step)
 {
     uint32_t lent;
     muster_err err = get_once(step, &lent);
-    if (MUSTER__UNLIKELY(lent && err == MUSTER_ERR_EMPTY))
-        return get_lent(step, lent);
     if (err == MUSTER_ERR_EMPTY)
-        return wait_for(step, MUSTER__QUEUE_ITEMS);
-    if (MUSTER__UNLIKELY(!err && step->host != (int)muster__segment->host))
-        muster__queue_hosts->got(step);
+        return nothing_yet(step, lent);
+    if (!err && from_elsewhere(step))
+        muster__queue_hosts->got(step, 1);
     return err;
 }
 
@@ -251,47 +283,114 @@ static muster_err watch_get(struct muster__step *step)
     return muster__queue_glance(queue) ? MUSTER_OK : wait_for(step, MUSTER__QUEUE_ITEMS);
 }
 
-/* EMPTY is said once nobody else has items for it: what was put before this get began is here then. */
-static muster_err try_get(struct muster__step *step)
+/* EMPTY is said once nobody else has items for it: what was put before this get began is here then. settlements: before
+ * it looked. */
+static muster_err nothing_now(struct muster__step *step, uint32_t lent, uint32_t settlements)
 {
-    struct muster__queue *queue = muster__queue_of(step->object);
-    uint32_t lent, settlements = atomic_load(&queue->settlements);
-    muster_err err = get_once(step, &lent);
-    if (err != MUSTER_ERR_EMPTY)
-        return err;
     if (!step->arg->own)
         step->arg->own = (uint64_t)settlements + 1;
-    if (lent || (muster__queue_leased(queue) && settlements < step->arg->own))
+    if (lent || (muster__queue_leased(muster__queue_of(step->object)) && settlements < step->arg->own))
         return wait_settled(step);
     return MUSTER_ERR_EMPTY;
 }
 
+static muster_err try_get(struct muster__step *step)
+{
+    uint32_t lent, settlements = atomic_load(&muster__queue_of(step->object)->settlements);
+    muster_err err = get_once(step, &lent);
+    return err == MUSTER_ERR_EMPTY ? nothing_now(step, lent, settlements) : err;
+}
+
+/* ---- get many ---- */
+
+static muster_err take_latched(struct muster__object *object, uint32_t generation, struct muster__queue_many *many,
+                               uint32_t *lent)
+{
+    struct muster__queue *queue = muster__queue_of(object);
+    int64_t before = many->count;
+    *lent = 0;
+    if (MUSTER__UNLIKELY(!muster__latch_acquire(&queue->get_latch, generation, me())))
+        return muster__latch_lost(&queue->get_latch, generation);
+    muster_err err = MUSTER_ERR_EMPTY;
+    *lent = atomic_load_explicit(&queue->lent, memory_order_relaxed);
+    if (MUSTER__LIKELY(!*lent))
+        err = muster__queue_take_some(queue, many, me());
+    muster__latch_release(&queue->get_latch, generation, me());
+    if (!err)
+        muster__queue_give_place(object, many->block ? 1 : (int)(many->count - before));
+    return err;
+}
+
+/* What there is, large ones among them. */
+static muster_err take_all(struct muster__object *object, uint32_t generation, struct muster__queue_many *many,
+                           uint32_t *lent)
+{
+    for (;;) {
+        many->block = 0;
+        muster_err err = take_latched(object, generation, many, lent);
+        if (!err && many->block) {
+            memcpy(many->at, muster__heap_at(many->block), many->size);
+            muster__heap_free(many->block, me());
+            muster__queue_took(many, many->size);
+        }
+        if (err || many->count == many->most)
+            return many->count ? MUSTER_OK : err;
+        if (!many->block && !muster__queue_glance(muster__queue_of(object)))
+            return MUSTER_OK;
+    }
+}
+
+muster_err muster__queue_get_many_now(struct muster__object *object, uint32_t generation,
+                                      struct muster__queue_many *many)
+{
+    uint32_t lent;
+    return take_all(object, generation, many, &lent);
+}
+
+/* For another host: as many as fit into a letter, or a large one. */
+enum { BYTES_AT_ONCE = 8192, ITEMS_AT_ONCE = 1000 };
+
+static muster_err take_packed(struct muster__step *step, uint32_t *lent)
+{
+    static size_t sizes[ITEMS_AT_ONCE];
+    struct muster__arg *arg = step->arg;
+    struct muster__queue_many many = {.at = arg->room,
+                                      .left = arg->capacity < BYTES_AT_ONCE ? arg->capacity : BYTES_AT_ONCE,
+                                      .sizes = sizes,
+                                      .most = arg->in[0] < ITEMS_AT_ONCE ? arg->in[0] : ITEMS_AT_ONCE};
+    muster_err err = take_latched(step->object, step->generation, &many, lent);
+    if (err == MUSTER_ERR_TOOBIG && many.size <= arg->capacity) {
+        many.left = arg->capacity;
+        many.most = 1;
+        err = take_latched(step->object, step->generation, &many, lent);
+    }
+    arg->got = many.size;
+    if (err)
+        return err;
+    arg->out[0] = many.block ? 1 : many.count;
+    arg->out[1] = many.block ? MUSTER__QUEUE_LARGE : 0;
+    arg->room_block = many.block;
+    if (many.block)
+        return MUSTER_OK;
+    size_t used = ((size_t)(many.at - (char *)arg->room) + 7) & ~(size_t)7;
+    for (int64_t i = 0; i < many.count; i++) {
+        uint64_t word = sizes[i];
+        memcpy((char *)arg->room + used + (size_t)i * sizeof word, &word, sizeof word);
+    }
+    arg->got = used + (size_t)many.count * sizeof(uint64_t);
+    return MUSTER_OK;
+}
+
 static muster_err get_many(struct muster__step *step)
 {
-    struct muster__queue *queue = muster__queue_of(step->object);
-    struct muster__arg *arg = step->arg;
-    muster_err err = MUSTER_OK;
-    if (!muster__latch_acquire(&queue->get_latch, step->generation, me()))
-        return muster__latch_lost(&queue->get_latch, step->generation);
-    uint32_t lent = atomic_load_explicit(&queue->lent, memory_order_relaxed);
-    while (!err && !lent && arg->out[0] < arg->in[0]) {
-        muster__ref block;
-        char *place = (char *)arg->room + arg->out[0] * arg->in[1];
-        err = muster__queue_take(queue, place, (size_t)arg->in[1], &arg->got, &block, me());
-        if (!err && block) {
-            memcpy(place, muster__heap_at(block), arg->got);
-            muster__heap_free(block, me());
-        }
-        arg->out[0] += !err;
-        if (!err && arg->own)
-            ((size_t *)(uintptr_t)arg->own)[arg->out[0] - 1] = arg->got;
-    }
-    muster__latch_release(&queue->get_latch, step->generation, me());
-    if (arg->out[0]) {
-        give_place(step->object, (int)arg->out[0]);
-        return MUSTER_OK;
-    }
-    return lent ? wait_settled(step) : err == MUSTER_ERR_EMPTY ? wait_for(step, MUSTER__QUEUE_ITEMS) : err;
+    uint32_t lent, settlements = atomic_load(&muster__queue_of(step->object)->settlements);
+    bool far = step->arg->takes_block;
+    muster_err err = far ? take_packed(step, &lent) : take_all(step->object, step->generation, step->arg->room, &lent);
+    if (err == MUSTER_ERR_EMPTY)
+        return step->arg->in[1] ? nothing_now(step, lent, settlements) : nothing_yet(step, lent);
+    if (!err && from_elsewhere(step))
+        muster__queue_hosts->got(step, step->arg->out[0]);
+    return err;
 }
 
 static bool ready_to_get(const struct muster__step *step)
@@ -300,116 +399,62 @@ static bool ready_to_get(const struct muster__step *step)
     return muster__queue_glance(queue) || muster__latch_ended(&queue->get_latch, step->generation);
 }
 
+/* ---- what was got by one who gave up ---- */
+
+struct packed {
+    char *at;
+    size_t used;
+};
+
+static void pack(struct packed *packed, const void *bytes, uint64_t size)
+{
+    memcpy(packed->at + packed->used, &size, sizeof size);
+    if (size)
+        memcpy(packed->at + packed->used + sizeof size, bytes, size);
+    packed->used += muster__queue_packed(size);
+}
+
+static void put_back(struct muster__step *step, struct packed packed)
+{
+    muster_err err = muster__queue_put_back(step->object, step->generation, packed.at, packed.used);
+    free(packed.at);
+    muster__self_state.busy |= err == MUSTER_ERR_NOMEM; /* until there is room */
+}
+
+static struct packed packed_make(size_t bytes)
+{
+    struct packed packed = {.at = malloc(bytes)};
+    MUSTER__CHECK_EQ(packed.at != NULL, true);
+    return packed;
+}
+
 /* The item of one who gave up goes back first; what a dead one had in hand is lost. */
 static void undo_get(struct muster__step *step, bool died)
 {
     struct muster__arg *arg = step->arg;
-    if (died || arg->out[0] == MUSTER__QUEUE_IN_STOCK)
+    if (died || arg->out[1] == MUSTER__QUEUE_IN_STOCK)
         return;
-    uint64_t word = arg->size;
-    char *packed = malloc(muster__queue_packed(arg->size));
-    MUSTER__CHECK_EQ(packed != NULL, true);
-    memcpy(packed, &word, sizeof word);
-    if (arg->size)
-        memcpy(packed + sizeof word, arg->bytes, arg->size);
-    muster_err err = muster__queue_put_back(step->object, step->generation, packed, muster__queue_packed(arg->size));
-    free(packed);
-    muster__self_state.busy |= err == MUSTER_ERR_NOMEM; /* until there is room */
+    struct packed packed = packed_make(muster__queue_packed(arg->size));
+    pack(&packed, arg->bytes, arg->size);
+    put_back(step, packed);
 }
 
-/* ---- many at once, by agents ---- */
-
-static muster_err take_fitting(struct muster__queue *queue, size_t capacity, struct muster__queue_batch *batch)
+static void undo_get_many(struct muster__step *step, bool died)
 {
-    size_t left = capacity - batch->used, size;
-    size_t room =
-        left < muster__queue_packed(MUSTER__QUEUE_INLINE_MAX) ? left : muster__queue_packed(MUSTER__QUEUE_INLINE_MAX);
-    char *at = batch->bytes + batch->used + sizeof(uint64_t);
-    muster__ref block = 0;
-    if (room < 2 * sizeof(uint64_t))
-        return MUSTER_ERR_TOOBIG;
-    muster_err err = muster__queue_take(queue, at, (room & ~(size_t)7) - sizeof(uint64_t), &size, &block, me());
-    if (err == MUSTER_ERR_TOOBIG && !batch->used)
-        return muster__queue_take(queue, NULL, SIZE_MAX, &batch->size, &batch->block, me());
-    if (err != MUSTER_OK)
-        return err;
-    uint64_t word = size;
-    memcpy(at - sizeof word, &word, sizeof word);
-    batch->used += muster__queue_packed(size);
-    return MUSTER_OK;
-}
-
-muster_err muster__queue_take_many(struct muster__object *object, uint32_t generation, size_t capacity,
-                                   struct muster__queue_batch *batch)
-{
-    struct muster__queue *queue = muster__queue_of(object);
-    batch->used = 0;
-    batch->block = 0;
-    if (!muster__latch_acquire(&queue->get_latch, generation, me()))
-        return muster__latch_lost(&queue->get_latch, generation);
-    while (!batch->block && take_fitting(queue, capacity, batch) == MUSTER_OK)
-        ;
-    muster__latch_release(&queue->get_latch, generation, me());
-    give_place(object, -1);
-    return MUSTER_OK;
-}
-
-muster_err muster__queue_put_packed(struct muster__object *object, uint32_t generation, const char *bytes, size_t size,
-                                    size_t *used)
-{
-    struct muster__queue *queue = muster__queue_of(object);
-    int count = 0;
-    bool room = true;
-    *used = 0;
-    if (!muster__latch_acquire(&queue->put_latch, generation, me()))
-        return muster__latch_lost(&queue->put_latch, generation);
-    bool closed = atomic_load(&queue->closed);
-    while (!closed && *used < size) {
-        uint64_t word;
-        memcpy(&word, bytes + *used, sizeof word);
-        struct muster__queue_item item = {.bytes = bytes + *used + sizeof word, .size = word};
-        if (!(room = muster__queue_append(queue, &item, me())))
-            break;
-        *used += muster__queue_packed(word);
-        count++;
+    struct muster__arg *arg = step->arg;
+    if (died || arg->out[1] || (uint64_t)arg->out[0] > arg->size / sizeof(uint64_t)) {
+        undo_get(step, died);
+        return;
     }
-    muster__latch_release(&queue->put_latch, generation, me());
-    if (count)
-        muster__event_signal(event_of(object, MUSTER__QUEUE_ITEMS), count);
-    return closed ? MUSTER_ERR_CLOSED : room ? MUSTER_OK : muster__again(MUSTER_ERR_NOMEM);
-}
-
-muster_err muster__queue_put_back(struct muster__object *object, uint32_t generation, const char *bytes, size_t size)
-{
-    struct muster__queue *queue = muster__queue_of(object);
-    if (!muster__latch_acquire(&queue->get_latch, generation, me()))
-        return muster__latch_lost(&queue->get_latch, generation);
-    bool done = muster__queue_prepend(queue, bytes, size, me());
-    muster__latch_release(&queue->get_latch, generation, me());
-    muster__event_signal(event_of(object, MUSTER__QUEUE_ITEMS), -1);
-    return done ? MUSTER_OK : muster__again(MUSTER_ERR_NOMEM);
-}
-
-muster_err muster__queue_lend(struct muster__object *object, uint32_t generation, uint32_t to)
-{
-    struct muster__queue *queue = muster__queue_of(object);
-    if (!muster__latch_acquire(&queue->get_latch, generation, me()))
-        return muster__latch_lost(&queue->get_latch, generation);
-    atomic_store(&queue->lent, to);
-    muster__latch_release(&queue->get_latch, generation, me());
-    return MUSTER_OK;
-}
-
-muster_err muster__queue_set_closed(struct muster__object *object, uint32_t generation, bool closed)
-{
-    struct muster__queue *queue = muster__queue_of(object);
-    if (!muster__latch_acquire(&queue->put_latch, generation, me()))
-        return muster__latch_lost(&queue->put_latch, generation);
-    atomic_store(&queue->closed, closed);
-    muster__latch_release(&queue->put_latch, generation, me());
-    muster__event_signal(event_of(object, MUSTER__QUEUE_ITEMS), -1);
-    muster__event_signal(event_of(object, MUSTER__QUEUE_SPACE), -1);
-    return MUSTER_OK;
+    struct packed packed = packed_make(arg->size + (size_t)arg->out[0] * sizeof(uint64_t));
+    const char *bytes = arg->bytes, *sizes = bytes + arg->size - (size_t)arg->out[0] * sizeof(uint64_t);
+    for (int64_t i = 0; i < arg->out[0]; i++) {
+        uint64_t size;
+        memcpy(&size, sizes + (size_t)i * sizeof size, sizeof size);
+        pack(&packed, bytes, size);
+        bytes += size;
+    }
+    put_back(step, packed);
 }
 
 /* ---- the rest ---- */
@@ -476,7 +521,7 @@ static muster_err task_done(struct muster__step *step)
     if (err == MUSTER_ERR_STATE && muster__queue_leased(muster__queue_of(step->object)))
         return wait_settled(step);
     if (!err && all)
-        muster__event_signal(event_of(step->object, MUSTER__QUEUE_IDLE), -1);
+        muster__event_signal(muster__queue_event(step->object, MUSTER__QUEUE_IDLE), -1);
     return err;
 }
 
@@ -616,6 +661,7 @@ static const struct muster__op ops[MUSTER__QUEUE_OPS] = {
     [MUSTER__QUEUE_GET_MANY] = {.name = "muster_queue_get_many",
                                 .step = get_many,
                                 .ready = ready_to_get,
+                                .undo = undo_get_many,
                                 .late = MUSTER_ERR_EMPTY,
                                 .late_now = MUSTER_ERR_EMPTY},
     [MUSTER__QUEUE_SIZE] = {.name = "muster_queue_size", .step = size, .late = MUSTER_ERR_TIMEOUT},

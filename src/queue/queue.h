@@ -59,6 +59,17 @@ static inline struct muster__queue *muster__queue_of(struct muster__object *obje
     return (struct muster__queue *)(void *)object->body;
 }
 
+static inline struct muster__event *muster__queue_event(struct muster__object *object, int event)
+{
+    return &object->event[event];
+}
+/** So many items have gone: as many putters may go on. */
+static inline void muster__queue_give_place(struct muster__object *object, int n)
+{
+    if (muster__queue_of(object)->maxsize)
+        muster__event_signal(muster__queue_event(object, MUSTER__QUEUE_SPACE), n);
+}
+
 /* ---- ends.c: single steps under a latch, and their repair ---- */
 
 enum { MUSTER__QUEUE_INLINE_MAX = 2048 }; /* bytes of an item that travels inside of the chunk */
@@ -74,10 +85,37 @@ struct muster__queue_item {
 bool muster__queue_prepare(struct muster__queue *queue, uint32_t self);
 /** Under put_latch: appends. False: no memory, nothing changed. */
 bool muster__queue_append(struct muster__queue *queue, const struct muster__queue_item *item, uint32_t self);
+/** The same of n items of one size, inline ones, that lie one after the other. Returns how many there was memory for.
+ */
+int64_t muster__queue_append_many(struct muster__queue *queue, const char *bytes, size_t size, int64_t n,
+                                  uint32_t self);
 /** Under get_latch: takes the first item; an inline one is copied to bytes, of another *block is now the caller's.
  * OK, EMPTY, CLOSED (and empty), TOOBIG. *size is set by OK and TOOBIG. */
 muster_err muster__queue_take(struct muster__queue *queue, void *bytes, size_t capacity, size_t *size,
                               muster__ref *block, uint32_t self);
+
+/* where many go: one behind the other */
+struct muster__queue_many {
+    char *at;
+    size_t left;
+    size_t *sizes; /* NULL: nobody asks */
+    int64_t most, count;
+    muster__ref block; /* a large one, taken but not copied yet; the caller's */
+    size_t size;       /* its; with err TOOBIG: the first one's */
+};
+/** One more has come to where the next one is to go. */
+static inline void muster__queue_took(struct muster__queue_many *many, size_t size)
+{
+    if (many->sizes)
+        many->sizes[many->count] = size;
+    many->at += size;
+    many->left -= size;
+    many->count++;
+}
+/** Under get_latch: takes the first items as far as they fit, or the first one if that is large. OK, EMPTY, CLOSED (and
+ * empty), TOOBIG (the first one). */
+muster_err muster__queue_take_some(struct muster__queue *queue, struct muster__queue_many *many, uint32_t self);
+
 /** Under get_latch: the size of the first item. False: there is none. */
 bool muster__queue_peek(struct muster__queue *queue, size_t *size, uint32_t self);
 /** Under get_latch, by who will not die here: puts items, packed as by muster__queue_take_many, before the first one.
@@ -117,8 +155,10 @@ enum muster__queue_op {
     MUSTER__QUEUE_PUT,
     MUSTER__QUEUE_GET,
     MUSTER__QUEUE_TRY_GET,  /* a get that does not wait, but for what was put on other hosts */
-    MUSTER__QUEUE_PUT_MANY, /* in[0]: items of in[1] bytes each at bytes; out[0]: so many are in */
-    MUSTER__QUEUE_GET_MANY, /* in[0]: up to so many, to places of in[1] bytes each; out[0]: so many; at least one */
+    MUSTER__QUEUE_PUT_MANY, /* in[0]: small items of in[1] bytes each at bytes; out[0]: so many are in, also with errors
+                             */
+    MUSTER__QUEUE_GET_MANY, /* in[0]: up to so many, at least one; in[1]: as TRY_GET. Here room is where they go, a
+                             * struct muster__queue_many; else out[0]: so many come, and how: out[1] */
     MUSTER__QUEUE_SIZE,     /* out[0]: items */
     MUSTER__QUEUE_FULL,     /* out[0]: whether */
     MUSTER__QUEUE_CLOSE,
@@ -128,8 +168,9 @@ enum muster__queue_op {
     MUSTER__QUEUE_DESTROY, /* out[0]: hosts that have something of it */
     MUSTER__QUEUE_OPS
 };
-/* out[0] of a get: the host that asks has the first items itself, in its stock */
-enum { MUSTER__QUEUE_IN_STOCK = 1 };
+/* out[1] of a get: what came; of many, one behind the other, and behind these, from a multiple of 8 on, their sizes as
+ * uint64_t; nothing, since the host that asks has the first items itself, in its stock; a large one alone, as it is */
+enum { MUSTER__QUEUE_IN_STOCK = 1, MUSTER__QUEUE_LARGE };
 
 /** One put, or get, that does not wait: OK, FULL, EMPTY (also while the items are lent), CLOSED, TOOBIG, NOMEM, STALE,
  * MUSTER__AGAIN. Of a pinned queue. */
@@ -137,6 +178,12 @@ muster_err muster__queue_put_now(struct muster__object *object, uint32_t generat
                                  const struct muster__queue_item *item);
 muster_err muster__queue_get_now(struct muster__object *object, uint32_t generation, void *bytes, size_t capacity,
                                  size_t *size);
+/** The same of many. Of puts *done, also with errors, is how many were put so far, of gets many->count how many were
+ * got. */
+muster_err muster__queue_put_many_now(struct muster__object *object, uint32_t generation, const void *bytes,
+                                      size_t size, int64_t n, int64_t *done);
+muster_err muster__queue_get_many_now(struct muster__object *object, uint32_t generation,
+                                      struct muster__queue_many *many);
 
 /* Set where there may be several hosts: lease.c. NULL: there is one. */
 struct muster__queue_hosts {
@@ -146,9 +193,9 @@ struct muster__queue_hosts {
     void (*ship)(struct muster__object *object, uint32_t generation);
     /** By the agent: another host may not put by itself now, since what it has sent before has found no room. */
     bool (*is_full)(const struct muster__step *step);
-    /** By the agent: another host has put, or got, a small item by itself. */
+    /** By the agent: another host has put, or got, small items by itself. */
     void (*put)(struct muster__step *step);
-    void (*got)(struct muster__step *step);
+    void (*got)(struct muster__step *step, int64_t items);
 };
 extern const struct muster__queue_hosts *muster__queue_hosts;
 
@@ -163,7 +210,8 @@ static inline void muster__queue_goes_on(struct muster__object *object, uint32_t
         muster__queue_hosts->ship(object, generation);
 }
 
-/* many at once, by agents: each is a word that says its size, and its bytes, rounded up to 8 */
+/* ---- batch.c: many at once, by agents: each is a word that says its size, and its bytes, rounded up to 8
+ * ---- */
 
 static inline size_t muster__queue_packed(size_t size)
 {

@@ -209,6 +209,107 @@ static int get_for_ever(const void *arg, size_t size)
     }
 }
 
+/* ---- many at once ---- */
+
+struct small {
+    int32_t producer, number;
+};
+
+enum { AT_ONCE = 700 }; /* of small ones: more than a letter between hosts takes */
+
+/* Batches of all lengths, single ones and large ones in turn. */
+static int produce_many(const void *arg, size_t size)
+{
+    (void)size;
+    const struct job *job = arg;
+    static struct small batch[AT_ONCE];
+    static struct item item;
+    for (int32_t next = 0, length = 1; next < job->n; length = length * 3 % AT_ONCE + 1) {
+        int64_t n = length < job->n - next ? length : job->n - next, put = -1;
+        for (int64_t i = 0; i < n; i++)
+            batch[i] = (struct small){job->id, next++};
+        if (muster_queue_put_many(job->queue, batch, n, sizeof *batch, &put, MUSTER_FOREVER) != MUSTER_OK || put != n)
+            return 1;
+        item.producer = job->id;
+        item.number = next;
+        if (next++ < job->n && muster_queue_put(job->queue, &item, next % 3 ? 8 : sizeof item, MUSTER_FOREVER))
+            return 2;
+    }
+    return 0;
+}
+
+static bool tally_many(const char *at, const size_t *sizes, int64_t got, int32_t *last, struct tally *tally)
+{
+    for (int64_t i = 0; i < got; at += sizes[i++]) {
+        struct small item;
+        if (sizes[i] != sizeof item && sizes[i] != sizeof(struct item))
+            return false;
+        memcpy(&item, at, sizeof item);
+        if (item.number <= last[item.producer])
+            return false;
+        last[item.producer] = item.number;
+        tally->sum += item.number;
+        tally->items++;
+    }
+    return true;
+}
+
+static int consume_many(const void *arg, size_t size)
+{
+    (void)size;
+    const struct job *job = arg;
+    static char room[20000];
+    static size_t sizes[AT_ONCE];
+    int32_t last[64];
+    struct tally tally = {0};
+    memset(last, -1, sizeof last);
+    for (int64_t most = 1;; most = most * 5 % AT_ONCE + 1) {
+        int64_t got = 0;
+        muster_err err =
+            muster_queue_get_many(job->queue, room, sizeof room, most, sizes, &got, most % 4 ? MUSTER_FOREVER : 0);
+        if (err == MUSTER_ERR_CLOSED)
+            break;
+        if (err == MUSTER_ERR_EMPTY && most % 4 == 0)
+            continue;
+        if (err != MUSTER_OK || got < 1 || got > most || !tally_many(room, sizes, got, last, &tally))
+            return 1;
+    }
+    return muster_queue_put(job->out, &tally, sizeof tally, MUSTER_FOREVER) == MUSTER_OK ? 0 : 2;
+}
+
+/* What errors tell, of a queue with a maxsize of 3 that is empty: the line of what is not so. */
+static int many_tell(const void *arg, size_t size)
+{
+#define HOLDS(condition)                                                                                               \
+    if (!(condition))                                                                                                  \
+    return __LINE__ % 256
+    (void)size;
+    const struct job *job = arg;
+    static const char large[5000] = "large";
+    char room[sizeof large];
+    size_t sizes[8] = {0};
+    int64_t n = -1;
+    HOLDS(muster_queue_get_many(job->queue, room, sizeof room, 8, sizes, &n, MUSTER_NOWAIT) == MUSTER_ERR_EMPTY);
+    HOLDS(muster_queue_get_many(job->queue, room, sizeof room, 8, sizes, &n, 30) == MUSTER_ERR_EMPTY && n == -1);
+    HOLDS(muster_queue_put_many(job->queue, "abcde", 5, 1, &n, MUSTER_NOWAIT) == MUSTER_ERR_FULL && n == 3);
+    HOLDS(muster_queue_put_many(job->queue, "de", 2, 1, &n, 30) == MUSTER_ERR_FULL && n == 0);
+    HOLDS(muster_queue_get_many(job->queue, room, 2, 8, NULL, &n, MUSTER_FOREVER) == MUSTER_OK && n == 2);
+    HOLDS(memcmp(room, "ab", 2) == 0);
+    HOLDS(muster_queue_get_many(job->queue, NULL, 0, 8, sizes, &n, MUSTER_FOREVER) == MUSTER_ERR_TOOBIG);
+    HOLDS(sizes[0] == 1 && n == 2);
+    HOLDS(muster_queue_put_many(job->queue, large, 1, sizeof large, &n, 1000) == MUSTER_OK && n == 1);
+    HOLDS(muster_queue_put_many(job->queue, NULL, 1, 0, NULL, 1000) == MUSTER_OK);
+    HOLDS(muster_queue_put_many(job->queue, large, 1, sizeof large, &n, 30) == MUSTER_ERR_FULL && n == 0);
+    HOLDS(muster_queue_get_many(job->queue, room, 1, 8, sizes, &n, 1000) == MUSTER_OK && n == 1 && room[0] == 'c');
+    HOLDS(muster_queue_get_many(job->queue, room, 1, 8, sizes, &n, 1000) == MUSTER_ERR_TOOBIG && n == 1);
+    HOLDS(sizes[0] == sizeof large && room[0] == 'c');
+    HOLDS(muster_queue_get_many(job->queue, room, sizeof room, 1, sizes, &n, 1000) == MUSTER_OK && n == 1);
+    HOLDS(sizes[0] == sizeof large && strcmp(room, "large") == 0);
+    HOLDS(muster_queue_get_many(job->queue, NULL, 0, 8, sizes, &n, 1000) == MUSTER_OK && n == 1 && sizes[0] == 0);
+    return 0;
+#undef HOLDS
+}
+
 /* ---- cases ---- */
 
 static void in_order(int producers, int consumers, int64_t maxsize)
@@ -233,6 +334,102 @@ static void in_order(int producers, int consumers, int64_t maxsize)
     assert_int_equal(all.items, (int64_t)producers * job.n);
     assert_int_equal(all.sum, (int64_t)producers * job.n * (job.n - 1) / 2);
     job_end(job);
+}
+
+/* Somewhere else than this program, where there is a somewhere else. */
+static muster_process start_on(int rank, muster_process_fn fn, struct job job, int32_t id)
+{
+    muster_process process;
+    muster_process_options options = {.on = muster_on_rank(rank)};
+    job.id = id;
+    assert_int_equal(muster_process_create(&process, fn, &job, sizeof job, &options), MUSTER_OK);
+    assert_int_equal(muster_process_start(process), MUSTER_OK);
+    return process;
+}
+
+static void many_in_order_at(int home, int64_t maxsize, int first_consumer)
+{
+    enum { PRODUCERS = 2, CONSUMERS = 2 };
+    struct job job = job_make(0, 20000);
+    muster_queue_options options = {.maxsize = maxsize, .on = muster_on_rank(home)};
+    muster_process makers[PRODUCERS], takers[CONSUMERS];
+    struct tally all = {0}, one;
+    int ranks = muster_ranks();
+    muster_queue_destroy(job.queue);
+    assert_int_equal(muster_queue_create(&job.queue, &options), MUSTER_OK);
+    for (int i = 0; i < CONSUMERS; i++)
+        takers[i] = start_on((first_consumer + i) % ranks, consume_many, job, i);
+    for (int i = 0; i < PRODUCERS; i++)
+        makers[i] = start_on((ranks - 1 + i) % ranks, produce_many, job, i);
+    for (int i = 0; i < PRODUCERS; i++)
+        join(makers[i]);
+    assert_int_equal(muster_queue_close(job.queue), MUSTER_OK);
+    for (int i = 0; i < CONSUMERS; i++)
+        join(takers[i]);
+    for (int i = 0; i < CONSUMERS; i++) {
+        assert_int_equal(muster_queue_get(job.out, &one, sizeof one, NULL, MUSTER_NOWAIT), MUSTER_OK);
+        all.items += one.items;
+        all.sum += one.sum;
+    }
+    assert_int_equal(all.items, (int64_t)PRODUCERS * job.n);
+    assert_int_equal(all.sum, (int64_t)PRODUCERS * job.n * (job.n - 1) / 2);
+    job_end(job);
+}
+
+static void many_in_order(void **state)
+{
+    (void)state;
+    int last = muster_ranks() - 1;
+    many_in_order_at(0, 0, 0);
+    many_in_order_at(last, 0, 0);
+    many_in_order_at(0, 0, last);
+    many_in_order_at(0, 50, last);
+}
+
+static void many_tell_what_became_of_them(void **state)
+{
+    (void)state;
+    int ranks = muster_ranks();
+    for (int home = 0; home < 2; home++)
+        for (int user = 0; user < 2; user++) {
+            struct job job = job_make(0, 0);
+            muster_queue_options options = {.maxsize = 3, .on = muster_on_rank(home * (ranks - 1))};
+            muster_queue_destroy(job.queue);
+            assert_int_equal(muster_queue_create(&job.queue, &options), MUSTER_OK);
+            join(start_on(user * (ranks - 1), many_tell, job, 0));
+            job_end(job);
+        }
+}
+
+/* 67 */
+static void many_refuse_what_cannot_be(void **state)
+{
+    (void)state;
+    muster_queue queue = queue_make(0);
+    char room[8] = "as it is";
+    size_t sizes[2] = {5, 5};
+    int64_t n = 7;
+    assert_int_equal(muster_queue_put_many(queue, NULL, 1, 1, &n, 0), MUSTER_ERR_INVAL);
+    assert_int_equal(muster_queue_put_many(queue, room, -1, 1, &n, 0), MUSTER_ERR_INVAL);
+    assert_int_equal(muster_queue_put_many(queue, room, 1, SIZE_MAX, &n, 0), MUSTER_ERR_INVAL);
+    assert_int_equal(muster_queue_put_many(queue, room, INT64_MAX, SIZE_MAX / 8, &n, 0), MUSTER_ERR_INVAL);
+    assert_int_equal(muster_queue_put_many(queue, room, 1, 1, &n, -2), MUSTER_ERR_INVAL);
+    assert_int_equal(size_now(queue), 0);
+    say(queue, 1);
+    assert_int_equal(muster_queue_get_many(queue, NULL, 8, 1, sizes, &n, 0), MUSTER_ERR_INVAL);
+    assert_int_equal(muster_queue_get_many(queue, room, 8, 0, sizes, &n, 0), MUSTER_ERR_INVAL);
+    assert_int_equal(muster_queue_get_many(queue, room, 8, -1, sizes, &n, 0), MUSTER_ERR_INVAL);
+    assert_int_equal(muster_queue_get_many(queue, room, 8, 1, sizes, NULL, 0), MUSTER_ERR_INVAL);
+    assert_int_equal(muster_queue_get_many(queue, room, 8, 1, sizes, &n, -2), MUSTER_ERR_INVAL);
+    assert_non_null(strstr(muster_err_detail(), "muster_queue_get_many"));
+    assert_int_equal(size_now(queue), 1);
+    assert_memory_equal(room, "as it is", 8);
+    assert_int_equal(n, 7);
+    assert_int_equal(sizes[0], 5);
+    assert_int_equal(muster_queue_destroy(queue), MUSTER_OK);
+    assert_int_equal(muster_queue_put_many(queue, room, 1, 1, NULL, 0), MUSTER_ERR_STALE);
+    assert_int_equal(muster_queue_put_many(queue, room, 0, 1, NULL, 0), MUSTER_ERR_STALE);
+    assert_int_equal(muster_queue_get_many(queue, room, 8, 1, NULL, &n, 0), MUSTER_ERR_STALE);
 }
 
 static void first_in_first_out(void **state)
@@ -434,11 +631,18 @@ static void destroyed_while_waited_for(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(first_in_first_out),         cmocka_unit_test(full_and_empty),
-        cmocka_unit_test(close_drains_and_wakes),     cmocka_unit_test(done_and_join),
-        cmocka_unit_test(too_big_stays_first),        cmocka_unit_test(a_put_is_seen_by_who_starts_afterwards),
-        cmocka_unit_test(goes_on_when_users_die),     cmocka_unit_test(large_and_many),
+        cmocka_unit_test(first_in_first_out),
+        cmocka_unit_test(full_and_empty),
+        cmocka_unit_test(close_drains_and_wakes),
+        cmocka_unit_test(done_and_join),
+        cmocka_unit_test(too_big_stays_first),
+        cmocka_unit_test(a_put_is_seen_by_who_starts_afterwards),
+        cmocka_unit_test(goes_on_when_users_die),
+        cmocka_unit_test(large_and_many),
         cmocka_unit_test(destroyed_while_waited_for),
+        cmocka_unit_test(many_in_order),
+        cmocka_unit_test(many_tell_what_became_of_them),
+        cmocka_unit_test(many_refuse_what_cannot_be),
     };
     return mpi_case_main(&argc, &argv, tests, sizeof tests / sizeof *tests, "queue");
 }

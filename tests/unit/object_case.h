@@ -92,6 +92,22 @@ static inline muster_err case_queue_get(muster_handle handle, void *item, size_t
     return err;
 }
 
+/* Small items of one size. *put: so many are in. */
+static inline muster_err case_queue_put_many(muster_handle handle, const void *items, int64_t n, size_t size,
+                                             int64_t *put, int64_t timeout_ms)
+{
+    struct muster__arg arg = {.in = {n, (int64_t)size}, .bytes = items};
+    muster_err err = case_do(handle, MUSTER__QUEUE, MUSTER__QUEUE_PUT_MANY, &arg, timeout_ms);
+    *put = arg.out[0];
+    return err;
+}
+
+static inline muster_err case_queue_get_many(muster_handle handle, struct muster__queue_many *many, int64_t timeout_ms)
+{
+    struct muster__arg arg = {.in = {many->most, timeout_ms == MUSTER_NOWAIT}, .room = many};
+    return case_do(handle, MUSTER__QUEUE, MUSTER__QUEUE_GET_MANY, &arg, timeout_ms);
+}
+
 static inline muster_err case_queue_ask(muster_handle handle, enum muster__queue_op op, int64_t *out,
                                         int64_t timeout_ms)
 {

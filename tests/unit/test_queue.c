@@ -196,6 +196,236 @@ static void full_and_empty(void **state)
     destroy_frees_all();
 }
 
+/* ---- many ---- */
+
+static muster_err put_numbers(int64_t first, int64_t n, int64_t *put_so_many, int64_t timeout_ms)
+{
+    static int64_t numbers[30000];
+    for (int64_t i = 0; i < n; i++)
+        numbers[i] = first + i;
+    return case_queue_put_many(handle, numbers, n, sizeof *numbers, put_so_many, timeout_ms);
+}
+
+static int64_t many_out[30000];
+static size_t many_sizes[30000];
+
+static struct muster__queue_many up_to(int64_t most, size_t capacity)
+{
+    return (struct muster__queue_many){.at = (char *)many_out, .left = capacity, .sizes = many_sizes, .most = most};
+}
+
+/* In batches of all lengths, over the ends of chunks, mixed with single ones. */
+static void many_keep_their_order(void **state)
+{
+    (void)state;
+    int64_t next_in = 0, next_out = 0, done;
+    queue_make(0);
+    for (int64_t n = 1; n <= 30000; n = n * 3 + 1) {
+        assert_int_equal(put_numbers(next_in, n, &done, MUSTER_NOWAIT), MUSTER_OK);
+        assert_int_equal(done, n);
+        assert_int_equal(put_number(next_in + n, MUSTER_NOWAIT), MUSTER_OK);
+        next_in += n + 1;
+        assert_int_equal(size_now(), next_in - next_out);
+        for (int64_t most = 1; next_out < next_in; most = most * 2 + 1) {
+            struct muster__queue_many many = up_to(most, sizeof many_out);
+            int64_t there = next_in - next_out, first = next_out;
+            assert_int_equal(case_queue_get_many(handle, &many, MUSTER_NOWAIT), MUSTER_OK);
+            assert_int_equal(many.count, there < most ? there : most);
+            for (; next_out - first < many.count; next_out++) {
+                assert_int_equal(many_sizes[next_out - first], sizeof *many_out);
+                assert_int_equal(many_out[next_out - first], next_out);
+            }
+        }
+    }
+    destroy_frees_all();
+}
+
+static void many_of_any_size(void **state)
+{
+    (void)state;
+    enum { N = 100, LARGEST = 5000 };
+    static unsigned char in[LARGEST];
+    queue_make(0);
+    for (int i = 0; i < N; i++) {
+        memset(in, i, sizeof in);
+        assert_int_equal(put(in, (size_t)i * 337 % LARGEST, MUSTER_NOWAIT), MUSTER_OK);
+    }
+    for (int i = 0; i < N;) {
+        struct muster__queue_many many = up_to(N, sizeof many_out);
+        assert_int_equal(case_queue_get_many(handle, &many, MUSTER_NOWAIT), MUSTER_OK);
+        const unsigned char *at = (unsigned char *)many_out;
+        for (int k = 0; k < many.count; at += many_sizes[k++], i++) {
+            assert_int_equal(many_sizes[k], (size_t)i * 337 % LARGEST);
+            for (size_t b = 0; b < many_sizes[k]; b++)
+                assert_int_equal(at[b], i);
+        }
+    }
+    assert_int_equal(size_now(), 0);
+    destroy_frees_all();
+}
+
+/* As many as fit are taken; none fits: err TOOBIG, and it stays first. */
+static void many_as_far_as_they_fit(void **state)
+{
+    (void)state;
+    char large[3000] = {0};
+    int64_t done;
+    queue_make(0);
+    assert_int_equal(put_numbers(0, 5, &done, MUSTER_NOWAIT), MUSTER_OK);
+    struct muster__queue_many many = up_to(5, 3 * sizeof(int64_t) + 1);
+    assert_int_equal(case_queue_get_many(handle, &many, MUSTER_NOWAIT), MUSTER_OK);
+    assert_int_equal(many.count, 3);
+    many = up_to(5, sizeof(int64_t) - 1);
+    assert_int_equal(case_queue_get_many(handle, &many, MUSTER_NOWAIT), MUSTER_ERR_TOOBIG);
+    assert_int_equal(many.size, sizeof(int64_t));
+    assert_int_equal(many.count, 0);
+    assert_int_equal(get_number(), 3);
+    assert_int_equal(get_number(), 4);
+    assert_int_equal(put(large, sizeof large, MUSTER_NOWAIT), MUSTER_OK);
+    many = up_to(5, sizeof large - 1);
+    assert_int_equal(case_queue_get_many(handle, &many, MUSTER_NOWAIT), MUSTER_ERR_TOOBIG);
+    assert_int_equal(many.size, sizeof large);
+    assert_int_equal(size_now(), 1);
+    destroy_frees_all();
+}
+
+/* How many are in is told when the deadline comes; of what was got at least one is there. */
+static void many_until_the_deadline(void **state)
+{
+    (void)state;
+    int64_t done;
+    queue_make(4);
+    assert_int_equal(put_numbers(0, 6, &done, MUSTER_NOWAIT), MUSTER_ERR_FULL);
+    assert_int_equal(done, 4);
+    int64_t began = case_ms();
+    assert_int_equal(put_numbers(4, 1, &done, 30), MUSTER_ERR_FULL);
+    assert_true(case_ms() - began >= 29);
+    assert_int_equal(done, 0);
+    struct muster__queue_many many = up_to(10, sizeof many_out);
+    assert_int_equal(case_queue_get_many(handle, &many, 30), MUSTER_OK);
+    assert_int_equal(many.count, 4);
+    many = up_to(10, sizeof many_out);
+    assert_int_equal(case_queue_get_many(handle, &many, MUSTER_NOWAIT), MUSTER_ERR_EMPTY);
+    assert_int_equal(case_queue_get_many(handle, &many, 30), MUSTER_ERR_EMPTY);
+    assert_int_equal(many.count, 0);
+    destroy_frees_all();
+}
+
+static void many_until_the_end(void **state)
+{
+    (void)state;
+    int64_t done;
+    queue_make(0);
+    assert_int_equal(put_numbers(0, 2, &done, MUSTER_NOWAIT), MUSTER_OK);
+    assert_int_equal(queue_close(), MUSTER_OK);
+    assert_int_equal(put_numbers(0, 2, &done, MUSTER_NOWAIT), MUSTER_ERR_CLOSED);
+    assert_int_equal(done, 0);
+    struct muster__queue_many many = up_to(10, sizeof many_out);
+    assert_int_equal(case_queue_get_many(handle, &many, MUSTER_FOREVER), MUSTER_OK);
+    assert_int_equal(many.count, 2);
+    many = up_to(10, sizeof many_out);
+    assert_int_equal(case_queue_get_many(handle, &many, MUSTER_FOREVER), MUSTER_ERR_CLOSED);
+    destroy_frees_all();
+}
+
+static int put_a_thousand(void *arg)
+{
+    (void)arg;
+    int64_t done;
+    return put_numbers(0, 1000, &done, MUSTER_FOREVER) == MUSTER_OK && done == 1000 ? 0 : 1;
+}
+
+/* One that waits goes on as there is room, and none of its items is put twice. */
+static void many_wait_for_room(void **state)
+{
+    (void)state;
+    queue_make(7);
+    case_fork(1, put_a_thousand, NULL);
+    for (int64_t next = 0; next < 1000;) {
+        struct muster__queue_many many = up_to(1 + next % 10, sizeof many_out);
+        assert_int_equal(case_queue_get_many(handle, &many, MUSTER_FOREVER), MUSTER_OK);
+        for (int64_t i = 0; i < many.count; i++)
+            assert_int_equal(many_out[i], next++);
+    }
+    assert_int_equal(case_join(1), 0);
+    assert_int_equal(size_now(), 0);
+    destroy_frees_all();
+}
+
+/* What an agent got for one of another host who has given up goes back, before what is there. */
+static void many_given_back(void **state)
+{
+    (void)state;
+    static _Alignas(8) char room[16384], large[3000];
+    const struct muster__op *op = &muster__class_of(MUSTER__QUEUE)->ops[MUSTER__QUEUE_GET_MANY];
+    int64_t done;
+    queue_make(0);
+    assert_int_equal(put("a", 1, MUSTER_NOWAIT), MUSTER_OK);
+    assert_int_equal(put(NULL, 0, MUSTER_NOWAIT), MUSTER_OK);
+    assert_int_equal(put_numbers(0, 1500, &done, MUSTER_NOWAIT), MUSTER_OK);
+    assert_int_equal(put(large, sizeof large, MUSTER_NOWAIT), MUSTER_OK);
+    for (int64_t taken = 0; taken < 1503;) {
+        struct muster__arg arg = {.in = {10000}, .room = room, .capacity = 100000, .takes_block = true};
+        assert_int_equal(case_do(handle, MUSTER__QUEUE, MUSTER__QUEUE_GET_MANY, &arg, MUSTER_NOWAIT), MUSTER_OK);
+        assert_int_equal(size_now(), 1503 - taken - arg.out[0]);
+        assert_true(arg.room_block ? arg.out[0] == 1 && arg.got == sizeof large : arg.got <= sizeof room);
+        struct muster__arg late = {.out = {arg.out[0], arg.out[1]},
+                                   .bytes = arg.room_block ? muster__heap_at(arg.room_block) : arg.room,
+                                   .size = arg.got};
+        struct muster__step step = {.object = object, .generation = handle.generation, .arg = &late};
+        op->undo(&step, false);
+        muster__heap_free(arg.room_block, muster__self_number());
+        assert_int_equal(size_now(), 1503 - taken);
+        struct muster__queue_many many = up_to(arg.out[0], sizeof many_out);
+        assert_int_equal(case_queue_get_many(handle, &many, MUSTER_NOWAIT), MUSTER_OK);
+        assert_int_equal(many.count, arg.out[0]);
+        const char *at = (char *)many_out;
+        for (int64_t i = 0; i < many.count; at += many_sizes[i++], taken++) {
+            int64_t number = taken - 2;
+            size_t size = taken == 0 ? 1 : taken == 1 ? 0 : taken == 1502 ? sizeof large : sizeof number;
+            assert_int_equal(many_sizes[i], size);
+            if (size == sizeof number)
+                assert_memory_equal(at, &number, size);
+        }
+    }
+    destroy_frees_all();
+}
+
+/* Between the commit of many, which is the first one's header, and the move of put_at. */
+static int put_many_and_stop(void *arg)
+{
+    (void)arg;
+    static int64_t numbers[100];
+    for (int64_t i = 0; i < 100; i++)
+        numbers[i] = i;
+    if (!muster__object_pin(handle, MUSTER__QUEUE) ||
+        !muster__latch_acquire(&queue->put_latch, handle.generation, muster__self_number()))
+        return 1;
+    uint64_t before = atomic_load(&queue->put_at);
+    muster__queue_append_many(queue, (char *)numbers, sizeof *numbers, 100, muster__self_number());
+    atomic_store(&queue->put_at, before);
+    atomic_store(&progress->ready, 1);
+    for (;;)
+        pause();
+}
+
+static void many_of_one_who_dies(void **state)
+{
+    (void)state;
+    queue_make(0);
+    case_fork(1, put_many_and_stop, NULL);
+    CASE_UNTIL(atomic_load(&progress->ready));
+    assert_int_equal(size_now(), 100);
+    case_kill(1);
+    assert_int_equal(size_now(), 100);
+    assert_int_equal(put_number(100, MUSTER_NOWAIT), MUSTER_OK);
+    for (int64_t i = 0; i <= 100; i++)
+        assert_int_equal(get_number(), i);
+    destroy_frees_all();
+}
+
+/* ---- the end, and who waits ---- */
+
 static void no_memory_leaves_it_as_it_was(void **state)
 {
     (void)state;
@@ -486,21 +716,14 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, queue_setup, case_teardown)
     const struct CMUnitTest tests[] = {
-        CASE(first_in_first_out),
-        CASE(a_million_items),
-        CASE(items_of_all_sizes),
-        CASE(over_a_gigabyte),
-        CASE(too_big_stays_first),
-        CASE(full_and_empty),
-        CASE(no_memory_leaves_it_as_it_was),
-        CASE(close_lets_drain),
-        CASE(close_wakes_all),
-        CASE(destroying_tells_who_waits),
-        CASE(joins_when_all_is_marked),
-        CASE(many_processes),
-        CASE(many_threads),
-        CASE(size_is_never_impossible),
-        CASE(a_put_is_seen_at_once),
+        CASE(first_in_first_out),       CASE(a_million_items),       CASE(items_of_all_sizes),
+        CASE(over_a_gigabyte),          CASE(too_big_stays_first),   CASE(full_and_empty),
+        CASE(many_keep_their_order),    CASE(many_of_any_size),      CASE(many_as_far_as_they_fit),
+        CASE(many_until_the_deadline),  CASE(many_until_the_end),    CASE(many_wait_for_room),
+        CASE(many_given_back),          CASE(many_of_one_who_dies),  CASE(no_memory_leaves_it_as_it_was),
+        CASE(close_lets_drain),         CASE(close_wakes_all),       CASE(destroying_tells_who_waits),
+        CASE(joins_when_all_is_marked), CASE(many_processes),        CASE(many_threads),
+        CASE(size_is_never_impossible), CASE(a_put_is_seen_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
