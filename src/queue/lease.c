@@ -148,7 +148,7 @@ static muster_err settled(muster_handle handle)
     if (!object)
         return MUSTER_OK;
     struct muster__queue *queue = muster__queue_of(object);
-    if (muster__queue_lend(object, handle.generation, 0) == (muster_err)MUSTER__AGAIN)
+    if (atomic_load(&queue->lent) && muster__queue_lend(object, handle.generation, 0) == (muster_err)MUSTER__AGAIN)
         return MUSTER__AGAIN;
     atomic_store(&queue->lessees, 0);
     atomic_store(&queue->ships, 0);
@@ -193,15 +193,14 @@ static muster_err recalled(muster_handle handle, int host)
     return any_recall(handle) ? MUSTER_OK : settled(handle);
 }
 
-/* Items that find no room here wait for it on the way. */
+/* Items that find no room here wait for it on the way. They end the lease, so that nothing puts them back twice. */
 static muster_err returned(struct muster__note *note)
 {
     struct muster__object *object = find(note->object);
-    if (object && note->size) {
-        muster_err err = muster__queue_put_back(object, note->object.generation, note->bytes, note->size);
+    if (object && note->size && atomic_load(&muster__queue_of(object)->lent) == (uint32_t)note->host + 1) {
+        muster_err err = muster__queue_returned(object, note->object.generation, note->bytes, note->size);
         if (err == (muster_err)MUSTER__AGAIN || err == MUSTER_ERR_NOMEM)
             return MUSTER__AGAIN;
-        note->size = 0; /* should what follows have to be done again */
     }
     end_recall(note->object, note->host, true);
     return any_recall(note->object) ? MUSTER_OK : settled(note->object);

@@ -443,6 +443,8 @@ static muster_err lend_get(muster_handle handle)
 {
     struct muster__proxy stock;
     muster_err err = proxy_open(stock_of(handle), handle, 0, &stock);
+    if (err == MUSTER_OK && atomic_load(&body_of(&stock)->lent))
+        err = muster__queue_lend(stock.object, stock.generation, 0);
     if (err == MUSTER_OK)
         inlet_make(handle, muster__handle_home(handle), stock);
     return err;
@@ -490,13 +492,14 @@ static void add_item(struct bytes *all, const void *bytes, uint64_t size)
     add_bytes(all, bytes, size, muster__queue_packed(size) - sizeof size);
 }
 
-/* False: busy. */
+/* Nobody takes of it while it is emptied: what is left then would overtake what goes home. False: busy. */
 static bool empty_stock(struct inlet *inlet)
 {
     static _Alignas(8) char bytes[MUSTER__REMOTE_SMALL];
     struct muster__queue_batch batch = {.bytes = bytes};
-    muster_err err;
-    while ((err = muster__queue_take_many(inlet->to.object, inlet->to.generation, sizeof bytes, &batch)) == MUSTER_OK &&
+    muster_err err = muster__queue_lend(inlet->to.object, inlet->to.generation, MUSTER__QUEUE_SHUT);
+    while (!err &&
+           (err = muster__queue_take_many(inlet->to.object, inlet->to.generation, sizeof bytes, &batch)) == MUSTER_OK &&
            (batch.used || batch.block)) {
         if (batch.block)
             add_item(&inlet->back, muster__heap_at(batch.block), batch.size);
@@ -526,7 +529,6 @@ static void give_back(struct inlet *inlet, struct bytes *all)
     inlet->starved = false;
 }
 
-/* Closed, the stock has no getters any more, but those who still find that out. */
 static muster_err recall_get(muster_handle handle)
 {
     struct muster__proxy stock;

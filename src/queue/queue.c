@@ -183,6 +183,8 @@ static muster_err put_many(struct muster__step *step)
 {
     struct muster__arg *arg = step->arg;
     int64_t done = (int64_t)arg->own;
+    if (from_elsewhere(step) && muster__queue_hosts->is_full(step))
+        return MUSTER_ERR_NOMEM;
     muster_err err =
         muster__queue_put_many_now(step->object, step->generation, arg->bytes, (size_t)arg->in[1], arg->in[0], &done);
     bool more = done > (int64_t)arg->own;
@@ -203,6 +205,12 @@ static muster_err put_many(struct muster__step *step)
 
 /* ---- get ---- */
 
+/* Why nothing can be taken of what is lent, or shut. */
+static muster_err barred(uint32_t lent)
+{
+    return lent == MUSTER__QUEUE_SHUT ? MUSTER_ERR_CLOSED : MUSTER_ERR_EMPTY;
+}
+
 muster_err muster__queue_get_now(struct muster__object *object, uint32_t generation, void *bytes, size_t capacity,
                                  size_t *size)
 {
@@ -210,9 +218,9 @@ muster_err muster__queue_get_now(struct muster__object *object, uint32_t generat
     muster__ref block = 0;
     if (MUSTER__UNLIKELY(!muster__latch_acquire(&queue->get_latch, generation, me())))
         return muster__latch_lost(&queue->get_latch, generation);
-    muster_err err = MUSTER_ERR_EMPTY;
-    if (MUSTER__LIKELY(!atomic_load_explicit(&queue->lent, memory_order_relaxed)))
-        err = muster__queue_take(queue, bytes, capacity, size, &block, me());
+    uint32_t lent = atomic_load_explicit(&queue->lent, memory_order_relaxed);
+    muster_err err =
+        MUSTER__LIKELY(!lent) ? muster__queue_take(queue, bytes, capacity, size, &block, me()) : barred(lent);
     muster__latch_release(&queue->get_latch, generation, me());
     if (MUSTER__UNLIKELY(err))
         return err;
@@ -242,10 +250,9 @@ static muster_err get_once(struct muster__step *step, uint32_t *lent)
     muster__ref block = 0;
     if (!muster__latch_acquire(&queue->get_latch, step->generation, me()))
         return muster__latch_lost(&queue->get_latch, step->generation);
-    muster_err err = MUSTER_ERR_EMPTY;
     *lent = atomic_load_explicit(&queue->lent, memory_order_relaxed);
-    if (!*lent)
-        err = muster__queue_take(queue, arg->room, arg->capacity, &arg->got, &block, me());
+    muster_err err =
+        *lent ? barred(*lent) : muster__queue_take(queue, arg->room, arg->capacity, &arg->got, &block, me());
     muster__latch_release(&queue->get_latch, step->generation, me());
     if (err)
         return err;
@@ -311,10 +318,8 @@ static muster_err take_latched(struct muster__object *object, uint32_t generatio
     *lent = 0;
     if (MUSTER__UNLIKELY(!muster__latch_acquire(&queue->get_latch, generation, me())))
         return muster__latch_lost(&queue->get_latch, generation);
-    muster_err err = MUSTER_ERR_EMPTY;
     *lent = atomic_load_explicit(&queue->lent, memory_order_relaxed);
-    if (MUSTER__LIKELY(!*lent))
-        err = muster__queue_take_some(queue, many, me());
+    muster_err err = MUSTER__LIKELY(!*lent) ? muster__queue_take_some(queue, many, me()) : barred(*lent);
     muster__latch_release(&queue->get_latch, generation, me());
     if (!err)
         muster__queue_give_place(object, many->block ? 1 : (int)(many->count - before));

@@ -33,7 +33,7 @@ struct muster__queue {
     _Atomic muster__ref retired; /* chunk that is being left */
     _Atomic int64_t done;
     _Atomic uint32_t crossing; /* where the first item is in the chunk after it */
-    _Atomic uint32_t lent;     /* host + 1 that has the first items; see lease.c */
+    _Atomic uint32_t lent;     /* host + 1 that has the first items, or SHUT; see lease.c */
 
     /* both */
     _Alignas(MUSTER__LINE) int64_t maxsize;
@@ -171,6 +171,7 @@ enum muster__queue_op {
 /* out[1] of a get: what came; of many, one behind the other, and behind these, from a multiple of 8 on, their sizes as
  * uint64_t; nothing, since the host that asks has the first items itself, in its stock; a large one alone, as it is */
 enum { MUSTER__QUEUE_IN_STOCK = 1, MUSTER__QUEUE_LARGE };
+#define MUSTER__QUEUE_SHUT UINT32_MAX /* as what lent says: gets are CLOSED, whatever is there */
 
 /** One put, or get, that does not wait: OK, FULL, EMPTY (also while the items are lent), CLOSED, TOOBIG, NOMEM, STALE,
  * MUSTER__AGAIN. Of a pinned queue. */
@@ -232,7 +233,9 @@ muster_err muster__queue_put_packed(struct muster__object *object, uint32_t gene
                                     size_t *used);
 /** Puts items before the first one. NOMEM, STALE, MUSTER__AGAIN. */
 muster_err muster__queue_put_back(struct muster__object *object, uint32_t generation, const char *bytes, size_t size);
-/** Changes to whom the items are lent: a host + 1; 0: nobody. STALE, MUSTER__AGAIN. */
+/** The same with what was lent: that is over in the same moment. */
+muster_err muster__queue_returned(struct muster__object *object, uint32_t generation, const char *bytes, size_t size);
+/** Changes to whom the items are lent: a host + 1; 0: nobody; MUSTER__QUEUE_SHUT. STALE, MUSTER__AGAIN. */
 muster_err muster__queue_lend(struct muster__object *object, uint32_t generation, uint32_t to);
 /** Of a proxy: closed, it sends who comes to home. STALE, MUSTER__AGAIN. */
 muster_err muster__queue_set_closed(struct muster__object *object, uint32_t generation, bool closed);
