@@ -64,6 +64,8 @@ enum { MUSTER__PAGE = 64 }; /* slots, all of one kind */
 
 /** Goes on with what a dead one has begun with a slot: claiming, ending, cleaning it. */
 void muster__object_sweep(struct muster__object *object, uint32_t dead, uint32_t self);
+/** Somebody has died who may have known that objects of some kind are still to be cleaned: who comes next looks. */
+void muster__objects_look_again(void);
 /** Slots below this one may have been used. */
 uint32_t muster__objects_end(void);
 

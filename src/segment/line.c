@@ -227,6 +227,7 @@ uint32_t muster__waiter_make(void)
         raise_end(number + 1);
         if (!atomic_compare_exchange_strong(&waiter->owner, &nobody, muster__self_state.number))
             continue;
+        waiter->from = 0; /* another's place in a line is not inherited */
         atomic_store(&waiter->state, MUSTER__WAITER_IDLE);
         atomic_store(&muster__segment->waiter_hint, at + 1);
         return number;

@@ -40,7 +40,7 @@ struct muster__segment {
     struct {
         _Atomic uint32_t epoch;  /* raised whenever an object of the kind is published or about to go */
         _Atomic uint32_t cursor; /* slot that is tried next */
-        _Atomic uint32_t over;   /* slots to be cleaned */
+        _Atomic uint32_t over;   /* there may be slots to be cleaned */
     } kind[MUSTER__KINDS_MAX];
 };
 

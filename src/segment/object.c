@@ -113,7 +113,6 @@ muster_err muster__object_claim(enum muster__kind kind, const char *name, uint32
             return muster__fail(MUSTER_ERR_NOMEM, "all %u objects of this host are in use; destroy some",
                                 muster__segment->objects_max);
     }
-    memset((void *)found->event, 0, sizeof found->event);
     memset(found->body, 0, sizeof found->body);
     snprintf(found->name, sizeof found->name, "%s", name ? name : "");
     *object = found;
@@ -188,8 +187,8 @@ static void finish_end(struct muster__object *object, struct muster__tag tag, ui
     }
     atomic_fetch_add(&muster__segment->kind[tag.kind].epoch, 1);
     call_all(object);
-    atomic_fetch_add(&muster__segment->kind[tag.kind].over, 1);
     set_tag(object, (struct muster__tag){tag.generation, 0, tag.kind, MUSTER__OVER});
+    atomic_store(&muster__segment->kind[tag.kind].over, 1);
     muster__objects_clean((enum muster__kind)tag.kind, self);
 }
 
@@ -219,17 +218,20 @@ static void finish_clean(struct muster__object *object, struct muster__tag tag, 
     const struct muster__class *class = classes[tag.kind];
     if (class && class->clean)
         class->clean(object, self);
-    atomic_fetch_sub(&muster__segment->kind[tag.kind].over, 1);
     set_free(object, tag);
 }
 
-static bool clean_one(struct muster__object *object, uint32_t self)
+/* Raises *left if it is to be cleaned some time, and cannot be now. */
+static bool clean_one(struct muster__object *object, uint32_t self, bool *left)
 {
     uint64_t word = atomic_load(&object->tag);
     struct muster__tag tag = muster__tag_unpack(word), mine = tag;
     uint64_t pin = (uint64_t)tag.generation << 32 | (muster__object_slot_of(object) + 1);
     const struct muster__class *class = classes[tag.kind];
-    if (tag.state != MUSTER__OVER || tag.claimer || muster__pinned(pin))
+    if (tag.state != MUSTER__OVER || tag.claimer)
+        return false;
+    *left = true;
+    if (muster__pinned(pin))
         return false;
     if (class && class->in_use && class->in_use(object))
         return false;
@@ -244,15 +246,32 @@ static bool clean_one(struct muster__object *object, uint32_t self)
     return true;
 }
 
+/* `over` is lowered before the look, and raised after an object is over: who misses one leaves it raised. Who dies
+ * between has it raised by the sweeper. */
 int muster__objects_clean(enum muster__kind kind, uint32_t self)
 {
     int freed = 0;
-    if (!atomic_load(&muster__segment->kind[kind].over) || !muster__pins_settle())
+    bool any_left = false;
+    _Atomic uint32_t *over = &muster__segment->kind[kind].over;
+    if (!atomic_load(over) || !muster__pins_settle())
         return 0;
+    atomic_store(over, 0);
     uint32_t slot = 0, left = muster__objects_end();
-    for (; next_of_kind(kind, &slot, &left); slot++)
-        freed += clean_one(muster__object_slot(slot), self);
+    for (; next_of_kind(kind, &slot, &left); slot++) {
+        bool is_left = false;
+        bool cleaned = clean_one(muster__object_slot(slot), self, &is_left);
+        freed += cleaned;
+        any_left |= is_left && !cleaned;
+    }
+    if (any_left)
+        atomic_store(over, 1);
     return freed;
+}
+
+void muster__objects_look_again(void)
+{
+    for (int kind = 0; kind < MUSTER__KINDS_MAX; kind++)
+        atomic_store(&muster__segment->kind[kind].over, 1);
 }
 
 void muster__object_sweep(struct muster__object *object, uint32_t dead, uint32_t self)

@@ -103,7 +103,8 @@ void muster__class_register(enum muster__kind kind, const struct muster__class *
 const struct muster__class *muster__class_of(enum muster__kind kind);
 const char *muster__class_name(enum muster__kind kind);
 
-/** Claims a free slot; body and events are zeroed. Publish or abandon it. Errors: NOMEM. */
+/** Claims a free slot; the body is zeroed, the events are the slot's for ever: nobody stands in their lines. Publish or
+ * abandon it. Errors: NOMEM. */
 muster_err muster__object_claim(enum muster__kind kind, const char *name, uint32_t self, struct muster__object **object,
                                 uint32_t *generation);
 /** Claims, has the kind's class fill it, and publishes it. Errors: NOMEM, make's. */

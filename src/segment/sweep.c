@@ -62,6 +62,7 @@ static void sweep_caller(uint32_t dead, uint32_t self)
     repair_pinned(dead, self);
     sweep_objects(dead, self);
     muster__heap_sweep(dead, self);
+    muster__objects_look_again();
     muster__caller_free(dead, true);
     muster__line_ring_called();
 }

@@ -509,6 +509,49 @@ static void watchers_do_not_keep_a_call(void **state)
     }
 }
 
+/* A waiter that is made comes behind all who stand there, also where another of its number stood before. */
+static void a_made_waiter_inherits_no_place(void **state)
+{
+    (void)state;
+    struct muster__object *object;
+    muster_handle handle;
+    object_make("line", &object, &handle);
+    uint32_t before = muster__waiter_make();
+    assert_true(muster__event_hang(&object->event[1], before, 0, true));
+    assert_true(muster__event_unhang(before));
+    uint32_t first = muster__waiter_make();
+    assert_true(muster__event_hang(&object->event[1], first, 0, true));
+    muster__waiter_free(before);
+    uint32_t again = muster__waiter_make();
+    assert_int_equal(again, before);
+    assert_true(muster__event_hang(&object->event[1], again, 0, true));
+    assert_int_equal(muster__event_call(&object->event[1], 1), 1);
+    assert_true(muster__waiter_called(muster__waiter(first)));
+    assert_false(muster__waiter_called(muster__waiter(again)));
+    assert_true(muster__event_unhang(again));
+    muster__waiter_free(first);
+    muster__waiter_free(again);
+}
+
+/* 57: who works on the line of an object that has ended, stopped for long, keeps the line to itself: whatever comes to
+ * be in the slot has the same latch. */
+static void a_late_callers_latch_stays_its_own(void **state)
+{
+    (void)state;
+    struct muster__object *object, *next;
+    muster_handle handle, other;
+    uint32_t self = muster__self_number();
+    object_make("line", &object, &handle);
+    assert_true(muster__latch_acquire(&object->event[0].latch, 0, self));
+    assert_true(muster__object_end(object, handle.generation, self));
+    do {
+        object_make("next", &next, &other);
+        assert_true(next == object || muster__object_end(next, other.generation, self));
+    } while (next != object);
+    assert_int_equal(atomic_load(&object->event[0].latch.word), self);
+    muster__latch_release(&object->event[0].latch, 0, self);
+}
+
 static void many_callers_get_different_numbers(void **state)
 {
     (void)state;
@@ -544,6 +587,8 @@ int main(void)
         CASE(lines_are_fair_and_survive_deaths),
         CASE(a_dead_latch_holders_line_is_made_again),
         CASE(watchers_do_not_keep_a_call),
+        CASE(a_made_waiter_inherits_no_place),
+        CASE(a_late_callers_latch_stays_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
