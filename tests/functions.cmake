@@ -88,13 +88,14 @@ function(muster_test_properties test timeout processors)
 endfunction()
 
 # muster_unit_test(<name> [SOURCES <more>...] [WHOLE <layer>...] [LAYERS <layer>...] [LIBRARIES <target>...]
-#                  [TIMEOUT <s>] [STRUCTURE])
+#                  [TIMEOUT <s>] [STRUCTURE] [STEPPED])
 # tests/unit/test_<name>.c; LAYERS from the highest down, of which is linked what is used; WHOLE: all of these, also what
-# only registers itself; STRUCTURE: runs in the ThreadSanitizer build too.
+# only registers itself; STRUCTURE: runs in the ThreadSanitizer build too; STEPPED: runs instruction by instruction, for
+# which sanitizers' code is too much, and knows x86-64 alone: elsewhere it is not there.
 function(muster_unit_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "STRUCTURE" "TIMEOUT" "SOURCES;WHOLE;LAYERS;LIBRARIES")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "STRUCTURE;STEPPED" "TIMEOUT" "SOURCES;WHOLE;LAYERS;LIBRARIES")
   muster_suite_exists(unit/test_${name}.c exists)
-  if(NOT exists)
+  if(NOT exists OR (arg_STEPPED AND (MUSTER_SANITIZE OR NOT CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")))
     return()
   endif()
   if(NOT arg_TIMEOUT)
@@ -106,8 +107,15 @@ function(muster_unit_test name)
   endforeach()
   muster_link_layers(unit_${name} ${arg_LAYERS})
   target_link_libraries(unit_${name} PRIVATE ${arg_LIBRARIES} PkgConfig::CMOCKA Threads::Threads m)
+  if(arg_STEPPED) # no steps of the dynamic linker's
+    target_link_options(unit_${name} PRIVATE LINKER:-z,now)
+    target_link_libraries(unit_${name} PRIVATE ${CMAKE_DL_LIBS})
+  endif()
   add_test(NAME ${name} COMMAND unit_${name} WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
-  set(labels unit sanitize)
+  set(labels unit)
+  if(NOT arg_STEPPED)
+    list(APPEND labels sanitize)
+  endif()
   if(arg_STRUCTURE)
     list(APPEND labels thread)
   endif()
