@@ -1,0 +1,317 @@
+/*
+ * Kinds of objects, for suites that kill who uses them at any instruction: what can be done with an object of each, and
+ * what has to hold afterwards. A new kind is a few functions, a member of steps_at, a row of steps_kinds, and one of
+ * steps_rows for each of its operations that commits something.
+ *
+ * All of it by public calls, or by the engine where there is none; each function works on the object in steps_at.
+ */
+#ifndef MUSTER_TESTS_STEPS_KINDS_H
+#define MUSTER_TESTS_STEPS_KINDS_H
+
+#include "shared_case.h"
+
+#include "lock/lock.h"
+#include "queue/queue.h"
+
+/* Shared by all participants: an object of each kind. */
+static struct steps_objects {
+    muster_lock lock;
+    muster_queue queue;
+} * steps_at;
+
+typedef muster_err (*steps_do)(void);
+
+struct steps_kind {
+    const char *name;
+    steps_do make, end;
+    muster_handle *(*handle)(void);
+    /** How it stands, for whoever may ask. NULL: there is nothing to see. */
+    int64_t (*look)(void);
+    /** By somebody who stays: from here on each of `waits` waits. NULL: they do anyhow. */
+    steps_do stop;
+    steps_do waits[4];
+};
+
+struct steps_row {
+    const char *name;
+    const struct steps_kind *kind;
+    steps_do before; /* by who stays, first (NULL: nothing) */
+    steps_do mine;   /* by the victim, before it is stepped (NULL: nothing) */
+    steps_do act;    /* by the victim, stepped */
+    /* beside the victim: so many, who wait. After the sweep, so many must have been called if act had not begun, and
+     * if it had ended */
+    steps_do waits;
+    uint32_t waiters, woken[2];
+    steps_do wakes;   /* by who stays: has the victim, or one of those, go on */
+    int64_t looks[2]; /* if act had not begun (after the sweep), if it had ended; between, if that is possible */
+};
+
+/* ---- lock ---- */
+
+static muster_err steps_lock_make(void)
+{
+    return muster_lock_create(&steps_at->lock, NULL);
+}
+
+static muster_err steps_lock_end(void)
+{
+    return muster_lock_destroy(steps_at->lock);
+}
+
+static muster_handle *steps_lock_handle(void)
+{
+    return &steps_at->lock.handle;
+}
+
+static muster_err steps_lock_acquire(void)
+{
+    return muster_lock_acquire(steps_at->lock, MUSTER_FOREVER);
+}
+
+static muster_err steps_lock_release(void)
+{
+    return muster_lock_release(steps_at->lock);
+}
+
+/* OK also when a holder has died: only a suite that knows of no holder may be told so. */
+static muster_err steps_lock_use(void)
+{
+    muster_err err = steps_lock_acquire();
+    return err == MUSTER_OK || err == MUSTER_ERR_OWNER_DEAD ? steps_lock_release() : err;
+}
+
+static muster_err steps_lock_use_soon(void)
+{
+    muster_err err = muster_lock_acquire(steps_at->lock, 60000);
+    return err == MUSTER_OK || err == MUSTER_ERR_OWNER_DEAD ? steps_lock_release() : err;
+}
+
+/* Nobody holds it who does not live: so it is free, and says OWNER_DEAD at most once. */
+static int64_t steps_lock_look(void)
+{
+    muster_err err = muster_lock_acquire(steps_at->lock, MUSTER_NOWAIT);
+    return err == MUSTER_OK || err == MUSTER_ERR_OWNER_DEAD ? steps_lock_release() : 0;
+}
+
+/* ---- queue: unbounded, and of two items ---- */
+
+static muster_err steps_queue_make(void)
+{
+    return muster_queue_create(&steps_at->queue, NULL);
+}
+
+static muster_err steps_queue_make_small(void)
+{
+    return muster_queue_create(&steps_at->queue, &(muster_queue_options){.maxsize = 2});
+}
+
+static muster_err steps_queue_end(void)
+{
+    return muster_queue_destroy(steps_at->queue);
+}
+
+static muster_handle *steps_queue_handle(void)
+{
+    return &steps_at->queue.handle;
+}
+
+static int64_t steps_queue_look(void)
+{
+    int64_t items = -1;
+    return muster_queue_size(steps_at->queue, &items) == MUSTER_OK ? items : -1;
+}
+
+static muster_err steps_queue_put(void)
+{
+    return muster_queue_put(steps_at->queue, "item", 4, MUSTER_FOREVER);
+}
+
+/* Above what lies in a chunk, or, if the suite says so, above what goes between hosts in a letter. */
+static size_t steps_large = MUSTER__QUEUE_INLINE_MAX + 8;
+enum { STEPS_LARGE_MAX = 20000 };
+
+static muster_err steps_queue_put_large(void)
+{
+    static const char item[STEPS_LARGE_MAX];
+    return muster_queue_put(steps_at->queue, item, steps_large, MUSTER_FOREVER);
+}
+
+static muster_err steps_queue_put_two(void)
+{
+    muster_err err = steps_queue_put();
+    return err ? err : steps_queue_put();
+}
+
+static muster_err steps_queue_put_two_large(void)
+{
+    muster_err err = steps_queue_put_large();
+    return err ? err : steps_queue_put_large();
+}
+
+static muster_err steps_queue_get(void)
+{
+    static char item[STEPS_LARGE_MAX];
+    return muster_queue_get(steps_at->queue, item, sizeof item, NULL, MUSTER_FOREVER);
+}
+
+static muster_err steps_queue_many(enum muster__queue_op op)
+{
+    static char items[3 * 4];
+    struct muster__arg arg = {
+        .in = {3, 4}, .bytes = items, .size = sizeof items, .room = items, .capacity = sizeof items};
+    return muster__do(steps_at->queue.handle, MUSTER__QUEUE, op, &arg, MUSTER_FOREVER);
+}
+
+static muster_err steps_queue_put_many(void)
+{
+    return steps_queue_many(MUSTER__QUEUE_PUT_MANY);
+}
+
+static muster_err steps_queue_get_many(void)
+{
+    return steps_queue_many(MUSTER__QUEUE_GET_MANY);
+}
+
+static muster_err steps_queue_join(void)
+{
+    return muster_queue_join(steps_at->queue, MUSTER_FOREVER);
+}
+
+static muster_err steps_queue_done(void)
+{
+    return muster_queue_task_done(steps_at->queue);
+}
+
+/* Two were put, and one of them is marked. */
+static muster_err steps_queue_mark_one(void)
+{
+    muster_err err = steps_queue_put_two();
+    return err ? err : steps_queue_done();
+}
+
+static muster_err steps_queue_close(void)
+{
+    return muster_queue_close(steps_at->queue);
+}
+
+/* Two that wait for items, where a close is what comes. */
+static muster_err steps_queue_get_closed(void)
+{
+    muster_err err = steps_queue_get();
+    return err == MUSTER_ERR_CLOSED ? MUSTER_OK : err ? err : MUSTER_ERR_BROKEN;
+}
+
+/* ---- the tables ---- */
+
+static const struct steps_kind steps_lock = {.name = "lock",
+                                             .make = steps_lock_make,
+                                             .end = steps_lock_end,
+                                             .handle = steps_lock_handle,
+                                             .look = steps_lock_look,
+                                             .stop = steps_lock_acquire,
+                                             .waits = {steps_lock_acquire, steps_lock_use_soon}};
+static const struct steps_kind steps_queue = {.name = "queue",
+                                              .make = steps_queue_make,
+                                              .end = steps_queue_end,
+                                              .handle = steps_queue_handle,
+                                              .look = steps_queue_look,
+                                              .waits = {steps_queue_get, steps_queue_get_many}};
+static const struct steps_kind steps_small_queue = {
+    .name = "queue, full",
+    .make = steps_queue_make_small,
+    .end = steps_queue_end,
+    .handle = steps_queue_handle,
+    .look = steps_queue_look,
+    .stop = steps_queue_put_two,
+    .waits = {steps_queue_put, steps_queue_put_large, steps_queue_put_many, steps_queue_join}};
+
+static const struct steps_kind *const steps_kinds[] = {&steps_lock, &steps_queue, &steps_small_queue};
+enum { STEPS_KINDS = sizeof steps_kinds / sizeof *steps_kinds };
+
+static const struct steps_row steps_rows[] = {
+    {.name = "acquire and release", .kind = &steps_lock, .act = steps_lock_use},
+    {.name = "release, two wait",
+     .kind = &steps_lock,
+     .mine = steps_lock_acquire,
+     .act = steps_lock_release,
+     .waits = steps_lock_use,
+     .waiters = 2,
+     .woken = {2, 2}},
+    {.name = "acquire that waits",
+     .kind = &steps_lock,
+     .before = steps_lock_acquire,
+     .act = steps_lock_use,
+     .wakes = steps_lock_release},
+    {.name = "put", .kind = &steps_queue, .act = steps_queue_put, .looks = {0, 1}},
+    {.name = "put, large", .kind = &steps_queue, .act = steps_queue_put_large, .looks = {0, 1}},
+    {.name = "put_many", .kind = &steps_queue, .act = steps_queue_put_many, .looks = {0, 3}},
+    {.name = "put_many, two wait",
+     .kind = &steps_queue,
+     .act = steps_queue_put_many,
+     .waits = steps_queue_get,
+     .waiters = 2,
+     .woken = {0, 2},
+     .wakes = steps_queue_put,
+     .looks = {0, 1}},
+    {.name = "get", .kind = &steps_queue, .before = steps_queue_put, .act = steps_queue_get, .looks = {1, 0}},
+    {.name = "get, large",
+     .kind = &steps_queue,
+     .before = steps_queue_put_two_large,
+     .act = steps_queue_get,
+     .looks = {2, 1}},
+    {.name = "get_many",
+     .kind = &steps_queue,
+     .before = steps_queue_put_many,
+     .act = steps_queue_get_many,
+     .looks = {3, 0}},
+    {.name = "get that waits", .kind = &steps_queue, .act = steps_queue_get, .wakes = steps_queue_put, .looks = {1, 0}},
+    {.name = "close, two wait",
+     .kind = &steps_queue,
+     .act = steps_queue_close,
+     .waits = steps_queue_get_closed,
+     .waiters = 2,
+     .woken = {0, 2},
+     .wakes = steps_queue_close},
+    {.name = "task_done, two wait",
+     .kind = &steps_queue,
+     .before = steps_queue_mark_one,
+     .act = steps_queue_done,
+     .waits = steps_queue_join,
+     .waiters = 2,
+     .woken = {0, 2},
+     .wakes = steps_queue_done,
+     .looks = {2, 2}},
+    {.name = "join that waits",
+     .kind = &steps_queue,
+     .before = steps_queue_mark_one,
+     .act = steps_queue_join,
+     .wakes = steps_queue_done,
+     .looks = {2, 2}},
+    {.name = "get, two wait",
+     .kind = &steps_small_queue,
+     .before = steps_queue_put_two,
+     .act = steps_queue_get,
+     .waits = steps_queue_put,
+     .waiters = 2,
+     .woken = {0, 1},
+     .wakes = steps_queue_get,
+     .looks = {2, 2}},
+    {.name = "get_many, two wait",
+     .kind = &steps_small_queue,
+     .before = steps_queue_put_two,
+     .act = steps_queue_get_many,
+     .waits = steps_queue_put,
+     .waiters = 2,
+     .woken = {0, 2},
+     .wakes = steps_queue_get,
+     .looks = {2, 2}},
+    {.name = "put that waits",
+     .kind = &steps_small_queue,
+     .before = steps_queue_put_two_large,
+     .act = steps_queue_put_large,
+     .wakes = steps_queue_get,
+     .looks = {1, 2}},
+};
+enum { STEPS_ROWS = sizeof steps_rows / sizeof *steps_rows };
+
+#endif
