@@ -270,6 +270,8 @@ muster_err muster__lock_acquire_slow(struct muster__object *object, uint32_t gen
     struct muster__step step = {
         .object = object, .generation = generation, .self = self, .host = (int)muster__segment->host};
     muster_err err = muster__do_here(&muster__class_of(MUSTER__LOCK)->ops[MUSTER__LOCK_ACQUIRE], &step, timeout_ms);
+    if (MUSTER__UNLIKELY(err == MUSTER_ERR_CLOSED) && atomic_load(&muster__lock_of(object)->stale))
+        err = MUSTER_ERR_STALE;
     muster__object_unpin();
     return err;
 }
@@ -289,6 +291,15 @@ static void drop(struct muster__object *object, uint32_t generation, uint32_t se
     struct muster__lock *lock = muster__lock_of(object);
     (void)self;
     atomic_store(&lock->word, MUSTER__LOCK_WORD(generation + 1));
+    if (atomic_load(&lock->hosts))
+        muster__lock_hosts->ended(object, generation);
+}
+
+/* Other hosts end theirs themselves. */
+static void finish(struct muster__object *object, muster_handle handle)
+{
+    atomic_store(&muster__lock_of(object)->hosts, 0);
+    muster__object_end(object, handle.generation, muster__self_state.number);
 }
 
 /* The dead one's lock becomes free and tells so. A call that it may have carried, or was about to make, goes to the
@@ -391,6 +402,7 @@ __attribute__((constructor)) static void class_register(void)
                                                .make = make,
                                                .drop = drop,
                                                .sweep = sweep,
+                                               .finish = finish,
                                                .describe = describe,
                                                .remedy = remedy};
     muster__class_register(MUSTER__LOCK, &class);

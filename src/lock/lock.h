@@ -17,12 +17,13 @@ struct muster__lock {
     /* of a proxy; see token.c */
     _Atomic uint32_t here;  /* whether the lock that it stands for is this host's: enum muster__lock_here */
     _Atomic uint32_t asked; /* home was asked for it, and has not answered yet */
+    _Atomic uint32_t stale; /* it ends because home did not know the lock any more */
     uint32_t returns;       /* the agent's: it stands in the line to give it back */
     muster_handle home;
     /* at home, between hosts */
     _Atomic uint32_t called;        /* the host that has it was asked to give it back */
     _Atomic uint32_t tries, in_use; /* that asked whether a host uses it; the last one that heard it does */
-    _Atomic uint64_t hosts;         /* that ever had it: bit host % 64 */
+    _Atomic uint64_t hosts;         /* that have something that stands for it: bit host % 64 */
 };
 _Static_assert(sizeof(struct muster__lock) <= MUSTER__OBJECT_BODY, "the lock is an object's body");
 
@@ -69,6 +70,8 @@ struct muster__lock_hosts {
     void (*fetch)(struct muster__lock *lock);
     muster_err (*try)(struct muster__step *step);
     muster_err (*give_back)(struct muster__step *step);
+    /** At home: it ends; some hosts have something that stands for it. */
+    void (*ended)(struct muster__object *object, uint32_t generation);
 };
 extern const struct muster__lock_hosts *muster__lock_hosts;
 

@@ -32,7 +32,7 @@
 #include <stdio.h>
 
 /* notes */
-enum { FETCH, CALL_BACK, CALL_BACK_FREE, IN_USE, RETURN, RETURN_DEAD };
+enum { USES, ENDED, FETCH, CALL_BACK, CALL_BACK_FREE, IN_USE, RETURN, RETURN_DEAD };
 /* errands */
 enum { PREPARE, END };
 
@@ -79,6 +79,8 @@ static muster_err prepare(muster_handle home)
     err = muster__proxy_add(home, made);
     if (err)
         muster__object_end(object, made.generation, muster__self_state.number);
+    else
+        tell(muster__handle_home(home), home, USES, 0); /* also if who wants it dies before it asks */
     return err;
 }
 
@@ -87,6 +89,15 @@ static void end(muster_handle home)
     struct muster__proxy proxy;
     if (muster__proxy_remove(home, &proxy))
         muster__object_end(proxy.object, proxy.generation, muster__self_state.number);
+}
+
+/* Who comes after the lock was destroyed hears that; who had waited, that it was closed. */
+static void end_stale(muster_handle home)
+{
+    struct muster__proxy proxy;
+    if (muster__proxy_find(home, &proxy))
+        atomic_store(&muster__lock_of(proxy.object)->stale, 1);
+    end(home);
 }
 
 static void end_if_lock(muster_handle handle)
@@ -254,7 +265,7 @@ static void put_here(muster_handle home, bool died)
 static void granted_here(muster_handle home, muster_err err, const int64_t out[2])
 {
     if (!muster__commits(err)) {
-        end(home);
+        (err == MUSTER_ERR_STALE ? end_stale : end)(home);
         return;
     }
     put_here(home, err == MUSTER_ERR_OWNER_DEAD);
@@ -285,7 +296,6 @@ static void waits(struct muster__step *step)
 static void granted(struct muster__step *step, muster_err err)
 {
     struct muster__lock *lock = muster__lock_of(step->object);
-    atomic_fetch_or(&lock->hosts, UINT64_C(1) << step->host % 64);
     struct muster__event *line = muster__lock_line(step->object);
     uint32_t first = atomic_load(&line->head);
     bool others = first && !(first == line->tail && muster__waiter(first)->host == step->host);
@@ -339,9 +349,39 @@ static void is_in_use(muster_handle handle, int64_t number)
     muster__event_signal(&object->event[1], -1);
 }
 
+/* By whoever ends it; who asked for that waits for the hosts besides, unless it dies before. */
+static void ended(struct muster__object *object, uint32_t generation)
+{
+    uint64_t hosts = atomic_load(&muster__lock_of(object)->hosts);
+    muster_handle handle = muster__handle_make(MUSTER__LOCK, muster__object_slot_of(object), generation);
+    for (int host = 0; host < muster_hosts(); host++)
+        if (hosts >> host % 64 & 1 && host != this_host())
+            tell(host, handle, ENDED, 0);
+}
+
+/* A host has something that stands for the lock: it hears of the end, if need be now. */
+static void uses(muster_handle handle, int host)
+{
+    struct muster__object *object = muster__object_pin(handle, MUSTER__LOCK);
+    if (!object) {
+        tell(host, handle, ENDED, 1);
+        return;
+    }
+    atomic_fetch_or(&muster__lock_of(object)->hosts, UINT64_C(1) << host % 64);
+    if (!muster__object_is(object, MUSTER__LOCK, handle.generation)) /* just now */
+        tell(host, handle, ENDED, 0);
+    muster__object_unpin();
+}
+
 static muster_err noted(struct muster__note *note)
 {
     switch (note->operation) {
+    case USES:
+        uses(note->object, note->host);
+        break;
+    case ENDED:
+        (note->number[0] ? end_stale : end)(note->object);
+        break;
     case FETCH:
         fetch(note->object);
         break;
@@ -362,7 +402,7 @@ static muster_err noted(struct muster__note *note)
     return MUSTER_OK;
 }
 
-static const struct muster__lock_hosts between = {waits, granted, ask_for_it, try, give_back};
+static const struct muster__lock_hosts between = {waits, granted, ask_for_it, try, give_back, ended};
 static const struct muster__errands errands = {run_errand, is_quick};
 
 __attribute__((constructor)) static void set_hooks(void)

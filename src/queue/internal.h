@@ -44,6 +44,7 @@ enum queue_note {
     QUEUE_LEND_GET,
     QUEUE_RECALL_PUT,
     QUEUE_RECALL_GET,
+    QUEUE_ENDED,
     /* those hosts, in answer */
     QUEUE_RECALLED, /* the put lease: all that was in the stash was sent before */
     QUEUE_RETURNED, /* the get lease: what was in the stock */

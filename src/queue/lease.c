@@ -247,10 +247,20 @@ static muster_err noted(struct muster__note *note)
     }
 }
 
+/* By whoever ends it; who asked for that waits for the hosts besides, unless it dies before. */
+static void ended(struct muster__object *object, uint32_t generation)
+{
+    uint64_t users = atomic_load(&muster__queue_of(object)->users);
+    muster_handle handle = muster__handle_make(MUSTER__QUEUE, muster__object_slot_of(object), generation);
+    for (int host = 0; host < muster_hosts(); host++)
+        if (users & bit_of(host) && host != this_host())
+            queue_tell(host, handle, QUEUE_ENDED);
+}
+
 __attribute__((constructor)) static void set_hooks(void)
 {
-    static const struct muster__queue_hosts between = {ask_to_settle, ask_to_ship, is_full, put_by_itself,
-                                                       got_by_itself};
+    static const struct muster__queue_hosts between = {ask_to_settle, ask_to_ship,  is_full,
+                                                       put_by_itself, got_by_itself, ended};
     muster__queue_hosts = &between;
     muster__remote_register(MUSTER__QUEUE, noted);
     muster__remote_on_lost(MUSTER__QUEUE, host_lost);

@@ -611,6 +611,9 @@ muster_err pipe_noted(struct muster__note *note)
         return recall_put(note->object);
     case QUEUE_RECALL_GET:
         return recall_get(note->object);
+    case QUEUE_ENDED:
+        pipe_end(note->object);
+        return MUSTER_OK;
     case QUEUE_SHIP:
         if ((pipe = pipe_from(note->object)))
             ship(pipe);

@@ -582,12 +582,21 @@ static void drop(struct muster__object *object, uint32_t generation, uint32_t se
         return;
     if (muster__latch_acquire(&queue->get_latch, generation, self)) {
         muster__queue_drop(queue, self);
+        if (atomic_load(&queue->users))
+            muster__queue_hosts->ended(object, generation);
         muster__latch_end(&queue->get_latch, generation);
     }
     if (muster__latch_ended(&queue->get_latch, generation))
         muster__latch_end(&queue->put_latch, generation);
     else
         muster__latch_release(&queue->put_latch, generation, self); /* busy */
+}
+
+/* Other hosts end theirs themselves. */
+static void finish(struct muster__object *object, muster_handle handle)
+{
+    atomic_store(&muster__queue_of(object)->users, 0);
+    muster__object_end(object, handle.generation, me());
 }
 
 static void repair(struct muster__object *object, uint32_t generation, uint32_t dead, uint32_t self)
@@ -694,6 +703,7 @@ __attribute__((constructor)) static void class_register(void)
                                                .made = made,
                                                .drop = drop,
                                                .repair = repair,
+                                               .finish = finish,
                                                .describe = describe,
                                                .remedy = remedy};
     muster__class_register(MUSTER__QUEUE, &class);

@@ -197,6 +197,8 @@ struct muster__queue_hosts {
     /** By the agent: another host has put, or got, small items by itself. */
     void (*put)(struct muster__step *step);
     void (*got)(struct muster__step *step, int64_t items);
+    /** It ends; hosts that used it have something that stands for it. */
+    void (*ended)(struct muster__object *object, uint32_t generation);
 };
 extern const struct muster__queue_hosts *muster__queue_hosts;
 

@@ -57,13 +57,6 @@ static void send_word(struct asked *asked)
         frame.type = FRAME_CANCEL;
         letter_send(asked->host, &frame, NULL, 0);
     } else {
-        if (asked->what == ASKED_GONE) {
-            open_asker_died(asked->caller, asked->incarnation);
-            frame.type = FRAME_GONE;
-            frame.gone.caller = asked->caller;
-            frame.gone.incarnation = asked->incarnation;
-            frame.gone.died = asked->died;
-        }
         letter_send_others(&frame);
     }
     muster__heap_free(asked->self, muster__self_state.number);
@@ -90,6 +83,51 @@ static bool take_outbox(void)
             send_word(asked);
     }
     return any;
+}
+
+/* ---- callers that have gone ---- */
+
+/* What it has asked is known. False: a latch was busy; again later. */
+static bool caller_has_gone(uint32_t number, bool died)
+{
+    struct muster__caller *caller = muster__caller(number);
+    struct frame frame = {.type = FRAME_GONE};
+    open_asker_gone(number);
+    if (caller->asks) {
+        frame.gone.caller = number;
+        frame.gone.incarnation = caller->incarnation;
+        frame.gone.died = died;
+        letter_send_others(&frame);
+        caller->asks = false; /* said */
+    }
+    if (atomic_load(&caller->calls) && !muster__heap_sweep_now(MUSTER__OWNER_CALLS + number, muster__self_state.number))
+        return false;
+    muster__caller_release(number);
+    return true;
+}
+
+/* What one has asked was posted before it went: it is taken between finding it and what follows. */
+static bool look_for_gone(void)
+{
+    uint32_t end = muster__callers_end(), count = 0;
+    if (!atomic_load(&office()->gone))
+        return false;
+    atomic_store(&office()->gone, 0);
+    uint32_t *found = malloc(end * sizeof *found);
+    MUSTER__CHECK_EQ(found != NULL, true);
+    for (uint32_t number = 1; number < end; number++) {
+        uint32_t live = atomic_load(&muster__caller(number)->live);
+        if (live == (uint32_t)MUSTER__CALLER_LEFT || live == (uint32_t)MUSTER__CALLER_DIED)
+            found[count++] = number;
+    }
+    take_outbox();
+    for (uint32_t i = 0; i < count; i++) {
+        bool died = atomic_load(&muster__caller(found[i])->live) == (uint32_t)MUSTER__CALLER_DIED;
+        if (!caller_has_gone(found[i], died))
+            atomic_store(&office()->gone, 1);
+    }
+    free(found);
+    return count > 0;
 }
 
 /* ---- who lives ---- */
@@ -237,7 +275,7 @@ void muster__remote_relay(uint32_t caller, bool on)
 static bool look(void)
 {
     beat();
-    bool any = take_outbox();
+    bool any = take_outbox() | look_for_gone();
     any |= muster__mail_poll(take_letter) > 0;
     if (muster__bulk_poll()) {
         agent.traffic++;
@@ -407,21 +445,18 @@ static void hosts_leave(bool politely)
 
 static const struct muster__hosts hosts = {hosts_start, hosts_meet, hosts_stop_others, hosts_leave, hosts_lost};
 
-/* A caller that has asked other hosts for something has gone: what it holds there goes, too. */
-static void caller_gone(uint32_t number, uint32_t incarnation, bool died)
+/* Callers that have asked other hosts for something have gone: what they hold there goes, too. */
+static void callers_gone(void)
 {
-    uint32_t self = muster__self_state.number;
-    struct asked *asked = office() ? asked_make(ASKED_GONE, self) : NULL;
-    if (!asked)
+    struct office *box = office();
+    if (!box)
         return;
-    asked->caller = number;
-    asked->incarnation = incarnation;
-    asked->died = died;
-    asked_post(asked, self);
+    atomic_store(&box->gone, 1);
+    muster__ring(atomic_load(&box->agent));
 }
 
 __attribute__((constructor)) static void set_hooks(void)
 {
-    muster__caller_gone = caller_gone;
+    muster__callers_gone = callers_gone;
     muster__hosts_register(&hosts);
 }

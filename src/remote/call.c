@@ -11,6 +11,28 @@
 
 /* ---- the caller's side ---- */
 
+void call_free(struct asked *asked, uint32_t self)
+{
+    struct muster__caller *caller = muster__caller(asked->caller);
+    muster__heap_free(asked->bytes, self);
+    muster__heap_free(asked->self, self);
+    atomic_fetch_sub(&caller->calls, 1);
+}
+
+/* By its caller. False: it was answered meanwhile. */
+static bool give_up(struct asked *asked)
+{
+    uint32_t open = ASKED, owner = MUSTER__OWNER_CALLS + asked->caller;
+    struct muster__caller *caller = muster__caller(asked->caller);
+    muster__ref self = asked->self, bytes = asked->bytes;
+    if (!atomic_compare_exchange_strong(&asked->state, &open, GIVEN_UP))
+        return false;
+    muster__heap_hand_over(bytes, owner, MUSTER__OWNER_WIRE); /* if they are there still */
+    muster__heap_hand_over(self, owner, MUSTER__OWNER_WIRE);
+    atomic_fetch_sub(&caller->calls, 1);
+    return true;
+}
+
 static muster_err no_room(const char *operation, size_t size)
 {
     return muster__fail(MUSTER_ERR_NOMEM, "%s: no %zu bytes left in the host segment for what goes to another host",
@@ -34,20 +56,18 @@ struct asked *call_make(muster_handle object, int host, const void *bytes, size_
     asked->size = size;
     if (!size)
         return asked;
-    asked->bytes = muster__heap_alloc(size, self);
+    asked->bytes = asked_alloc(size, self);
     if (!asked->bytes) {
-        muster__heap_free(asked->self, self);
+        call_free(asked, self);
         no_room(operation, size);
         return NULL;
     }
     memcpy(muster__heap_at(asked->bytes), bytes, size);
-    muster__heap_hand_over(asked->bytes, self, MUSTER__OWNER_WIRE);
     return asked;
 }
 
 void call_post(struct asked *asked)
 {
-    muster__self_state.caller->asks = true;
     asked_post(asked, muster__self_state.number);
 }
 
@@ -97,16 +117,7 @@ muster_err call_wait(struct asked *asked, int64_t deadline_ns)
     caller->heeds_signal = false;
     muster_err late = wait_until(asked, muster__now_ns() + GRACE_NS);
     caller->heeds_signal = heeds;
-    uint32_t open = ASKED;
-    if (late == MUSTER_OK || !atomic_compare_exchange_strong(&asked->state, &open, GIVEN_UP))
-        return MUSTER_OK;
-    return err;
-}
-
-void call_free(struct asked *asked, uint32_t self)
-{
-    muster__heap_free(asked->bytes, self);
-    muster__heap_free(asked->self, self);
+    return late == MUSTER_OK || !give_up(asked) ? MUSTER_OK : err;
 }
 
 /* ---- an operation ---- */
@@ -118,7 +129,7 @@ static void take_reply(struct asked *asked, struct muster__arg *arg, uint32_t se
     if (!asked->reply)
         return;
     if (arg->takes_block) {
-        muster__heap_hand_over(asked->reply, MUSTER__OWNER_WIRE, self);
+        muster__heap_hand_over(asked->reply, MUSTER__OWNER_CALLS + asked->caller, self);
         arg->room_block = asked->reply;
         return;
     }
@@ -265,9 +276,8 @@ muster_err call_watched(struct asked *watch)
 
 void call_watch_no_more(struct asked *watch)
 {
-    uint32_t open = ASKED;
     cancel(watch);
-    if (!atomic_compare_exchange_strong(&watch->state, &open, GIVEN_UP))
+    if (!give_up(watch))
         call_free(watch, muster__self_state.number);
 }
 

@@ -142,6 +142,14 @@ bool held_cancel(int host, uint64_t id)
     return false;
 }
 
+void held_gone(int host, uint32_t caller, uint32_t incarnation)
+{
+    for (struct held *held = first; held; held = held->next)
+        if (held->host == host && held->frame.type == FRAME_CALL && held->frame.call.caller == caller &&
+            held->frame.call.incarnation == incarnation)
+            held->canceled = true;
+}
+
 /* The memory of what was arriving is never free again: see muster__bulk_forget. */
 void held_lost(int host)
 {

@@ -53,9 +53,11 @@ static struct job **bucket_of(int host, uint64_t id)
 
 /* ---- who holds ---- */
 
+enum { HOLDER_ENDS = -1 };
+
 /* Callers of other hosts that hold something here: given out when an operation first asks for it. */
 static struct holder {
-    int32_t host; /* + 1; 0: free */
+    int32_t host; /* + 1; 0: free; HOLDER_ENDS: what it held is not swept yet */
     uint32_t caller, incarnation;
 } * holders;
 static uint32_t holder_count;
@@ -102,18 +104,21 @@ uint32_t muster__asker(void)
     return stepping ? holder_get(stepping->host, stepping->caller, stepping->incarnation) : 0;
 }
 
+/* A number is another's only when all that its holder held was swept. */
 static void sweep_later(uint64_t owner, uint64_t self)
 {
     muster__self_state.busy = false;
     muster__sweep_owner((uint32_t)owner, (uint32_t)self);
     if (muster__self_state.busy)
         muster__put_off(sweep_later, owner, self);
+    else if (!muster__owner_is_host((uint32_t)owner))
+        holders[owner - MUSTER__OWNER_REMOTE].host = 0;
 }
 
 static void holder_end(uint32_t at)
 {
+    holders[at].host = HOLDER_ENDS;
     sweep_later(MUSTER__OWNER_REMOTE + at, muster__self_state.number);
-    holders[at].host = 0;
 }
 
 /* ---- answers ---- */
@@ -421,11 +426,25 @@ void muster__agent_do(muster_handle object, uint32_t op, const int64_t in[3],
         MUSTER__CHECK_EQ(parked, 0); /* the agent's own are few: there is a place for them */
 }
 
+/* Its handle came too late, and so nobody has it. */
+static void undo_make(const struct frame *frame)
+{
+    muster_handle made;
+    memcpy(&made, frame->call.in, sizeof made);
+    struct muster__object *object = muster__object_find(made, (enum muster__kind)(made.kind_home >> 24));
+    if (object)
+        muster__object_end(object, made.generation, muster__self_state.number);
+}
+
 muster_err home_undo(int host, const struct frame *frame, const void *payload, muster__ref *block)
 {
     uint32_t kind = frame->object.kind_home >> 24;
     const struct muster__class *class = muster__class_of((enum muster__kind)kind);
-    if (!class || frame->operation >= class->op_count || !class->ops[frame->operation].undo)
+    if (frame->operation == REMOTE_MAKE) {
+        undo_make(frame);
+        return MUSTER_OK;
+    }
+    if (!class || !class->ops || frame->operation >= class->op_count || !class->ops[frame->operation].undo)
         return MUSTER_OK;
     struct job job = {.op = &class->ops[frame->operation],
                       .slot = frame->object.slot,
@@ -493,6 +512,7 @@ static bool is_hosts(const struct job *job, const struct holder *who)
 void home_gone(int host, uint32_t caller, uint32_t incarnation, bool died)
 {
     (void)died;
+    held_gone(host, caller, incarnation);
     cancel_all(is_callers, &(struct holder){host, caller, incarnation});
     uint32_t at = holder_find(host, caller, incarnation);
     if (at != UINT32_MAX)

@@ -19,6 +19,7 @@ enum { REMOTE_MAKE = 0xfffe, REMOTE_END = 0xffff };
 struct office {
     _Atomic uint64_t outbox; /* muster__ref of the asked posted last; the agent takes all */
     _Atomic uint32_t agent;  /* the agent's caller number; 0: there is none */
+    _Atomic uint32_t gone;   /* some callers that have asked other hosts have gone */
     int32_t hosts, ranks;
     _Atomic uint32_t lost_any;  /* some host was lost */
     uint64_t rank_hosts_offset; /* int32_t[ranks] */
@@ -42,11 +43,15 @@ struct office *office(void);
  * to.
  */
 enum asked_state { ASKED, ANSWERED, GIVEN_UP, ASKER_DIED };
-/* a call; a note; a call that its caller gives up if it still waits; its caller has gone; the job is to end */
-enum asked_what { ASKED_CALL, ASKED_NOTE, ASKED_CANCEL, ASKED_GONE, ASKED_STOP };
+/* a call; a note; a call that its caller gives up if it still waits; the job is to end */
+enum asked_what { ASKED_CALL, ASKED_NOTE, ASKED_CANCEL, ASKED_STOP };
 
-/* What a caller posts to its host's agent. Its block and those that it names are the agent's, who frees all but calls:
- * these are their caller's again once they are answered. */
+/*
+ * What a caller posts to its host's agent, who frees all but calls. The blocks of a call belong to MUSTER__OWNER_CALLS
+ * and its caller, from before it is posted until its caller has read the answer and frees them, or gives it up: then
+ * they are the agent's, and so they are when the caller has died. Of a dead caller's blocks the agent frees what was
+ * never posted and what was answered.
+ */
 struct asked {
     muster__ref self, next;
     _Atomic uint32_t state; /* enum asked_state */
@@ -54,7 +59,7 @@ struct asked {
     muster__ref canceled; /* which call */
     uint32_t caller, incarnation, operation;
     uint32_t place; /* in the agent's list of those that are open */
-    bool died, errand, nowait, watches, takes_block;
+    bool errand, nowait, watches, takes_block;
     int host; /* that is asked */
     muster_handle object;
     int64_t timeout_ms; /* of an errand */
@@ -118,6 +123,8 @@ struct frame {
 
 /* ---- asked.c: any thread ---- */
 
+/** A block for what a caller asks; 0: no memory. */
+muster__ref asked_alloc(size_t size, uint32_t self);
 /** A zeroed one from this caller; NULL: no memory. */
 struct asked *asked_make(enum asked_what what, uint32_t self);
 void asked_post(struct asked *asked, uint32_t self);
@@ -159,6 +166,8 @@ void held_or_done(int host, const struct frame *frame, const void *payload, held
 bool held_try(void);
 /** A call that is held is called off. False: no such call is. */
 bool held_cancel(int host, uint64_t id);
+/** So are all of a caller's. */
+void held_gone(int host, uint32_t caller, uint32_t incarnation);
 void held_lost(int host);
 
 /* ---- home.c: what other hosts ask ---- */
@@ -191,6 +200,7 @@ struct asked *call_make(muster_handle object, int host, const void *bytes, size_
 void call_post(struct asked *asked);
 /** OK: it is answered, and to be freed. Else it was given up: it is the agent's. */
 muster_err call_wait(struct asked *asked, int64_t deadline_ns);
+/** By its caller: an answer's bytes come to others before. */
 void call_free(struct asked *asked, uint32_t self);
 
 /** Has home watch for an operation that it could be done; NULL: no memory, which was said. */
@@ -206,8 +216,8 @@ muster_err open_start(int hosts);
 void open_stop(void);
 void open_send(struct asked *asked);
 muster_err open_answered(int host, const struct frame *frame, const void *payload, muster__ref *block);
-/** Those calls of a caller that has died have nobody who waits for them. */
-void open_asker_died(uint32_t caller, uint32_t incarnation);
+/** Those calls of a caller that has gone have nobody who waits for them: their blocks are the agent's. */
+void open_asker_gone(uint32_t caller);
 /** With err PEER. */
 void open_lost(int host);
 /** How many callers were answered since this was last asked: they will want cores. */

@@ -108,8 +108,19 @@ static struct asked *asked_of(uint64_t id)
 
 static void free_by_agent(struct asked *asked)
 {
-    muster__heap_free(asked->reply, muster__self_state.number);
-    call_free(asked, muster__self_state.number);
+    uint32_t self = muster__self_state.number;
+    muster__heap_free(asked->reply, self);
+    muster__heap_free(asked->bytes, self);
+    muster__heap_free(asked->self, self);
+}
+
+/* A call's blocks are the agent's from here on. */
+static void take_over(struct asked *asked)
+{
+    uint32_t owner = MUSTER__OWNER_CALLS + asked->caller;
+    muster__heap_hand_over(asked->reply, owner, MUSTER__OWNER_WIRE);
+    muster__heap_hand_over(asked->bytes, owner, MUSTER__OWNER_WIRE);
+    muster__heap_hand_over(asked->self, owner, MUSTER__OWNER_WIRE);
 }
 
 static const struct muster__op *op_of(muster_handle object, uint32_t number)
@@ -123,11 +134,18 @@ static void undone(void *asked)
     free_by_agent(asked);
 }
 
-/* Nobody waits for it any more: what it took goes back. */
+static bool can_be_undone(const struct asked *asked)
+{
+    if (asked->errand || asked->watches || !muster__commits(asked->err))
+        return false;
+    const struct muster__op *op = op_of(asked->object, asked->operation);
+    return asked->operation == REMOTE_MAKE || (op && op->undo);
+}
+
+/* Nobody waits for it any more: what it took goes back, what it made ends. */
 static void undo(struct asked *asked, bool died)
 {
-    const struct muster__op *op = asked->errand || asked->watches ? NULL : op_of(asked->object, asked->operation);
-    if (!op || !op->undo || !muster__commits(asked->err)) {
+    if (!can_be_undone(asked)) {
         free_by_agent(asked);
         return;
     }
@@ -147,10 +165,12 @@ static void undo(struct asked *asked, bool died)
 static void finish(struct asked *asked)
 {
     uint32_t caller = asked->caller, state = ASKED;
+    muster__heap_hand_over(asked->reply, MUSTER__OWNER_WIRE, MUSTER__OWNER_CALLS + caller);
     if (atomic_compare_exchange_strong(&asked->state, &state, ANSWERED)) {
         sent.woke++;
         muster__ring(caller);
     } else {
+        take_over(asked);
         undo(asked, state == ASKER_DIED);
     }
 }
@@ -219,14 +239,16 @@ void open_send(struct asked *asked)
     letter_send_bytes(host, &frame, asked->bytes ? muster__heap_at(asked->bytes) : NULL, nothing, NULL);
 }
 
-void open_asker_died(uint32_t caller, uint32_t incarnation)
+void open_asker_gone(uint32_t caller)
 {
     for (int host = 0; host < sent.hosts; host++)
         for (uint32_t i = 0; i < sent.peers[host].count; i++) {
             struct asked *asked = sent.peers[host].calls[i];
             uint32_t open = ASKED;
-            if (asked->caller == caller && asked->incarnation == incarnation)
-                atomic_compare_exchange_strong(&asked->state, &open, ASKER_DIED);
+            if (asked->caller != caller || asked->incarnation != muster__caller(caller)->incarnation)
+                continue;
+            atomic_compare_exchange_strong(&asked->state, &open, ASKER_DIED);
+            take_over(asked);
         }
 }
 

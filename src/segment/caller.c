@@ -7,7 +7,7 @@
 
 MUSTER__THREAD_LOCAL struct muster__self muster__self_state;
 muster_err (*muster__caller_adopt)(void);
-void (*muster__caller_gone)(uint32_t number, uint32_t incarnation, bool died);
+void (*muster__callers_gone)(void);
 
 /* ---- pins ---- */
 
@@ -86,6 +86,7 @@ static muster_err make(uint32_t member, uint32_t *number_made)
         caller->arena = 0;
         caller->incarnation++;
         caller->heeds_signal = caller->asks = false;
+        atomic_store(&caller->calls, 0);
         atomic_store(&caller->relay, 0);
         atomic_store(&caller->asleep, 1);
         atomic_store(&muster__segment->caller_hint, number);
@@ -170,19 +171,27 @@ void muster__caller_near(uint32_t node)
 
 /* ---- leaving ---- */
 
+void muster__caller_release(uint32_t number)
+{
+    atomic_store(&muster__caller(number)->live, 0);
+    if (number < atomic_load(&muster__segment->caller_hint))
+        atomic_store(&muster__segment->caller_hint, number); /* low numbers first: sweeps look at few */
+}
+
 void muster__caller_free(uint32_t number, bool died)
 {
     struct muster__caller *caller = muster__caller(number);
-    if (caller->asks && muster__caller_gone)
-        muster__caller_gone(number, caller->incarnation, died);
-    if (!atomic_exchange(&caller->asleep, 0))
+    if (!atomic_exchange(&caller->asleep, 1))
         atomic_fetch_sub(&muster__segment->awake, 1);
     for (int i = MUSTER__PINS; i-- > 0;)
         atomic_store(&caller->pin[i], 0);
     atomic_store(&caller->line, 0);
-    atomic_store(&caller->live, 0);
-    if (number < atomic_load(&muster__segment->caller_hint))
-        atomic_store(&muster__segment->caller_hint, number); /* low numbers first: sweeps look at few */
+    if (caller->asks && muster__callers_gone) {
+        atomic_store(&caller->live, (uint32_t)(died ? MUSTER__CALLER_DIED : MUSTER__CALLER_LEFT));
+        muster__callers_gone();
+    } else {
+        muster__caller_release(number);
+    }
 }
 
 void muster__caller_leave(void)

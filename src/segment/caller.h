@@ -26,6 +26,7 @@ enum {
     MUSTER__OWNER_HOST = 1 << 18,               /* + a host's index */
     MUSTER__OWNER_POOL = 1 << 19,               /* + a pool's slot; of blocks */
     MUSTER__OWNER_WIRE = 1 << 19 | 1 << 17,     /* of blocks that are under way */
+    MUSTER__OWNER_CALLS = 1 << 19 | 1 << 18,    /* + a caller's number; of blocks of what it asks other hosts */
 };
 
 /** Whether what an owner field names is another host as a whole. */
@@ -35,7 +36,8 @@ static inline bool muster__owner_is_host(uint32_t owner)
 }
 
 struct muster__caller {
-    _Alignas(MUSTER__LINE) _Atomic uint32_t live; /* 0 free, else the owner's member number + 1 */
+    /* 0 free, else the owner's member number + 1, or one of enum muster__caller_end */
+    _Alignas(MUSTER__LINE) _Atomic uint32_t live;
     _Atomic uint32_t asleep;
     _Atomic uint32_t bell; /* rung for this thread; see muster__ring */
     uint32_t incarnation;  /* how often this number was given out */
@@ -43,7 +45,8 @@ struct muster__caller {
     uint32_t arena;
     _Atomic uint32_t relay; /* who is rung with it; 0: nobody. See muster__caller_relay */
     bool heeds_signal;      /* its waits end with err INTERRUPTED when a signal asks the job to stop */
-    bool asks;              /* it has asked other hosts for something; see muster__caller_gone */
+    bool asks;              /* it has asked other hosts for something; see muster__callers_gone */
+    _Atomic uint32_t calls; /* so many blocks, perhaps, are of MUSTER__OWNER_CALLS and it */
     _Alignas(MUSTER__LINE) _Atomic uint64_t pin[MUSTER__PINS]; /* generation, slot + 1; 0: none */
 };
 
@@ -68,8 +71,15 @@ struct muster__self muster__caller_act(uint32_t number, uint32_t pins);
 void muster__caller_rest(struct muster__self before);
 /** Who rings that caller rings another one, too: who looks after it while its thread rests. 0: nobody any more. */
 void muster__caller_relay(uint32_t number, uint32_t to);
-/** Told when a caller that asks other hosts leaves or has died; set by the remote layer. */
-extern void (*muster__caller_gone)(uint32_t number, uint32_t incarnation, bool died);
+/*
+ * A caller that has asked other hosts for something has left, or has died and is swept here: other hosts are to hear of
+ * it before its number is used again. `live` says so until the agent frees it.
+ */
+enum muster__caller_end { MUSTER__CALLER_LEFT = -2, MUSTER__CALLER_DIED = -1 };
+/** Told that there may be some; set by the remote layer. */
+extern void (*muster__callers_gone)(void);
+/** By the agent: the number may be used again. */
+void muster__caller_release(uint32_t number);
 /** The calling thread now belongs to another member. */
 void muster__caller_moves(uint32_t member);
 /** The calling thread runs near this NUMA node: its blocks come from the node's arena first, whose pages those who run

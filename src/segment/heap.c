@@ -371,14 +371,19 @@ static void sweep_later(uint64_t dead, uint64_t self)
     muster__heap_sweep((uint32_t)dead, (uint32_t)self);
 }
 
-void muster__heap_sweep(uint32_t dead, uint32_t self)
+bool muster__heap_sweep_now(uint32_t dead, uint32_t self)
 {
     for (uint32_t i = 0; i < muster__segment->arenas; i++) {
-        if (!muster__latch_acquire(&arena_at(i)->latch, GENERATION, self)) {
-            muster__put_off(sweep_later, dead, self);
-            return;
-        }
+        if (!muster__latch_acquire(&arena_at(i)->latch, GENERATION, self))
+            return false;
         sweep_arena(arena_at(i), dead);
         muster__latch_release(&arena_at(i)->latch, GENERATION, self);
     }
+    return true;
+}
+
+void muster__heap_sweep(uint32_t dead, uint32_t self)
+{
+    if (!muster__heap_sweep_now(dead, self))
+        muster__put_off(sweep_later, dead, self);
 }

@@ -86,6 +86,8 @@ void *muster__heap_at(muster__ref ref);
 size_t muster__heap_size(muster__ref ref);
 /** Frees all blocks of an owner, who need not be a caller. */
 void muster__heap_sweep(uint32_t owner, uint32_t self);
+/** The same; false: busy, for a thread that hurries, and perhaps some are left. */
+bool muster__heap_sweep_now(uint32_t owner, uint32_t self);
 /** Bytes in blocks now; for tests and reports. */
 uint64_t muster__heap_used(void);
 

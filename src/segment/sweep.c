@@ -107,6 +107,8 @@ void muster__sweep_member(uint32_t member, uint32_t self)
     for (uint32_t dead = 1; dead < muster__callers_end(); dead++)
         if (caller_of(dead, member))
             sweep_caller(dead, self);
+    if (muster__callers_gone) /* one that was leaving may not have come to say so */
+        muster__callers_gone();
     mend_awake();
 }
 

@@ -19,6 +19,8 @@ static struct steps_objects {
     muster_queue queue;
 } * steps_at;
 
+static muster_on steps_on; /* where it is made; as it is, where it is asked for */
+
 typedef muster_err (*steps_do)(void);
 
 struct steps_kind {
@@ -30,6 +32,7 @@ struct steps_kind {
     /** By somebody who stays: from here on each of `waits` waits. NULL: they do anyhow. */
     steps_do stop;
     steps_do waits[4];
+    bool as_hosts; /* hosts stand in its line at home, their waiters in lines of their own */
 };
 
 struct steps_row {
@@ -50,7 +53,7 @@ struct steps_row {
 
 static muster_err steps_lock_make(void)
 {
-    return muster_lock_create(&steps_at->lock, NULL);
+    return muster_lock_create(&steps_at->lock, &(muster_lock_options){.on = steps_on});
 }
 
 static muster_err steps_lock_end(void)
@@ -97,12 +100,12 @@ static int64_t steps_lock_look(void)
 
 static muster_err steps_queue_make(void)
 {
-    return muster_queue_create(&steps_at->queue, NULL);
+    return muster_queue_create(&steps_at->queue, &(muster_queue_options){.on = steps_on});
 }
 
 static muster_err steps_queue_make_small(void)
 {
-    return muster_queue_create(&steps_at->queue, &(muster_queue_options){.maxsize = 2});
+    return muster_queue_create(&steps_at->queue, &(muster_queue_options){.maxsize = 2, .on = steps_on});
 }
 
 static muster_err steps_queue_end(void)
@@ -209,7 +212,8 @@ static const struct steps_kind steps_lock = {.name = "lock",
                                              .handle = steps_lock_handle,
                                              .look = steps_lock_look,
                                              .stop = steps_lock_acquire,
-                                             .waits = {steps_lock_acquire, steps_lock_use_soon}};
+                                             .waits = {steps_lock_acquire, steps_lock_use_soon},
+                                             .as_hosts = true};
 static const struct steps_kind steps_queue = {.name = "queue",
                                               .make = steps_queue_make,
                                               .end = steps_queue_end,

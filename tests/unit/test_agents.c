@@ -170,8 +170,9 @@ static void others_go_on_without_a_host(void **state)
 /* ---- what is parked ---- */
 
 /* A kind of object of its own: a count, which one may raise, and wait for. */
-enum { RAISE, REACH };
-enum { UNDONE }; /* of hosts_shared's values: how many waits for it were undone */
+enum { RAISE, REACH, HOLD };
+/* of hosts_shared's values: how many waits for it were undone; a holder whose sweep finds a latch busy so often */
+enum { UNDONE, DIES, BUSY };
 
 static _Atomic int64_t *count_of(const struct muster__step *step)
 {
@@ -199,6 +200,20 @@ static void undo_count(struct muster__step *step, bool died)
     atomic_fetch_add(&hosts_shared->value[UNDONE], 1);
 }
 
+static muster_err hold_count(struct muster__step *step)
+{
+    step->arg->out[0] = muster__holder(step);
+    return MUSTER_OK;
+}
+
+static void sweep_count(struct muster__object *object, uint32_t generation, uint32_t dead, uint32_t self)
+{
+    (void)object, (void)generation, (void)self;
+    if (dead == (uint32_t)atomic_load(&hosts_shared->value[DIES]) &&
+        atomic_fetch_sub(&hosts_shared->value[BUSY], 1) > 0)
+        muster__self_state.busy = true;
+}
+
 static void register_count(void)
 {
     static const struct muster__op ops[] = {
@@ -209,8 +224,9 @@ static void register_count(void)
                    .undo = undo_count,
                    .late = MUSTER_ERR_TIMEOUT,
                    .late_now = MUSTER_ERR_BUSY},
+        [HOLD] = {.name = "hold", .step = hold_count},
     };
-    static const struct muster__class class = {.name = "count", .ops = ops, .op_count = 2};
+    static const struct muster__class class = {.name = "count", .ops = ops, .op_count = 3, .sweep = sweep_count};
     muster__class_register(MUSTER__TASK, &class);
 }
 
@@ -371,6 +387,94 @@ static void a_deadline_holds_whatever_home_does(void **state)
     hosts_run(stopped_part, 0, -1);
 }
 
+static pid_t fork_caller(void)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        muster__caller_forget();
+        HOSTS_CHECK(muster__caller_enter(1, false) == MUSTER_OK);
+    }
+    return pid;
+}
+
+/* Who asked for an object died before there was an answer: it ends; what it had asked for is freed. */
+static void made_for_nobody_part(int host)
+{
+    muster_lock lock;
+    int status;
+    hosts_meet();
+    hosts_shared->value[7] = host == 0 ? getpid() : atomic_load(&hosts_shared->value[7]);
+    hosts_meet();
+    if (host == 1) {
+        pid_t home = (pid_t)atomic_load(&hosts_shared->value[7]);
+        uint64_t used = muster__heap_used();
+        stop_process(home);
+        pid_t asker = fork_caller();
+        if (asker == 0)
+            _exit(muster_lock_create(&lock, &(muster_lock_options){.on = muster_on_rank(0)}));
+        while (muster__heap_used() == used || atomic_load(&muster__segment->awake) > 1)
+            nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+        kill(asker, SIGKILL);
+        HOSTS_CHECK(waitpid(asker, &status, 0) == asker && WIFSIGNALED(status));
+        muster__sweep_member(1, muster__self_number());
+        HOSTS_CHECK(kill(home, SIGCONT) == 0);
+        while (muster__heap_used() > used)
+            nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+        HOSTS_CHECK(muster_lock_create(&hosts_shared->lock[0], &(muster_lock_options){.on = muster_on_rank(0)}) ==
+                    MUSTER_OK); /* home has heard all that comes before */
+    }
+    hosts_meet();
+    if (host == 0) {
+        uint32_t at = 0, objects = 0;
+        for (muster_handle handle; muster__object_next(0, &at, &handle); objects++)
+            ;
+        HOSTS_CHECK(objects == 1);
+    }
+    hosts_meet();
+}
+
+static void what_is_made_for_nobody_ends(void **state)
+{
+    (void)state;
+    hosts_run(made_for_nobody_part, 0, -1);
+}
+
+/* 59: a dead holder's number is another's only when what it held was swept, which a busy latch may put off. */
+static void numbers_part(int host)
+{
+    int64_t first = 0, second = 0;
+    make_count(host);
+    if (host == 1) {
+        int status;
+        atomic_store(&hosts_shared->value[BUSY], INT32_MAX);
+        pid_t holder = fork_caller();
+        if (holder == 0) {
+            int64_t number = 0;
+            HOSTS_CHECK(count_do(HOLD, 0, &number, MUSTER_FOREVER) == MUSTER_OK);
+            atomic_store(&hosts_shared->value[DIES], number);
+            pause();
+        }
+        while (!(first = atomic_load(&hosts_shared->value[DIES])))
+            nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+        kill(holder, SIGKILL);
+        HOSTS_CHECK(waitpid(holder, &status, 0) == holder);
+        muster__sweep_member(1, muster__self_number());
+        while (atomic_load(&hosts_shared->value[BUSY]) == INT32_MAX)
+            nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+        HOSTS_CHECK(count_do(HOLD, 0, &second, MUSTER_FOREVER) == MUSTER_OK);
+        HOSTS_CHECK(second && second != first);
+        atomic_store(&hosts_shared->value[BUSY], 0);
+    }
+    hosts_meet();
+}
+
+static void a_holders_number_is_swept_before_it_is_anothers(void **state)
+{
+    (void)state;
+    hosts_run(numbers_part, 0, -1);
+}
+
 static void *reach_never(void *unused)
 {
     (void)unused;
@@ -416,6 +520,8 @@ int main(void)
         cmocka_unit_test(parked_calls_are_stepped_when_called),
         cmocka_unit_test(remote_waiters_need_no_caller_at_home),
         cmocka_unit_test(a_deadline_holds_whatever_home_does),
+        cmocka_unit_test(what_is_made_for_nobody_ends),
+        cmocka_unit_test(a_holders_number_is_swept_before_it_is_anothers),
         cmocka_unit_test(parked_calls_end_with_their_host),
     };
     alarm(100);
