@@ -123,7 +123,7 @@ static uint64_t at_rest(const struct muster__step *step, struct muster__lock *lo
     struct muster__event *line = muster__lock_line(step->object);
     if (step->called)
         return (word & ~WOKEN) | (turn_over(lock, now) ? STARVING : 0);
-    if (!muster__owner_is_host(step->self) && !(word & WOKEN) && atomic_load(&line->head) == line->tail)
+    if (!muster__owner_is_host(step->self) && !(word & WOKEN) && atomic_load(&line->head) == atomic_load(&line->tail))
         atomic_store_explicit(&lock->turn_ns, now, memory_order_relaxed);
     return word;
 }

@@ -298,7 +298,8 @@ static void granted(struct muster__step *step, muster_err err)
     struct muster__lock *lock = muster__lock_of(step->object);
     struct muster__event *line = muster__lock_line(step->object);
     uint32_t first = atomic_load(&line->head);
-    bool others = first && !(first == line->tail && muster__waiter(first)->host == step->host);
+    bool others =
+        first && !(first == atomic_load(&line->tail) && atomic_load(&muster__waiter(first)->host) == step->host);
     step->arg->out[0] = err == MUSTER_ERR_OWNER_DEAD;
     step->arg->out[1] = others;
     if (others)
@@ -330,7 +331,7 @@ static muster_err try(struct muster__step *step)
 
 static void came_back(muster_handle handle, int host, bool died)
 {
-    struct muster__object *object = muster__object_find(handle, MUSTER__LOCK);
+    struct muster__object *object = muster__object_pin(handle, MUSTER__LOCK);
     if (!object)
         return;
     struct muster__lock *lock = muster__lock_of(object);
@@ -338,15 +339,17 @@ static void came_back(muster_handle handle, int host, bool died)
     muster__lock_turn_begins(lock);
     muster__lock_release_slow(object, handle.generation, MUSTER__OWNER_HOST + (uint32_t)host, died);
     muster__event_signal(&object->event[1], -1);
+    muster__object_unpin();
 }
 
 static void is_in_use(muster_handle handle, int64_t number)
 {
-    struct muster__object *object = muster__object_find(handle, MUSTER__LOCK);
+    struct muster__object *object = muster__object_pin(handle, MUSTER__LOCK);
     if (!object)
         return;
     atomic_store(&muster__lock_of(object)->in_use, (uint32_t)number);
     muster__event_signal(&object->event[1], -1);
+    muster__object_unpin();
 }
 
 /* By whoever ends it; who asked for that waits for the hosts besides, unless it dies before. */

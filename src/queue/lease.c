@@ -13,9 +13,10 @@ static uint64_t bit_of(int host)
     return UINT64_C(1) << host % 64;
 }
 
-static struct muster__object *find(muster_handle handle)
+/* Whoever ends it may be another thread. */
+static struct muster__object *pin(muster_handle handle)
 {
-    return muster__object_find(handle, MUSTER__QUEUE);
+    return muster__object_pin(handle, MUSTER__QUEUE);
 }
 
 static bool same(muster_handle a, muster_handle b)
@@ -142,13 +143,10 @@ static void recall(muster_handle handle, int host, bool get)
     queue_tell(host, handle, get ? QUEUE_RECALL_GET : QUEUE_RECALL_PUT);
 }
 
-static muster_err settled(muster_handle handle)
+static muster_err settle_pinned(struct muster__object *object, uint32_t generation)
 {
-    struct muster__object *object = find(handle);
-    if (!object)
-        return MUSTER_OK;
     struct muster__queue *queue = muster__queue_of(object);
-    if (atomic_load(&queue->lent) && muster__queue_lend(object, handle.generation, 0) == (muster_err)MUSTER__AGAIN)
+    if (atomic_load(&queue->lent) && muster__queue_lend(object, generation, 0) == (muster_err)MUSTER__AGAIN)
         return MUSTER__AGAIN;
     atomic_store(&queue->lessees, 0);
     atomic_store(&queue->ships, 0);
@@ -157,6 +155,16 @@ static muster_err settled(muster_handle handle)
     muster__event_signal(&object->event[MUSTER__QUEUE_SETTLED], -1);
     muster__event_signal(&object->event[MUSTER__QUEUE_ITEMS], -1);
     return MUSTER_OK;
+}
+
+static muster_err settled(muster_handle handle)
+{
+    struct muster__object *object = pin(handle);
+    if (!object)
+        return MUSTER_OK;
+    muster_err err = settle_pinned(object, handle.generation);
+    muster__object_unpin();
+    return err;
 }
 
 /* False: there was no such recall. */
@@ -173,12 +181,13 @@ static bool end_recall(muster_handle handle, int host, bool get)
 
 static muster_err settle(muster_handle handle)
 {
-    struct muster__object *object = find(handle);
-    if (!object || any_recall(handle))
+    struct muster__object *object = any_recall(handle) ? NULL : pin(handle);
+    if (!object)
         return MUSTER_OK;
     struct muster__queue *queue = muster__queue_of(object);
     uint64_t lessees = atomic_load(&queue->lessees);
     uint32_t lent = atomic_load(&queue->lent);
+    muster__object_unpin();
     for (int host = 0; lessees && host < muster_hosts(); host++)
         if (lessees & bit_of(host) && host != this_host())
             recall(handle, host, false);
@@ -196,12 +205,14 @@ static muster_err recalled(muster_handle handle, int host)
 /* Items that find no room here wait for it on the way. They end the lease, so that nothing puts them back twice. */
 static muster_err returned(struct muster__note *note)
 {
-    struct muster__object *object = find(note->object);
-    if (object && note->size && atomic_load(&muster__queue_of(object)->lent) == (uint32_t)note->host + 1) {
-        muster_err err = muster__queue_returned(object, note->object.generation, note->bytes, note->size);
-        if (err == (muster_err)MUSTER__AGAIN || err == MUSTER_ERR_NOMEM)
-            return MUSTER__AGAIN;
-    }
+    struct muster__object *object = note->size ? pin(note->object) : NULL;
+    bool lent = object && atomic_load(&muster__queue_of(object)->lent) == (uint32_t)note->host + 1;
+    muster_err err =
+        lent ? muster__queue_returned(object, note->object.generation, note->bytes, note->size) : MUSTER_OK;
+    if (object)
+        muster__object_unpin();
+    if (err == (muster_err)MUSTER__AGAIN || err == MUSTER_ERR_NOMEM)
+        return MUSTER__AGAIN;
     end_recall(note->object, note->host, true);
     return any_recall(note->object) ? MUSTER_OK : settled(note->object);
 }
@@ -253,13 +264,13 @@ static void ended(struct muster__object *object, uint32_t generation)
     uint64_t users = atomic_load(&muster__queue_of(object)->users);
     muster_handle handle = muster__handle_make(MUSTER__QUEUE, muster__object_slot_of(object), generation);
     for (int host = 0; host < muster_hosts(); host++)
-        if (users & bit_of(host) && host != this_host())
+        if (host == this_host() || users & bit_of(host)) /* here, for its end of pipes */
             queue_tell(host, handle, QUEUE_ENDED);
 }
 
 __attribute__((constructor)) static void set_hooks(void)
 {
-    static const struct muster__queue_hosts between = {ask_to_settle, ask_to_ship,  is_full,
+    static const struct muster__queue_hosts between = {ask_to_settle, ask_to_ship,   is_full,
                                                        put_by_itself, got_by_itself, ended};
     muster__queue_hosts = &between;
     muster__remote_register(MUSTER__QUEUE, noted);

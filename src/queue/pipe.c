@@ -37,9 +37,12 @@ static bool at_home(muster_handle handle)
     return muster__handle_home(handle) == this_host();
 }
 
-static struct muster__queue *body_of(const struct muster__proxy *place)
+/* The body of a queue, a stash or a stock, pinned; NULL: it has ended, and what is here of it goes soon. */
+static struct muster__queue *pin(const struct muster__proxy *place)
 {
-    return muster__queue_of(place->object);
+    muster_handle handle = muster__handle_make(MUSTER__QUEUE, muster__object_slot_of(place->object), place->generation);
+    struct muster__object *object = muster__object_pin(handle, MUSTER__QUEUE);
+    return object ? muster__queue_of(object) : NULL;
 }
 
 /* ---- pipes: the sending end ---- */
@@ -85,7 +88,11 @@ static struct pipe *pipe_make(muster_handle handle, int to, struct muster__proxy
     }
     again -= pipe->again;
     *pipe = (struct pipe){.next = pipe->next, .handle = handle, .to = to, .from = from};
-    atomic_store(&body_of(&from)->ships, 1);
+    struct muster__queue *queue = pin(&from);
+    if (queue) {
+        atomic_store(&queue->ships, 1);
+        muster__object_unpin();
+    }
     return pipe;
 }
 
@@ -149,31 +156,39 @@ static muster_err ship_some(struct pipe *pipe)
 }
 
 /* At home only while the items are lent to that host, and nobody calls them back. */
-static bool may_ship(const struct pipe *pipe)
+static bool may_ship(const struct pipe *pipe, const struct muster__queue *queue)
 {
-    const struct muster__queue *queue = body_of(&pipe->from);
     return !at_home(pipe->handle) ||
            (atomic_load(&queue->lent) == (uint32_t)pipe->to + 1 && !atomic_load(&queue->settling));
 }
 
-static void ship(struct pipe *pipe)
+/* True: all of it. */
+static bool ship_all(struct pipe *pipe, struct muster__queue *queue)
 {
-    struct muster__queue *queue = body_of(&pipe->from);
-    again -= pipe->again;
-    pipe->again = false;
-    while (may_ship(pipe)) {
+    while (may_ship(pipe, queue)) {
         atomic_store(&queue->told, 0);
         muster_err err = ship_some(pipe);
         pipe->again = err == (muster_err)MUSTER__AGAIN;
         again += pipe->again;
         if (err != MUSTER_OK) {
             atomic_store(&queue->told, 1); /* goes on when the other end says so, or the latch is free */
-            return;
+            return false;
         }
         if (muster__queue_puts(queue) <= muster__queue_gets(queue))
             break;
     }
-    if (pipe->recalled) {
+    return true;
+}
+
+static void ship(struct pipe *pipe)
+{
+    struct muster__queue *queue = pin(&pipe->from);
+    again -= pipe->again;
+    pipe->again = false;
+    bool all = !queue || ship_all(pipe, queue);
+    if (queue)
+        muster__object_unpin();
+    if (all && pipe->recalled) {
         pipe->recalled = false;
         queue_tell(pipe->to, pipe->handle, QUEUE_RECALLED);
     }
@@ -188,7 +203,11 @@ static void taken_in(const struct muster__note *note)
         return;
     pipe->unseen -= arrived.bytes < pipe->unseen ? arrived.bytes : pipe->unseen;
     pipe->large -= (int)arrived.large < pipe->large ? (int)arrived.large : pipe->large;
-    atomic_store(&body_of(&pipe->from)->starved, (uint32_t)arrived.starved);
+    struct muster__queue *queue = pin(&pipe->from);
+    if (queue) {
+        atomic_store(&queue->starved, (uint32_t)arrived.starved);
+        muster__object_unpin();
+    }
     ship(pipe);
 }
 
@@ -302,10 +321,13 @@ static muster_err put_large(struct inlet *inlet, const char *bytes, size_t size,
 static muster_err put(struct inlet *inlet, bool large, const char *bytes, size_t size, size_t *used, muster__ref *block)
 {
     *used = 0;
-    if (!large)
-        return muster__queue_put_packed(inlet->to.object, inlet->to.generation, bytes, size, used);
-    muster_err err = put_large(inlet, bytes, size, block);
-    *used = err == MUSTER_OK ? size : 0;
+    if (!pin(&inlet->to))
+        return MUSTER_ERR_STALE;
+    muster_err err = large ? put_large(inlet, bytes, size, block)
+                           : muster__queue_put_packed(inlet->to.object, inlet->to.generation, bytes, size, used);
+    muster__object_unpin();
+    if (large)
+        *used = err == MUSTER_OK ? size : 0;
     return err;
 }
 
@@ -316,8 +338,9 @@ static bool is_kept(muster_err err)
 
 static bool has_enough(const struct inlet *inlet)
 {
-    return !at_home(inlet->handle) &&
-           muster__queue_about(body_of(&inlet->to)) > (inlet->large ? STOCK_LARGE : STOCK_ITEMS);
+    if (at_home(inlet->handle)) /* what lies there is only looked at */
+        return false;
+    return muster__queue_about(muster__queue_of(inlet->to.object)) > (inlet->large ? STOCK_LARGE : STOCK_ITEMS);
 }
 
 static bool worth_telling(const struct inlet *inlet)
@@ -379,8 +402,10 @@ static muster_err arrive(struct inlet *inlet, bool large, struct muster__note *n
     if (err == MUSTER_ERR_NOMEM)
         hold(inlet, large, bytes + used, left - used);
     tell(inlet);
-    if (used && at_home(inlet->handle))
+    if (used && at_home(inlet->handle) && pin(&inlet->to)) {
         muster__queue_goes_on(inlet->to.object, inlet->to.generation);
+        muster__object_unpin();
+    }
     return err == (muster_err)MUSTER__AGAIN ? err : MUSTER_OK;
 }
 
@@ -443,7 +468,7 @@ static muster_err lend_get(muster_handle handle)
 {
     struct muster__proxy stock;
     muster_err err = proxy_open(stock_of(handle), handle, 0, &stock);
-    if (err == MUSTER_OK && atomic_load(&body_of(&stock)->lent))
+    if (err == MUSTER_OK)
         err = muster__queue_lend(stock.object, stock.generation, 0);
     if (err == MUSTER_OK)
         inlet_make(handle, muster__handle_home(handle), stock);

@@ -37,6 +37,16 @@ static void give(struct muster__event *event)
 
 /* ---- links; under the latch ---- */
 
+static uint32_t tail_of(const struct muster__event *event)
+{
+    return atomic_load_explicit(&event->tail, memory_order_relaxed);
+}
+
+static void set_tail(struct muster__event *event, uint32_t number)
+{
+    atomic_store_explicit(&event->tail, number, memory_order_relaxed);
+}
+
 static void link_after(struct muster__event *event, uint32_t number, uint32_t before)
 {
     struct muster__waiter *waiter = muster__waiter(number);
@@ -50,7 +60,7 @@ static void link_after(struct muster__event *event, uint32_t number, uint32_t be
     if (after)
         muster__waiter(after)->prev = number;
     else
-        event->tail = number;
+        set_tail(event, number);
 }
 
 static void unlink_waiter(struct muster__event *event, struct muster__waiter *waiter)
@@ -62,7 +72,7 @@ static void unlink_waiter(struct muster__event *event, struct muster__waiter *wa
     if (waiter->next)
         muster__waiter(waiter->next)->prev = waiter->prev;
     else
-        event->tail = waiter->prev;
+        set_tail(event, waiter->prev);
 }
 
 /* The last one with an earlier ticket; those who come again are near the head. */
@@ -98,7 +108,7 @@ bool muster__event_hang(struct muster__event *event, uint32_t number, uint32_t f
     atomic_store(&waiter->owner, muster__self_state.number);
     atomic_store(&waiter->event, offset);
     atomic_store(&waiter->state, MUSTER__WAITER_HUNG);
-    link_after(event, number, again ? place_of(event, waiter->ticket) : event->tail);
+    link_after(event, number, again ? place_of(event, waiter->ticket) : tail_of(event));
     give(event);
     return true;
 }
@@ -322,9 +332,9 @@ static void rebuild(struct muster__event *event)
     if (count)
         qsort(list, count, sizeof *list, by_ticket);
     atomic_store(&event->head, 0);
-    event->tail = 0;
+    set_tail(event, 0);
     for (uint32_t i = 0; i < count; i++) {
-        link_after(event, list[i], event->tail);
+        link_after(event, list[i], tail_of(event));
         if (muster__waiter(list[i])->ticket > event->tickets)
             event->tickets = muster__waiter(list[i])->ticket;
     }

@@ -23,8 +23,8 @@
 struct muster__event {
     struct muster__latch latch;
     _Atomic uint32_t head; /* waiter; 0: nobody waits */
-    uint32_t tail;
-    uint64_t tickets; /* given out */
+    _Atomic uint32_t tail; /* likewise; without the latch, a hint */
+    uint64_t tickets;      /* given out */
 };
 
 enum muster__waiter_state { MUSTER__WAITER_FREE, MUSTER__WAITER_IDLE, MUSTER__WAITER_HUNG, MUSTER__WAITER_CALLED };
@@ -43,7 +43,7 @@ struct muster__waiter {
     _Atomic int64_t since_ns; /* 0: it does not wait */
     uint32_t operation;       /* number of it among those of the object's kind */
     uint32_t on;              /* owner of what it waits for; 0: nobody in particular */
-    int32_t host;             /* of who waits */
+    _Atomic int32_t host;     /* of who waits */
     char site[28];            /* file:line of the call */
 };
 _Static_assert(sizeof(struct muster__waiter) == 2 * MUSTER__LINE, "remote waiters are to be small");

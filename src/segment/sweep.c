@@ -35,15 +35,26 @@ static void repair_pinned(uint32_t dead, uint32_t self)
     }
 }
 
+/* Pinned: others may end it, and make another one there. */
+static void sweep_live(struct muster__object *object, struct muster__tag tag, uint32_t dead, uint32_t self)
+{
+    enum muster__kind kind = (enum muster__kind)tag.kind;
+    const struct muster__class *class = muster__class_of(kind);
+    muster_handle handle = muster__handle_make(kind, muster__object_slot_of(object), tag.generation);
+    if (!class || !class->sweep || !muster__object_pin(handle, kind))
+        return;
+    class->sweep(object, tag.generation, dead, self);
+    muster__object_unpin();
+}
+
 static void sweep_objects(uint32_t dead, uint32_t self)
 {
     uint32_t end = muster__objects_end();
     for (uint32_t slot = 0; slot < end; slot++) {
         struct muster__object *object = muster__object_slot(slot);
         struct muster__tag tag = muster__tag_unpack(atomic_load(&object->tag));
-        const struct muster__class *class = muster__class_of((enum muster__kind)tag.kind);
-        if (tag.state == MUSTER__LIVE && class && class->sweep)
-            class->sweep(object, tag.generation, dead, self);
+        if (tag.state == MUSTER__LIVE)
+            sweep_live(object, tag, dead, self);
         else if (tag.claimer == dead)
             muster__object_sweep(object, dead, self);
     }

@@ -97,7 +97,7 @@ void muster__waits_for(uint32_t number, muster_handle object, uint32_t operation
     waiter->object = object;
     waiter->operation = operation;
     waiter->on = on;
-    waiter->host = host;
+    atomic_store_explicit(&waiter->host, host, memory_order_relaxed);
     snprintf(waiter->site, sizeof waiter->site, "%s", site ? site : "");
     atomic_store_explicit(&waiter->since_ns, muster__now_ns(), memory_order_release);
 }

@@ -1,9 +1,9 @@
 /*
- * Kinds of objects, for suites that kill who uses them at any instruction: what can be done with an object of each, and
- * what has to hold afterwards. A new kind is a few functions, a member of steps_at, a row of steps_kinds, and one of
- * steps_rows for each of its operations that commits something.
+ * Kinds of objects, for suites that kill who uses them at any instruction, or end them under who waits: what can be done
+ * with an object of each, and what has to hold afterwards. A new kind is a few functions, a member of steps_objects, a
+ * row of steps_kinds, and one of steps_rows for each of its operations that commits something.
  *
- * All of it by public calls, or by the engine where there is none; each function works on the object in steps_at.
+ * All of it by public calls, or by the engine where there is none; each function works on the calling thread's steps_at.
  */
 #ifndef MUSTER_TESTS_STEPS_KINDS_H
 #define MUSTER_TESTS_STEPS_KINDS_H
@@ -13,11 +13,12 @@
 #include "lock/lock.h"
 #include "queue/queue.h"
 
-/* Shared by all participants: an object of each kind. */
-static struct steps_objects {
+/* An object of each kind. */
+struct steps_objects {
     muster_lock lock;
     muster_queue queue;
-} * steps_at;
+};
+static _Thread_local struct steps_objects *steps_at;
 
 static muster_on steps_on; /* where it is made; as it is, where it is asked for */
 
@@ -26,9 +27,11 @@ typedef muster_err (*steps_do)(void);
 struct steps_kind {
     const char *name;
     steps_do make, end;
-    muster_handle *(*handle)(void);
+    muster_handle *(*handle)(void); /* in steps_at */
     /** How it stands, for whoever may ask. NULL: there is nothing to see. */
     int64_t (*look)(void);
+    /** Uses a fresh object, alone. False: it is not as that should have left it. */
+    bool (*canary)(void);
     /** By somebody who stays: from here on each of `waits` waits. NULL: they do anyhow. */
     steps_do stop;
     steps_do waits[4];
@@ -96,6 +99,13 @@ static int64_t steps_lock_look(void)
     return err == MUSTER_OK || err == MUSTER_ERR_OWNER_DEAD ? steps_lock_release() : 0;
 }
 
+static bool steps_lock_canary(void)
+{
+    return muster_lock_acquire(steps_at->lock, MUSTER_NOWAIT) == MUSTER_OK &&
+           muster_lock_acquire(steps_at->lock, MUSTER_NOWAIT) == MUSTER_ERR_DEADLOCK &&
+           steps_lock_release() == MUSTER_OK && steps_lock_release() == MUSTER_ERR_STATE;
+}
+
 /* ---- queue: unbounded, and of two items ---- */
 
 static muster_err steps_queue_make(void)
@@ -122,6 +132,19 @@ static int64_t steps_queue_look(void)
 {
     int64_t items = -1;
     return muster_queue_size(steps_at->queue, &items) == MUSTER_OK ? items : -1;
+}
+
+/* Two items go in, and come out as they were. */
+static bool steps_queue_canary(void)
+{
+    int32_t items[2] = {0}, numbers[2] = {4711, 4712};
+    bool fine = steps_queue_look() == 0;
+    for (int i = 0; i < 2; i++)
+        fine &= muster_queue_put(steps_at->queue, &numbers[i], sizeof numbers[i], MUSTER_NOWAIT) == MUSTER_OK;
+    fine &= steps_queue_look() == 2;
+    for (int i = 0; i < 2; i++)
+        fine &= muster_queue_get(steps_at->queue, &items[i], sizeof items[i], NULL, MUSTER_NOWAIT) == MUSTER_OK;
+    return fine && steps_queue_look() == 0 && memcmp(items, numbers, sizeof items) == 0;
 }
 
 static muster_err steps_queue_put(void)
@@ -211,6 +234,7 @@ static const struct steps_kind steps_lock = {.name = "lock",
                                              .end = steps_lock_end,
                                              .handle = steps_lock_handle,
                                              .look = steps_lock_look,
+                                             .canary = steps_lock_canary,
                                              .stop = steps_lock_acquire,
                                              .waits = {steps_lock_acquire, steps_lock_use_soon},
                                              .as_hosts = true};
@@ -219,6 +243,7 @@ static const struct steps_kind steps_queue = {.name = "queue",
                                               .end = steps_queue_end,
                                               .handle = steps_queue_handle,
                                               .look = steps_queue_look,
+                                              .canary = steps_queue_canary,
                                               .waits = {steps_queue_get, steps_queue_get_many}};
 static const struct steps_kind steps_small_queue = {
     .name = "queue, full",
@@ -226,11 +251,35 @@ static const struct steps_kind steps_small_queue = {
     .end = steps_queue_end,
     .handle = steps_queue_handle,
     .look = steps_queue_look,
+    .canary = steps_queue_canary,
     .stop = steps_queue_put_two,
     .waits = {steps_queue_put, steps_queue_put_large, steps_queue_put_many, steps_queue_join}};
 
 static const struct steps_kind *const steps_kinds[] = {&steps_lock, &steps_queue, &steps_small_queue};
 enum { STEPS_KINDS = sizeof steps_kinds / sizeof *steps_kinds };
+
+static inline uint32_t steps_waits_of(const struct steps_kind *kind)
+{
+    uint32_t n = 0;
+    while (n < sizeof kind->waits / sizeof *kind->waits && kind->waits[n])
+        n++;
+    return n;
+}
+
+/** How many stand in lines of the object in steps_at; on its host. */
+static inline uint32_t steps_standing(const struct steps_kind *kind)
+{
+    const struct muster__object *object = muster__object_slot(kind->handle()->slot);
+    uint64_t first = muster__offset(object->event), end = muster__offset(object->event + MUSTER__EVENTS);
+    uint32_t n = 0;
+    for (uint32_t number = 1; number < muster__waiters_end(); number++) {
+        uint64_t event = atomic_load(&muster__waiter(number)->event);
+        n += event >= first && event < end;
+        if (number + 1 == muster__callers_end())
+            number = MUSTER__CALLERS_MAX - 1;
+    }
+    return n;
+}
 
 static const struct steps_row steps_rows[] = {
     {.name = "acquire and release", .kind = &steps_lock, .act = steps_lock_use},

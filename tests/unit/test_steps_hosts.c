@@ -48,12 +48,7 @@ static void nap(void)
 
 static uint32_t standing(void)
 {
-    const struct muster__object *object = muster__object_slot(kind->handle()->slot);
-    uint32_t n = 0;
-    for (int i = 0; i < MUSTER__EVENTS; i++)
-        for (uint32_t number = 1; number < muster__waiters_end(); number++)
-            n += atomic_load(&muster__waiter(number)->event) == muster__offset(&object->event[i]);
-    return n;
+    return steps_standing(kind);
 }
 
 /* ---- processes of a host ---- */
@@ -300,14 +295,6 @@ static void row_round(uint32_t steps)
 
 /* ---- made and ended by another host ---- */
 
-static uint32_t waits_of(const struct steps_kind *of)
-{
-    uint32_t n = 0;
-    while (n < sizeof of->waits / sizeof *of->waits && of->waits[n])
-        n++;
-    return n;
-}
-
 static muster_err make_at_home(void)
 {
     steps_on = muster_on_rank(HOME);
@@ -341,7 +328,7 @@ static void make_round(uint32_t steps)
 static void end_round(uint32_t steps)
 {
     char name[64];
-    uint32_t waiters = waits_of(kind);
+    uint32_t waiters = steps_waits_of(kind);
     snprintf(name, sizeof name, "%s: ended, %u wait", kind->name, waiters);
     if (hosts_self == HOME) {
         clear();

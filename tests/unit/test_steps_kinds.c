@@ -162,14 +162,6 @@ static int end(void *arg)
     return kind->end();
 }
 
-static uint32_t waits_of(const struct steps_kind *of)
-{
-    uint32_t n = 0;
-    while (n < sizeof of->waits / sizeof *of->waits && of->waits[n])
-        n++;
-    return n;
-}
-
 /* Each waits for something else. */
 static int wait_in_turn(void *arg)
 {
@@ -187,7 +179,7 @@ static int end_check(void *arg)
     assert_int_equal(kind->end(), gone ? MUSTER_ERR_STALE : MUSTER_OK);
     for (uint32_t i = 0; i < step.others; i++)
         assert_int_equal(step_join(i), (uint8_t)MUSTER_ERR_CLOSED);
-    for (uint32_t i = 0; i < waits_of(kind); i++)
+    for (uint32_t i = 0; i < steps_waits_of(kind); i++)
         assert_int_equal(kind->waits[i](), MUSTER_ERR_STALE);
     nothing_is_left();
     return gone;
@@ -205,7 +197,7 @@ static void objects_are_made_and_ended_whole(void **state)
         c = (struct step_case){.prepare = end_prepare,
                                .operation = end,
                                .beside = wait_in_turn,
-                               .besides = waits_of(kind),
+                               .besides = steps_waits_of(kind),
                                .check = end_check,
                                .last = 1};
         snprintf(name, sizeof name, "%s: ended, %u wait", kind->name, c.besides);
