@@ -1,9 +1,10 @@
 /*
- * Kinds of objects, for suites that kill who uses them at any instruction, or end them under who waits: what can be done
- * with an object of each, and what has to hold afterwards. A new kind is a few functions, a member of steps_objects, a
- * row of steps_kinds, and one of steps_rows for each of its operations that commits something.
+ * Kinds of objects, for suites that kill who uses them at any instruction, or end them under who waits: what can be
+ * done with an object of each, and what has to hold afterwards. A new kind is a few functions, a member of
+ * steps_objects, a row of steps_kinds, and one of steps_rows for each of its operations that commits something.
  *
- * All of it by public calls, or by the engine where there is none; each function works on the calling thread's steps_at.
+ * All of it by public calls, or by the engine where there is none; each function works on the calling thread's
+ * steps_at.
  */
 #ifndef MUSTER_TESTS_STEPS_KINDS_H
 #define MUSTER_TESTS_STEPS_KINDS_H
@@ -180,22 +181,28 @@ static muster_err steps_queue_get(void)
     return muster_queue_get(steps_at->queue, item, sizeof item, NULL, MUSTER_FOREVER);
 }
 
-static muster_err steps_queue_many(enum muster__queue_op op)
-{
-    static char items[3 * 4];
-    struct muster__arg arg = {
-        .in = {3, 4}, .bytes = items, .size = sizeof items, .room = items, .capacity = sizeof items};
-    return muster__do(steps_at->queue.handle, MUSTER__QUEUE, op, &arg, MUSTER_FOREVER);
-}
-
 static muster_err steps_queue_put_many(void)
 {
-    return steps_queue_many(MUSTER__QUEUE_PUT_MANY);
+    static const char items[3 * 4];
+    return muster_queue_put_many(steps_at->queue, items, 3, 4, NULL, MUSTER_FOREVER);
+}
+
+static muster_err steps_queue_get_most(int64_t most)
+{
+    static char items[3 * 4];
+    int64_t got;
+    return muster_queue_get_many(steps_at->queue, items, sizeof items, most, NULL, &got, MUSTER_FOREVER);
 }
 
 static muster_err steps_queue_get_many(void)
 {
-    return steps_queue_many(MUSTER__QUEUE_GET_MANY);
+    return steps_queue_get_most(3);
+}
+
+/* Not the one, too, that is put when there is room. */
+static muster_err steps_queue_get_both(void)
+{
+    return steps_queue_get_most(2);
 }
 
 static muster_err steps_queue_join(void)
@@ -352,7 +359,7 @@ static const struct steps_row steps_rows[] = {
     {.name = "get_many, two wait",
      .kind = &steps_small_queue,
      .before = steps_queue_put_two,
-     .act = steps_queue_get_many,
+     .act = steps_queue_get_both,
      .waits = steps_queue_put,
      .waiters = 2,
      .woken = {0, 2},
