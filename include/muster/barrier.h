@@ -34,9 +34,9 @@ MUSTER_API muster_err muster_barrier_state(muster_barrier barrier, int *waiting,
 /**
  * Waits until all parties have come. *leader (may be NULL) is set in exactly one of them. A party that leaves before
  * the others have come, since its time is over (MUSTER_NOWAIT: at once, unless it was the last) or it died, breaks the
- * barrier for all: they have err BROKEN until it is reset. Errors: BROKEN, CLOSED (destroyed meanwhile), STALE, PEER,
- * INTERRUPTED.
- * Threads: any. In tasks: yes. Blocks: up to timeout_ms. Hosts: any.
+ * barrier for all: they have err BROKEN until it is reset. Who dies within any call on it counts as such a party; one
+ * whose host was stopped may be found out in the next round only. Errors: BROKEN, CLOSED (destroyed meanwhile), STALE,
+ * PEER, INTERRUPTED. Threads: any. In tasks: yes. Blocks: up to timeout_ms. Hosts: any.
  */
 MUSTER_API muster_err muster_barrier_wait(muster_barrier barrier, bool *leader, int64_t timeout_ms);
 

@@ -29,7 +29,8 @@ MUSTER_API muster_err muster_rwlock_destroy(muster_rwlock lock);
 /* Each of these: Threads: any. In tasks: yes. Blocks: up to timeout_ms. Hosts: any. */
 /** Acquires it for reading, together with others who read, waiting up to timeout_ms while somebody writes or waits to.
  * Errors: BUSY (MUSTER_NOWAIT, and not at once), TIMEOUT, DEADLOCK (the caller has it already, either way), OWNER_DEAD
- * (acquired; who wrote last died writing), NOMEM, CLOSED (destroyed meanwhile), STALE, PEER, INTERRUPTED. */
+ * (acquired; who wrote last died writing: told to all until somebody writes again), NOMEM, CLOSED (destroyed
+ * meanwhile), STALE, PEER, INTERRUPTED. */
 MUSTER_API muster_err muster_rwlock_acquire_read(muster_rwlock lock, int64_t timeout_ms);
 /** Acquires it for writing, alone. Who has come to write keeps new readers out, so it waits for those within only. The
  * same errors. */

@@ -54,6 +54,7 @@ struct muster__step {
     bool waited;                 /* in: it has said WAIT before */
     bool watches;                /* in: it only looks: op->watch is stepped, and a call goes on to the next */
     bool rests;                  /* in: it stands in line, and sleeps if this says WAIT */
+    muster_err granted;          /* in, of undo: what it had come to: OK or OWNER_DEAD */
     struct muster__event *event; /* out, with WAIT: what it waits for */
     uint32_t on;                 /* out, with WAIT: whose doing ends the wait; 0: nobody's in particular */
 };

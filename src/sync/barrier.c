@@ -8,22 +8,27 @@
  * One word: the round, whether it is broken, and how many have come to it. A round that is complete, or was reset, is
  * followed by the next one. Who waits knows which round it came to: if the word shows another one, its own is over.
  *
- * How it ended is known from `broken`, where the last rounds that were reset are noted, after they are broken (so that
- * they cannot be completed any more) and before the next one begins. Of who slept through eight resets it is not known
- * any more; it is told BROKEN.
+ * How it ended is known from `resets`, where the last rounds that were reset are noted, each in the place of its number
+ * among the resets, after they are broken (so that they cannot be completed any more) and before the next one begins.
+ * Who waits knows how many resets there had been, and so where its own round would be. Of who slept through NOTED
+ * resets it is not known any more; it is told BROKEN.
  */
 
-enum { NOTED = 8 };
+enum { NOTED = 16 };
 
 struct barrier {
     _Atomic uint64_t word;
-    _Atomic uint64_t broken[NOTED]; /* round + 1 */
+    _Atomic uint64_t reset_count;
+    _Atomic uint64_t resets[NOTED]; /* round that was reset, + 1 */
     uint32_t parties;
 };
+_Static_assert(sizeof(struct barrier) <= MUSTER__OBJECT_BODY, "an object's body");
 
-enum { CAME_BITS = 20 };
+enum { CAME_BITS = 20, PARTIES_MAX = 1000000 };
 #define CAME   ((UINT64_C(1) << CAME_BITS) - 1)
 #define BROKEN (UINT64_C(1) << CAME_BITS)
+/* what who waits keeps of the resets before, beside its round */
+enum { COUNT_BITS = 20, COUNT_MASK = (1 << COUNT_BITS) - 1 };
 
 static uint64_t round_of(uint64_t word)
 {
@@ -47,6 +52,11 @@ static void call_all(struct muster__object *object)
     muster__event_signal(&object->event[0], -1);
 }
 
+static uint64_t came_to(const struct muster__arg *arg)
+{
+    return (arg->own >> COUNT_BITS) - 1;
+}
+
 /* Breaks the round, unless it is over. */
 static void break_round(struct muster__object *object, uint64_t round)
 {
@@ -62,25 +72,34 @@ static void break_round(struct muster__object *object, uint64_t round)
 static muster_err come(struct muster__step *step)
 {
     struct barrier *barrier = of(step->object);
-    uint64_t word = atomic_load(&barrier->word), next;
+    uint64_t word = atomic_load(&barrier->word), next, resets;
     bool last;
     do {
         if (word & BROKEN)
             return MUSTER_ERR_BROKEN;
+        resets = atomic_load(&barrier->reset_count) & COUNT_MASK;
         last = (word & CAME) + 1 == barrier->parties;
         next = last ? next_round(word) : step->nowait ? (word | BROKEN) & ~CAME : word + 1;
     } while (!atomic_compare_exchange_weak(&barrier->word, &word, next));
     if (last || step->nowait)
         call_all(step->object);
     step->arg->out[0] = last;
-    step->arg->own = round_of(word) + 1;
+    step->arg->out[1] = (int64_t)round_of(word);
+    step->arg->own = (round_of(word) + 1) << COUNT_BITS | resets;
     step->event = &step->object->event[0];
     return last ? MUSTER_OK : step->nowait ? MUSTER_ERR_BROKEN : (muster_err)MUSTER__WAIT;
 }
 
-static muster_err how_it_ended(const struct barrier *barrier, uint64_t round)
+/* Whether it is among those that were reset since. */
+static muster_err how_it_ended(const struct barrier *barrier, const struct muster__arg *arg)
 {
-    return atomic_load(&barrier->broken[round % NOTED]) >= round + 1 ? MUSTER_ERR_BROKEN : MUSTER_OK;
+    uint64_t count = atomic_load(&barrier->reset_count), since = (count - arg->own) & COUNT_MASK;
+    if (since > NOTED)
+        return MUSTER_ERR_BROKEN;
+    for (uint64_t i = 1; i <= since; i++)
+        if (atomic_load(&barrier->resets[(count - i) % NOTED]) == came_to(arg) + 1)
+            return MUSTER_ERR_BROKEN;
+    return MUSTER_OK;
 }
 
 static muster_err wait(struct muster__step *step)
@@ -88,9 +107,11 @@ static muster_err wait(struct muster__step *step)
     const struct barrier *barrier = of(step->object);
     if (!step->arg->own)
         return come(step);
-    uint64_t round = step->arg->own - 1, word = atomic_load(&barrier->word);
+    uint64_t round = came_to(step->arg), word = atomic_load(&barrier->word);
+    step->arg->out[0] = 0;
+    step->arg->out[1] = (int64_t)round;
     if (round_of(word) != round)
-        return how_it_ended(barrier, round);
+        return how_it_ended(barrier, step->arg);
     step->event = &step->object->event[0];
     return word & BROKEN ? MUSTER_ERR_BROKEN : (muster_err)MUSTER__WAIT;
 }
@@ -98,13 +119,20 @@ static muster_err wait(struct muster__step *step)
 static bool ready(const struct muster__step *step)
 {
     uint64_t word = atomic_load_explicit(&of(step->object)->word, memory_order_relaxed);
-    return round_of(word) != step->arg->own - 1 || word & BROKEN;
+    return round_of(word) != came_to(step->arg) || word & BROKEN;
 }
 
 static void leave(struct muster__step *step)
 {
     if (step->arg->own)
-        break_round(step->object, step->arg->own - 1);
+        break_round(step->object, came_to(step->arg));
+}
+
+/* One who had left came, too late, and the others went on: they find out in the next round. */
+static void undo(struct muster__step *step, bool died)
+{
+    (void)died;
+    break_round(step->object, (uint64_t)step->arg->out[1] + 1);
 }
 
 static muster_err stop(struct muster__step *step)
@@ -117,12 +145,15 @@ static muster_err stop(struct muster__step *step)
     return MUSTER_OK;
 }
 
-static void note_broken(struct barrier *barrier, uint64_t round)
+/* Several who reset the same round may note it more than once. */
+static void note_reset(struct barrier *barrier, uint64_t round)
 {
-    _Atomic uint64_t *at = &barrier->broken[round % NOTED];
+    uint64_t count = atomic_load(&barrier->reset_count);
+    _Atomic uint64_t *at = &barrier->resets[count % NOTED];
     uint64_t noted = atomic_load(at);
-    while (noted < round + 1 && !atomic_compare_exchange_weak(at, &noted, round + 1))
-        ;
+    if (noted < round + 1)
+        atomic_compare_exchange_strong(at, &noted, round + 1);
+    atomic_compare_exchange_strong(&barrier->reset_count, &count, count + 1);
 }
 
 /* Broken first: then nobody else ends the round but another reset. */
@@ -133,7 +164,7 @@ static muster_err reset(struct muster__step *step)
     uint64_t word = atomic_load(&barrier->word);
     if (!(word & BROKEN))
         return MUSTER_OK;
-    note_broken(barrier, round_of(word));
+    note_reset(barrier, round_of(word));
     atomic_compare_exchange_strong(&barrier->word, &word, next_round(word));
     call_all(step->object);
     return MUSTER_OK;
@@ -182,6 +213,7 @@ static const struct muster__op ops[OPS] = {
               .step = wait,
               .ready = ready,
               .leave = leave,
+              .undo = undo,
               .late = MUSTER_ERR_BROKEN,
               .late_now = MUSTER_ERR_BROKEN},
     [ABORT] = {.name = "muster_barrier_abort", .step = stop},
@@ -197,8 +229,9 @@ MUSTER__CLASS(MUSTER__BARRIER, .name = "barrier", .ops = ops, .op_count = OPS, .
 muster_err muster_barrier_create(muster_barrier *barrier, int parties, const muster_object_options *options)
 {
     static const char operation[] = "muster_barrier_create";
-    if (parties < 1 || parties > (int)CAME)
-        return muster__fail(MUSTER_ERR_INVAL, "%s: parties is %d: 1 to %d are allowed", operation, parties, (int)CAME);
+    if (parties < 1 || parties > PARTIES_MAX)
+        return muster__fail(MUSTER_ERR_INVAL, "%s: parties is %d: 1 to %d are allowed", operation, parties,
+                            PARTIES_MAX);
     return muster__create(MUSTER__BARRIER, operation, options, &(struct muster__arg){.in = {parties}},
                           barrier ? &barrier->handle : NULL);
 }

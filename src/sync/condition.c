@@ -44,11 +44,24 @@ static uint64_t notified(uint64_t word)
     return word >> BITS & MASK;
 }
 
+/* Notices go forward only: who notifies without the lock, since others have left, may be slow. */
+static void advance(_Atomic uint64_t *at, uint64_t to)
+{
+    uint64_t is = atomic_load(at);
+    while (is < to && !atomic_compare_exchange_weak(at, &is, to))
+        ;
+}
+
+/* Not counted, if all go on already. */
 static muster_err enlist(struct muster__step *step)
 {
     struct condition *condition = of(step->object);
-    step->arg->own = atomic_fetch_add(&condition->tickets, 1) + 1;
-    atomic_fetch_add(&condition->word, WAITING);
+    uint64_t ticket = atomic_fetch_add(&condition->tickets, 1) + 1, word = atomic_load(&condition->word);
+    do
+        if (ticket <= atomic_load(&condition->all))
+            return MUSTER_OK;
+    while (!atomic_compare_exchange_weak(&condition->word, &word, word + WAITING));
+    step->arg->own = ticket;
     step->event = &step->object->event[0];
     return MUSTER__WAIT;
 }
@@ -64,7 +77,8 @@ static muster_err wait(struct muster__step *step)
     while (ticket > atomic_load(&condition->all)) {
         if (!notified(word) || ticket > atomic_load(&condition->until) || !(step->called || step->rests))
             return MUSTER__WAIT;
-        if (atomic_compare_exchange_weak(&condition->word, &word, word - NOTIFIED))
+        step->arg->out[0] = atomic_compare_exchange_weak(&condition->word, &word, word - NOTIFIED);
+        if (step->arg->out[0])
             break;
     }
     step->arg->own = 0;
@@ -81,7 +95,7 @@ static bool spins(struct muster__step *step, struct muster__spin *spin)
 static int64_t notify_some(struct muster__object *object, uint64_t most)
 {
     struct condition *condition = of(object);
-    atomic_store(&condition->until, atomic_load(&condition->tickets));
+    advance(&condition->until, atomic_load(&condition->tickets));
     uint64_t word = atomic_load(&condition->word), n;
     do
         n = waiting(word) < most ? waiting(word) : most;
@@ -111,7 +125,7 @@ static void leave(struct muster__step *step)
 static int64_t notify_all(struct muster__object *object)
 {
     struct condition *condition = of(object);
-    atomic_store(&condition->all, atomic_load(&condition->tickets));
+    advance(&condition->all, atomic_load(&condition->tickets));
     uint64_t word = atomic_load(&condition->word);
     while (!atomic_compare_exchange_weak(&condition->word, &word, (word & ~(CHANGE - 1)) + CHANGE))
         ;
@@ -119,19 +133,22 @@ static int64_t notify_all(struct muster__object *object)
     return (int64_t)waiting(word);
 }
 
-/* in[0]: how many, negative: all; out[0]: so many were */
+/* in[0]: how many, negative: all, 0: who asks whether it is there; out[0]: so many were */
 static muster_err notify(struct muster__step *step)
 {
     int64_t most = step->arg->in[0];
+    if (!most)
+        return MUSTER_OK;
     step->arg->out[0] = most < 0 ? notify_all(step->object) : notify_some(step->object, (uint64_t)most);
     return MUSTER_OK;
 }
 
-/* Notified, but not there any more: another one is. */
+/* Notified, but not there any more: another one is, unless all were. out[0]: it was counted */
 static void undo(struct muster__step *step, bool died)
 {
     (void)died;
-    notify_some(step->object, 1);
+    if (step->arg->out[0])
+        notify_some(step->object, 1);
 }
 
 /* in: the lock, which is at home here */
@@ -239,6 +256,9 @@ static muster_err wait_given(muster_condition condition, struct giving *giving, 
     if (timeout_ms != MUSTER_NOWAIT)
         return muster__do_then(condition.handle, MUSTER__CONDITION, WAIT, &(struct muster__arg){0}, timeout_ms,
                                give_lock, giving);
+    muster_err err = muster__do(condition.handle, MUSTER__CONDITION, NOTIFY, &(struct muster__arg){0}, MUSTER_FOREVER);
+    if (err)
+        return err;
     give_lock(giving);
     return muster__fail(MUSTER_ERR_TIMEOUT, "muster_condition_wait: not notified");
 }

@@ -13,6 +13,8 @@
  * Who was called in vain has the word reserved (RESERVED) when it goes to rest, while somebody has it: the next one in
  * is one who was called. A reader who was called calls the next one in line.
  *
+ * DEAD: who wrote last died writing. All who read are told, and the next one who writes, which ends it.
+ *
  *   event 0   the word is free
  *   event 1   a place has become empty: the writer who drains stands here
  */
@@ -150,11 +152,9 @@ static muster_err stay_out(struct muster__step *step)
     return wait_for(step, 0, (uint32_t)(word & WRITER));
 }
 
-/* Whether the last writer died; told once. */
-static muster_err how(struct rwlock *lock)
+static muster_err how(uint64_t word)
 {
-    bool died = atomic_load(&lock->word) & DEAD && atomic_fetch_and(&lock->word, ~DEAD) & DEAD;
-    return died ? MUSTER_ERR_OWNER_DEAD : MUSTER_OK;
+    return word & DEAD ? MUSTER_ERR_OWNER_DEAD : MUSTER_OK;
 }
 
 static void free_word(struct muster__object *object, uint64_t becomes)
@@ -184,11 +184,13 @@ static muster_err enter_read(struct muster__object *object, uint32_t self, bool 
     if (!may_enter(word, called))
         return MUSTER__WAIT;
     muster_err err = take_place(lock, self);
-    if (MUSTER__LIKELY(!err && may_enter(atomic_load(&lock->word), called)))
-        return how(lock);
-    if (!err)
-        leave_place(object, self);
-    return err ? err : (muster_err)MUSTER__WAIT;
+    if (err)
+        return err;
+    word = atomic_load(&lock->word);
+    if (MUSTER__LIKELY(may_enter(word, called)))
+        return how(word);
+    leave_place(object, self);
+    return MUSTER__WAIT;
 }
 
 /* Takes the word, DRAINS; WAIT: another one has it, or is to. */
@@ -224,10 +226,8 @@ static muster_err drain(struct muster__step *step)
     struct rwlock *lock = of(step->object);
     uint32_t reader = a_reader(lock);
     step->arg->own = reader && !step->nowait; /* it has the word, but not the lock */
-    if (!reader) {
-        atomic_fetch_and(&lock->word, ~DRAINS);
-        return how(lock);
-    }
+    if (!reader)
+        return how(atomic_fetch_and(&lock->word, ~(DRAINS | DEAD)));
     if (step->nowait)
         free_word(step->object, 0);
     return wait_for(step, 1, reader);
@@ -257,11 +257,12 @@ static void leave(struct muster__step *step)
     end_reservation(step->object);
 }
 
-static muster_err release_of(struct muster__object *object, uint32_t self)
+/* died: whom a writer had been told of who has not written */
+static muster_err release_of(struct muster__object *object, uint32_t self, bool died)
 {
     uint64_t word = atomic_load(&of(object)->word);
     if ((word & WRITER) == self && !(word & DRAINS)) {
-        free_word(object, 0);
+        free_word(object, died ? DEAD : 0);
         return MUSTER_OK;
     }
     return leave_place(object, self) ? MUSTER_OK : MUSTER_ERR_STATE;
@@ -269,13 +270,13 @@ static muster_err release_of(struct muster__object *object, uint32_t self)
 
 static muster_err release(struct muster__step *step)
 {
-    return release_of(step->object, muster__holder(step));
+    return release_of(step->object, muster__holder(step), false);
 }
 
 static void undo(struct muster__step *step, bool died)
 {
     (void)died;
-    release_of(step->object, muster__holder(step));
+    release_of(step->object, muster__holder(step), step->granted == MUSTER_ERR_OWNER_DEAD);
 }
 
 static muster_err downgrade(struct muster__step *step)
@@ -315,8 +316,10 @@ static void clean(struct muster__object *object, uint32_t self)
 static void describe(const struct muster__object *object, char *text, size_t size)
 {
     struct rwlock *lock = of(object);
-    uint32_t writer = (uint32_t)(atomic_load(&lock->word) & WRITER), readers = 0;
-    for (uint32_t at = 0; at < atomic_load(&lock->used); at++)
+    uint32_t writer = (uint32_t)(atomic_load(&lock->word) & WRITER), readers = 0, used = atomic_load(&lock->used);
+    if (used > NEAR && !muster__heap_at(atomic_load(&lock->far))) /* it has just ended */
+        used = NEAR;
+    for (uint32_t at = 0; at < used; at++)
         readers += atomic_load(place(lock, at)) != 0;
     if (writer)
         snprintf(text, size, "caller %u %s", writer, readers ? "waits to write, others read" : "writes");
@@ -377,7 +380,7 @@ static inline bool do_now(struct muster__words words, int op, muster_err *err)
     if (MUSTER__UNLIKELY(!object))
         return false;
     uint32_t self = muster__self_state.number;
-    *err = op == READ ? enter_read(object, self, false) : release_of(object, self);
+    *err = op == READ ? enter_read(object, self, false) : release_of(object, self, false);
     atomic_store_explicit(pin, 0, memory_order_release);
     return muster__commits(*err);
 }

@@ -46,8 +46,11 @@ static muster_err acquire(struct muster__step *step)
         else
             next = step->rests && step->called && !(word & PERMITS) ? word | RESERVED : word;
     } while (next != word && !atomic_compare_exchange_weak(at, &word, next));
-    if (may_take(step, word))
+    if (may_take(step, word)) {
+        if (word & RESERVED && next & PERMITS) /* who came while it was reserved sleeps before them */
+            muster__event_signal(&step->object->event[0], (int)(next & PERMITS));
         return MUSTER_OK;
+    }
     step->event = &step->object->event[0];
     return MUSTER__WAIT;
 }
