@@ -55,7 +55,8 @@ static void send_word(struct asked *asked)
         note_send(asked);
     } else if (asked->what == ASKED_CANCEL) {
         frame.type = FRAME_CANCEL;
-        letter_send(asked->host, &frame, NULL, 0);
+        if (!open_called_off(asked->canceled))
+            letter_send(asked->host, &frame, NULL, 0);
     } else {
         letter_send_others(&frame);
     }

@@ -117,7 +117,14 @@ muster_err call_wait(struct asked *asked, int64_t deadline_ns)
     caller->heeds_signal = false;
     muster_err late = wait_until(asked, muster__now_ns() + GRACE_NS);
     caller->heeds_signal = heeds;
-    return late == MUSTER_OK || !give_up(asked) ? MUSTER_OK : err;
+    if (late != MUSTER_OK && give_up(asked))
+        return err;
+    if (err == MUSTER_ERR_INTERRUPTED && !muster__commits(asked->err)) { /* why it was called off */
+        asked->err = err;
+        snprintf(asked->text, sizeof asked->text, "signal %u asked the job to stop",
+                 atomic_load(&muster__segment->signal));
+    }
+    return MUSTER_OK;
 }
 
 /* ---- an operation ---- */

@@ -86,11 +86,19 @@ void held_or_done(int host, const struct frame *frame, const void *payload, held
         keep(host, frame, payload, take);
 }
 
+/* As of an operation whose time is over. */
+static muster_err called_off(const struct frame *frame)
+{
+    const struct muster__class *class = muster__class_of((enum muster__kind)(frame->object.kind_home >> 24));
+    bool is_operation = !(frame->flags & CALL_ERRAND) && class && frame->operation < class->op_count;
+    return is_operation && class->ops[frame->operation].late ? class->ops[frame->operation].late : MUSTER_ERR_CANCELED;
+}
+
 /* Errors of calls alone have an answer. */
 static void refuse(const struct held *held)
 {
     struct muster__arg nothing = {0};
-    muster_err err = held->canceled ? MUSTER_ERR_CANCELED : MUSTER_ERR_NOMEM;
+    muster_err err = held->canceled ? called_off(&held->frame) : MUSTER_ERR_NOMEM;
     const char *why = held->canceled ? "called off" : "no room in the host segment for what another host sends";
     if (held->frame.type == FRAME_CALL)
         letter_answer(held->host, held->frame.id, held->frame.object, held->frame.operation, err, why, &nothing);

@@ -23,7 +23,7 @@ struct job {
     uint32_t caller, incarnation;
     uint32_t waiter;
     uint8_t kind;
-    bool of_host, watches, canceled, again, called; /* again: a latch was busy */
+    bool of_host, watches, nowait, canceled, again, called; /* again: a latch was busy */
     int64_t in[3];
     uint64_t own;
     char *bytes; /* what came along */
@@ -172,7 +172,8 @@ static struct muster__step step_of(struct job *job, struct muster__object *objec
                                  .arg = arg,
                                  .called = job->called,
                                  .watches = job->watches,
-                                 .waited = job->waiter != 0};
+                                 .nowait = job->nowait,
+                                 .waited = job->waiter && !job->nowait};
 }
 
 static muster_err take_step(struct job *job, struct muster__step *step)
@@ -186,6 +187,17 @@ static muster_err take_step(struct job *job, struct muster__step *step)
     job->own = step->arg->own;
     job->block = step->arg->bytes_block;
     return err;
+}
+
+/* Without time to wait, for answers of agents alone. */
+static bool waits_on(const struct job *job, muster_err err)
+{
+    return !job->canceled && (err == (muster_err)MUSTER__ASKING || (err == (muster_err)MUSTER__WAIT && !job->nowait));
+}
+
+static muster_err late(const struct job *job)
+{
+    return job->nowait ? job->op->late_now : job->op->late;
 }
 
 /* ---- parking ---- */
@@ -270,15 +282,15 @@ static void go_on(struct job *job)
     struct muster__step step = step_of(job, object, &arg);
     set_again(job, false);
     muster_err err = object ? take_step(job, &step) : MUSTER_ERR_STALE;
-    if (muster__would_wait(err) && !job->canceled)
+    if (waits_on(job, err))
         err = stand(job, &step);
     if (object)
         muster__object_unpin();
     if (err == (muster_err)MUSTER__AGAIN)
         set_again(job, true);
-    if (err == (muster_err)MUSTER__AGAIN || (muster__would_wait(err) && !job->canceled))
+    if (err == (muster_err)MUSTER__AGAIN || waits_on(job, err))
         return;
-    err = muster__would_wait(err) ? job->op->late : muster__ended(&step, err);
+    err = muster__would_wait(err) ? late(job) : muster__ended(&step, err);
     unlink_job(job);
     conclude(job, err, &arg);
     get_out((uint64_t)(uintptr_t)job, muster__commits(err));
@@ -313,23 +325,29 @@ static bool park(struct job *like, const void *payload)
     return true;
 }
 
+/* It was to wait, and cannot. */
+static muster_err no_place(const struct job *job, struct muster__step *step)
+{
+    if (job->op->leave && !job->watches)
+        job->op->leave(step);
+    return MUSTER_ERR_NOMEM;
+}
+
 /* Takes the first step. */
-static muster_err begin(struct job *job, const void *payload, bool nowait)
+static muster_err begin(struct job *job, const void *payload)
 {
     struct muster__arg arg = arg_of(job);
     struct muster__object *object = pin(job);
     struct muster__step step = step_of(job, object, &arg);
     muster_err err = object ? take_step(job, &step) : MUSTER_ERR_STALE;
+    bool parked_it = waits_on(job, err) && park(job, payload);
+    if (waits_on(job, err) && !parked_it)
+        err = no_place(job, &step);
     if (object)
         muster__object_unpin();
-    if (err == (muster_err)MUSTER__AGAIN)
-        return err;
-    if (muster__would_wait(err) && !(nowait && err == (muster_err)MUSTER__WAIT)) {
-        if (park(job, payload))
-            return MUSTER_OK;
-        err = MUSTER_ERR_NOMEM;
-    }
-    conclude(job, err == (muster_err)MUSTER__WAIT ? job->op->late_now : err, &arg);
+    if (parked_it || err == (muster_err)MUSTER__AGAIN)
+        return parked_it ? MUSTER_OK : err;
+    conclude(job, muster__would_wait(err) ? late(job) : err, &arg);
     return MUSTER_OK;
 }
 
@@ -400,12 +418,13 @@ muster_err home_call(int host, const struct frame *frame, const void *payload, m
                       .kind = (uint8_t)kind,
                       .of_host = frame->flags & CALL_OF_HOST,
                       .watches = frame->flags & CALL_WATCH,
+                      .nowait = frame->flags & CALL_NOWAIT,
                       .bytes = (char *)(uintptr_t)payload,
                       .block = *block,
                       .size = frame->size,
                       .capacity = frame->call.capacity};
     memcpy(job.in, frame->call.in, sizeof job.in);
-    muster_err err = begin(&job, payload, frame->flags & CALL_NOWAIT);
+    muster_err err = begin(&job, payload);
     *block = job.block;
     return err;
 }
@@ -422,7 +441,7 @@ void muster__agent_do(muster_handle object, uint32_t op, const int64_t in[3],
                       .kind = (uint8_t)kind,
                       .of_host = true};
     memcpy(job.in, in, sizeof job.in);
-    if (begin(&job, NULL, false) != MUSTER_OK && !park(&job, NULL))
+    if (begin(&job, NULL) != MUSTER_OK && !park(&job, NULL))
         MUSTER__CHECK_EQ(parked, 0); /* the agent's own are few: there is a place for them */
 }
 
@@ -464,6 +483,7 @@ muster_err home_undo(int host, const struct frame *frame, const void *payload, m
     if (!object)
         return MUSTER_OK;
     struct muster__step step = step_of(&job, object, &arg);
+    step.granted = (muster_err)frame->call.capacity;
     stepping = &job;
     job.op->undo(&step, frame->flags & CALL_DIED);
     stepping = NULL;

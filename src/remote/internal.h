@@ -59,6 +59,9 @@ struct asked {
     muster__ref canceled; /* which call */
     uint32_t caller, incarnation, operation;
     uint32_t place; /* in the agent's list of those that are open */
+    /* the agent's: others of this caller; those that are sent when this one has ended; it is one of those */
+    struct asked *next_of_caller, *behind;
+    bool waits_behind;
     bool errand, nowait, watches, takes_block;
     int host; /* that is asked */
     muster_handle object;
@@ -103,7 +106,7 @@ struct frame {
         struct { /* also UNDO: in what was given */
             int64_t in[3];
             int64_t timeout_ms; /* of an errand */
-            uint64_t capacity;
+            uint64_t capacity;  /* of UNDO: the error that it had come to */
             uint32_t caller, incarnation;
         } call;
         struct {
@@ -216,6 +219,8 @@ muster_err open_start(int hosts);
 void open_stop(void);
 void open_send(struct asked *asked);
 muster_err open_answered(int host, const struct frame *frame, const void *payload, muster__ref *block);
+/** One that has not been sent yet is over. False: it is on its way. */
+bool open_called_off(muster__ref ref);
 /** Those calls of a caller that has gone have nobody who waits for them: their blocks are the agent's. */
 void open_asker_gone(uint32_t caller);
 /** With err PEER. */

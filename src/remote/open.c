@@ -14,14 +14,16 @@ static struct {
         uint32_t count, room;
         bool lost;
     } * peers;
-    int woke; /* callers who were answered */
+    struct asked **of_caller; /* by number: its calls that are open, or wait for an open one */
+    int woke;                 /* callers who were answered */
 } sent;
 
 muster_err open_start(int hosts)
 {
     sent.hosts = hosts;
     sent.peers = calloc((size_t)hosts, sizeof *sent.peers);
-    return sent.peers ? MUSTER_OK : MUSTER_ERR_NOMEM;
+    sent.of_caller = calloc(MUSTER__CALLERS_MAX, sizeof *sent.of_caller);
+    return sent.peers && sent.of_caller ? MUSTER_OK : MUSTER_ERR_NOMEM;
 }
 
 void open_stop(void)
@@ -29,6 +31,7 @@ void open_stop(void)
     for (int host = 0; host < sent.hosts; host++)
         free(sent.peers[host].calls);
     free(sent.peers);
+    free(sent.of_caller);
 }
 
 int open_woke(void)
@@ -156,6 +159,7 @@ static void undo(struct asked *asked, bool died)
                           .size = asked->reply ? asked->got : 0};
     memcpy(frame.call.in, asked->out, sizeof asked->out);
     frame.call.in[2] = asked->in[0];
+    frame.call.capacity = (uint64_t)asked->err;
     frame.call.caller = asked->caller;
     frame.call.incarnation = asked->incarnation;
     letter_send_bytes(asked->host, &frame, asked->reply ? muster__heap_at(asked->reply) : NULL, undone, asked);
@@ -183,6 +187,85 @@ static void lost(struct asked *asked, int host)
     finish(asked);
 }
 
+/* As one whose time is over. */
+static void called_off(struct asked *asked)
+{
+    const struct muster__op *op = asked->errand ? NULL : op_of(asked->object, asked->operation);
+    asked->err = !op ? MUSTER_OK : asked->nowait ? op->late_now : op->late;
+    if (!asked->err) /* of what does not wait */
+        asked->err = MUSTER_ERR_CANCELED;
+    snprintf(asked->text, sizeof asked->text, "%s: %s; host %s has not answered this thread's last call yet",
+             op ? op->name : "a call", muster_err_text(asked->err), muster__host_name_of(asked->host));
+    finish(asked);
+}
+
+/* ---- calls of one caller ---- */
+
+/*
+ * Who gave a call up does not wait for its end, and may ask again: home may grant the first one all the same, too late,
+ * and would find the second one asked for by who has it already. So that goes when the first was answered, and undone.
+ */
+static bool was_given_up(const struct asked *open, const struct asked *asked)
+{
+    return open->incarnation == asked->incarnation && !open->waits_behind && !open->errand && !open->watches &&
+           memcmp(&open->object, &asked->object, sizeof open->object) == 0 && atomic_load(&open->state) == GIVEN_UP;
+}
+
+static bool waits_behind(struct asked *asked)
+{
+    struct asked *open = sent.of_caller[asked->caller];
+    while (open && !was_given_up(open, asked))
+        open = open->next_of_caller;
+    if (!open || asked->errand)
+        return false;
+    struct asked **end = &open->behind;
+    while (*end)
+        end = &(*end)->behind;
+    *end = asked;
+    asked->waits_behind = true;
+    return true;
+}
+
+static void link_to_caller(struct asked *asked)
+{
+    asked->next_of_caller = sent.of_caller[asked->caller];
+    sent.of_caller[asked->caller] = asked;
+}
+
+static void unlink_from_caller(struct asked *asked)
+{
+    struct asked **link = &sent.of_caller[asked->caller];
+    while (*link != asked)
+        link = &(*link)->next_of_caller;
+    *link = asked->next_of_caller;
+}
+
+bool open_called_off(muster__ref ref)
+{
+    struct asked *asked = muster__heap_at(ref);
+    if (!asked || asked->self != ref || !asked->waits_behind)
+        return false;
+    for (struct asked *open = sent.of_caller[asked->caller]; open; open = open->next_of_caller)
+        if (open->behind == asked) {
+            open->behind = asked->behind;
+            break;
+        }
+    unlink_from_caller(asked);
+    called_off(asked);
+    return true;
+}
+
+void open_asker_gone(uint32_t caller)
+{
+    for (struct asked *asked = sent.of_caller[caller]; asked; asked = asked->next_of_caller) {
+        uint32_t open = ASKED;
+        if (asked->incarnation != muster__caller(caller)->incarnation)
+            continue;
+        atomic_compare_exchange_strong(&asked->state, &open, ASKER_DIED);
+        take_over(asked);
+    }
+}
+
 /* ---- calls that were sent ---- */
 
 static void nothing(void *unused)
@@ -201,12 +284,15 @@ static void list(struct peer *peer, struct asked *asked)
     peer->calls[peer->count++] = asked;
 }
 
-static void unlist(struct asked *asked)
+/* Returns the calls that waited for its end: see send_behind, once it is finished. */
+static struct asked *unlist(struct asked *asked)
 {
     struct peer *peer = &sent.peers[asked->host];
     struct asked *last = peer->calls[--peer->count];
     peer->calls[asked->place] = last;
     last->place = asked->place;
+    unlink_from_caller(asked);
+    return asked->behind;
 }
 
 void open_send(struct asked *asked)
@@ -234,31 +320,38 @@ void open_send(struct asked *asked)
         lost(asked, host);
         return;
     }
+    bool waits = waits_behind(asked);
+    link_to_caller(asked);
+    if (waits)
+        return;
     list(&sent.peers[host], asked);
     letter_count(asked->object, asked->size);
     letter_send_bytes(host, &frame, asked->bytes ? muster__heap_at(asked->bytes) : NULL, nothing, NULL);
 }
 
-void open_asker_gone(uint32_t caller)
+static void send_behind(struct asked *first)
 {
-    for (int host = 0; host < sent.hosts; host++)
-        for (uint32_t i = 0; i < sent.peers[host].count; i++) {
-            struct asked *asked = sent.peers[host].calls[i];
-            uint32_t open = ASKED;
-            if (asked->caller != caller || asked->incarnation != muster__caller(caller)->incarnation)
-                continue;
-            atomic_compare_exchange_strong(&asked->state, &open, ASKER_DIED);
-            take_over(asked);
-        }
+    for (struct asked *asked = first, *next; asked; asked = next) {
+        next = asked->behind;
+        asked->behind = NULL;
+        asked->waits_behind = false;
+        unlink_from_caller(asked);
+        if (atomic_load(&asked->state) == ASKED)
+            open_send(asked);
+        else
+            called_off(asked);
+    }
 }
 
 void open_lost(int host)
 {
     struct peer *peer = &sent.peers[host];
     peer->lost = true;
-    for (uint32_t i = 0; i < peer->count; i++)
-        lost(peer->calls[i], host);
-    peer->count = 0;
+    while (peer->count) {
+        struct asked *asked = peer->calls[peer->count - 1], *behind = unlist(asked);
+        lost(asked, host);
+        send_behind(behind);
+    }
     own_lost(host);
 }
 
@@ -311,7 +404,8 @@ muster_err open_answered(int host, const struct frame *frame, const void *payloa
     uint32_t kind = asked->object.kind_home >> 24;
     if (on_answer[kind])
         on_answer[kind](asked->object, asked->operation, asked->err, asked->out);
-    unlist(asked);
+    struct asked *behind = unlist(asked);
     finish(asked);
+    send_behind(behind);
     return MUSTER_OK;
 }

@@ -267,8 +267,10 @@ bool muster__heap_free(muster__ref ref, uint32_t self)
     if (!names_used(ref, &unit, &w))
         return false;
     struct muster__arena *arena = arena_of(unit);
+    bool busy = muster__self_state.busy;
     if (!muster__latch_acquire(&arena->latch, GENERATION, self)) {
         muster__put_off(free_later, ref, self);
+        muster__self_state.busy = busy; /* it is as good as done */
         return true;
     }
     bool freed = names_used(ref, &unit, &w);

@@ -185,9 +185,11 @@ int muster__event_call(struct muster__event *event, int n)
     uint32_t called[BATCH];
     uint64_t until = 0;
     int all = 0;
+    bool busy = muster__self_state.busy;
     for (int count = BATCH; n && count == BATCH;) {
         if (!take(event)) {
             muster__put_off(call_later, muster__offset(event), (uint64_t)(int64_t)n);
+            muster__self_state.busy = busy; /* it is as good as done: what called need not be done again */
             return all + 1;
         }
         until = until ? until : event->tickets;
