@@ -34,8 +34,8 @@ MUSTER_API muster_err muster_dict_destroy(muster_dict dict);
 MUSTER_API muster_err muster_dict_set(muster_dict dict, const char *key, const void *value, size_t size_bytes);
 /** The same, unless the key is there. Errors: also STATE (it is). */
 MUSTER_API muster_err muster_dict_set_new(muster_dict dict, const char *key, const void *value, size_t size_bytes);
-/** Adds n to what the key stands for, an int64_t, 0 if the key is not there; *after (may be NULL) is what it is then.
- * Errors: STATE (it is not of 8 bytes), NOMEM, STALE, PEER. */
+/** Adds n to what the key stands for, an int64_t, 0 if the key is not there; *after (may be NULL) is what it is then;
+ * beyond 64 bits it wraps. Errors: STATE (it is not of 8 bytes), NOMEM, STALE, PEER. */
 MUSTER_API muster_err muster_dict_add(muster_dict dict, const char *key, int64_t n, int64_t *after);
 /** Removes the key. Errors: EMPTY (it is not there), STALE, PEER. */
 MUSTER_API muster_err muster_dict_remove(muster_dict dict, const char *key);

@@ -16,6 +16,7 @@ struct selection {
     struct muster__arg *args;
     muster_task *tasks;
     int *object_at, *task_at; /* index among the choices */
+    int *order;
     int object_count, task_count;
     struct muster__any *any;
 };
@@ -24,12 +25,12 @@ static const char operation[] = "muster_select";
 
 static const struct {
     enum muster__kind kind;
-    uint32_t op;
+    uint32_t op, now;
 } watched[] = {
-    [MUSTER_CHOICE_QUEUE] = {MUSTER__QUEUE, MUSTER__QUEUE_GET},
-    [MUSTER_CHOICE_EVENT] = {MUSTER__EVENT, MUSTER__EVENT_WAIT},
-    [MUSTER_CHOICE_SEMAPHORE] = {MUSTER__SEMAPHORE, MUSTER__SEMAPHORE_ACQUIRE},
-    [MUSTER_CHOICE_PROCESS] = {MUSTER__PROCESS, PROCESS_JOIN},
+    [MUSTER_CHOICE_QUEUE] = {MUSTER__QUEUE, MUSTER__QUEUE_GET, MUSTER__QUEUE_TRY_GET},
+    [MUSTER_CHOICE_EVENT] = {MUSTER__EVENT, MUSTER__EVENT_WAIT, MUSTER__EVENT_WAIT},
+    [MUSTER_CHOICE_SEMAPHORE] = {MUSTER__SEMAPHORE, MUSTER__SEMAPHORE_ACQUIRE, MUSTER__SEMAPHORE_ACQUIRE},
+    [MUSTER_CHOICE_PROCESS] = {MUSTER__PROCESS, PROCESS_JOIN, PROCESS_JOIN},
 };
 
 static muster_err check(const muster_choice *choices, int n, const int *chosen, int64_t timeout_ms)
@@ -45,6 +46,8 @@ static muster_err check(const muster_choice *choices, int n, const int *chosen, 
         else if (choices[i].capacity_bytes && !choices[i].item)
             err = muster__fail(MUSTER_ERR_INVAL, "%s: choice %d: item is NULL", operation, i);
         else
+            err = MUSTER__SIZE_BAD(operation, choices[i].capacity_bytes);
+        if (!err)
             err = MUSTER__RESERVED(operation, &choices[i]);
     }
     if (!err)
@@ -59,8 +62,10 @@ static void free_selection(struct selection *of)
     free(of->tasks);
     free(of->object_at);
     free(of->task_at);
+    free(of->order);
 }
 
+/* In any order: of several tasks that have ended each has its turn. */
 static muster_err sort(struct selection *of, muster_choice *choices, int n)
 {
     size_t count = (size_t)n;
@@ -70,21 +75,25 @@ static muster_err sort(struct selection *of, muster_choice *choices, int n)
                              .args = calloc(count, sizeof *of->args),
                              .tasks = calloc(count, sizeof *of->tasks),
                              .object_at = calloc(count, sizeof *of->object_at),
-                             .task_at = calloc(count, sizeof *of->task_at)};
-    if (!of->objects || !of->args || !of->tasks || !of->object_at || !of->task_at)
+                             .task_at = calloc(count, sizeof *of->task_at),
+                             .order = calloc(count, sizeof *of->order)};
+    if (!of->objects || !of->args || !of->tasks || !of->object_at || !of->task_at || !of->order)
         return muster__fail(MUSTER_ERR_NOMEM, "%s: out of memory", operation);
-    for (int i = 0; i < n; i++) {
+    muster__any_order(of->order, n);
+    for (int at = 0; at < n; at++) {
+        int i = of->order[at];
         const muster_choice *choice = &choices[i];
         if (choice->kind == MUSTER_CHOICE_TASK) {
             of->task_at[of->task_count] = i;
             of->tasks[of->task_count++] = (muster_task){choice->handle};
             continue;
         }
-        int at = of->object_count++;
-        of->args[at] = (struct muster__arg){.room = choice->item, .capacity = choice->capacity_bytes};
-        of->object_at[at] = i;
-        of->objects[at] = (struct muster__choice){choice->handle, watched[choice->kind].kind, watched[choice->kind].op,
-                                                  &of->args[at]};
+        int object = of->object_count++;
+        of->args[object] = (struct muster__arg){.room = choice->item, .capacity = choice->capacity_bytes};
+        of->object_at[object] = i;
+        of->objects[object] =
+            (struct muster__choice){choice->handle, watched[choice->kind].kind, watched[choice->kind].op,
+                                    watched[choice->kind].now, &of->args[object]};
     }
     return MUSTER_OK;
 }
@@ -99,12 +108,21 @@ static void announce(void *arg)
     muster__any_stand(((struct selection *)arg)->any);
 }
 
+static muster_err try_with_tasks(struct selection *of, int64_t *ended)
+{
+    bool tasks_first = of->choices[of->order[0]].kind == MUSTER_CHOICE_TASK;
+    if (!tasks_first && muster__any_try(of->any))
+        return MUSTER_OK;
+    muster_err err = muster__tasks_wait(of->tasks, of->task_count, NULL, MUSTER_NOWAIT, ended, operation);
+    return err == MUSTER_ERR_TIMEOUT && tasks_first && muster__any_try(of->any) ? MUSTER_OK : err;
+}
+
 static muster_err wait_with_tasks(struct selection *of, int64_t timeout_ms, int64_t *ended)
 {
-    struct muster__beside beside = {look, announce, of};
-    *ended = -1;
-    if (timeout_ms == MUSTER_NOWAIT && muster__any_try(of->any))
-        return MUSTER_OK;
+    bool tasks_first = of->choices[of->order[0]].kind == MUSTER_CHOICE_TASK;
+    struct muster__beside beside = {look, announce, of, !tasks_first};
+    if (timeout_ms == MUSTER_NOWAIT)
+        return try_with_tasks(of, ended);
     return muster__tasks_wait(of->tasks, of->task_count, &beside, timeout_ms, ended, operation);
 }
 
@@ -122,18 +140,17 @@ static muster_err wait_for_one(struct selection *of, int *chosen, int64_t timeou
 {
     int64_t ended = -1;
     int at = -1;
-    of->any = muster__any_begin(of->objects, of->object_count, operation);
+    of->any = muster__any_begin(of->objects, of->object_count, operation, timeout_ms);
     if (!of->any)
         return MUSTER_ERR_NOMEM;
-    muster_err waited =
-        of->task_count ? wait_with_tasks(of, timeout_ms, &ended) : muster__any_wait(of->any, timeout_ms);
+    muster_err waited = of->task_count ? wait_with_tasks(of, timeout_ms, &ended) : muster__any_wait(of->any);
     muster_err err = muster__any_end(of->any, &at);
     if (at >= 0) {
         *chosen = of->object_at[at];
         tell(of, at, err);
         return err;
     }
-    if (!waited)
+    if (ended >= 0)
         *chosen = of->task_at[ended];
     return waited;
 }

@@ -11,6 +11,7 @@ struct muster__beside {
     bool (*over)(void *arg);     /* whether it has come */
     void (*announce)(void *arg); /* the calling thread is about to sleep: its bell is to be rung for it */
     void *arg;
+    bool first; /* looked at before the tasks */
 };
 
 /**

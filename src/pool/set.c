@@ -16,7 +16,7 @@ struct set {
     const bool *skip; /* those not to look at; NULL: none */
     const char *operation;
     const struct muster__beside *beside; /* waited for as well; NULL: nothing is */
-    bool beside_first, beside_came;
+    bool beside_came;
     muster_handle *pools; /* each once */
     int pool_count;
     bool looked;   /* at all, so that a stale one was found */
@@ -96,6 +96,7 @@ static bool tasks_over(struct set *set)
     for (int64_t i = set_next(set, set->ended); i < set->n; i = set_next(set, i + 1)) {
         enum look look = look_at(&visit, set->tasks[i]);
         if (look == LOOK_STALE) {
+            set->found = i;
             set->stale = over = true;
             break;
         }
@@ -119,10 +120,10 @@ static bool set_over(void *arg)
     struct set *set = arg;
     if (!set->beside)
         return tasks_over(set);
-    if (!set->beside_first && tasks_over(set))
+    if (!set->beside->first && tasks_over(set))
         return true;
     set->beside_came = set->beside->over(set->beside->arg);
-    return set->beside_came || (set->beside_first && tasks_over(set));
+    return set->beside_came || (set->beside->first && tasks_over(set));
 }
 
 static void set_announce(void *arg)
@@ -179,6 +180,8 @@ static muster_err gather_pools(struct set *set)
             err = add_pool(set, set->tasks[i]);
         last = i;
     }
+    if (err)
+        set->found = last;
     return err;
 }
 
@@ -265,13 +268,8 @@ muster_err muster_task_next(const muster_task *tasks, int64_t n, bool *done, int
 muster_err muster__tasks_wait(const muster_task *tasks, int64_t n, const struct muster__beside *beside,
                               int64_t timeout_ms, int64_t *ended, const char *operation)
 {
-    static MUSTER__THREAD_LOCAL unsigned turn;
-    struct set set = {.tasks = tasks,
-                      .n = n,
-                      .what = MUSTER_WAIT_ANY,
-                      .operation = operation,
-                      .beside = beside,
-                      .beside_first = turn++ % 2};
+    struct set set = {
+        .tasks = tasks, .n = n, .what = MUSTER_WAIT_ANY, .operation = operation, .beside = beside, .found = -1};
     muster_err err = wait_in_pools(&set, timeout_ms);
     *ended = set.beside_came ? -1 : set.found;
     return err;

@@ -135,13 +135,14 @@ static muster_err wait_any(const muster_process *processes, int n, int *first, i
     struct muster__any *any = NULL;
     muster_err err = MUSTER_ERR_NOMEM;
     for (int i = 0; choices && args && i < n; i++)
-        choices[i] = (struct muster__choice){processes[i].handle, MUSTER__PROCESS, PROCESS_JOIN, &args[i]};
+        choices[i] =
+            (struct muster__choice){processes[i].handle, MUSTER__PROCESS, PROCESS_JOIN, PROCESS_JOIN, &args[i]};
     if (choices && args)
-        any = muster__any_begin(choices, n, operation);
+        any = muster__any_begin(choices, n, operation, timeout_ms);
     else
         muster__fail(err, "%s: out of memory", operation);
     if (any) {
-        muster_err waited = muster__any_wait(any, timeout_ms);
+        muster_err waited = muster__any_wait(any);
         err = muster__any_end(any, first);
         err = muster__would_wait(err) ? waited : err;
         if (err == MUSTER_ERR_TIMEOUT)

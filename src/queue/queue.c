@@ -282,12 +282,29 @@ static muster_err get(struct muster__step *step)
     return err;
 }
 
+/* puts was read while gets stood still. */
+static int64_t count_items(struct muster__step *step)
+{
+    const struct muster__queue *queue = muster__queue_of(step->object);
+    int64_t gets, puts;
+    do {
+        gets = muster__queue_gets(queue);
+        puts = muster__queue_commits(queue);
+    } while (muster__queue_gets(queue) != gets);
+    return puts - gets;
+}
+
+/* Whether a get would not wait. Who sleeps for that needs to know, where a glance is not enough. */
+static bool is_ready(struct muster__step *step)
+{
+    return count_items(step) > 0 || atomic_load(&muster__queue_of(step->object)->closed);
+}
+
 static muster_err watch_get(struct muster__step *step)
 {
-    struct muster__queue *queue = muster__queue_of(step->object);
-    if (atomic_load(&queue->lent))
+    if (atomic_load(&muster__queue_of(step->object)->lent))
         return wait_settled(step);
-    return muster__queue_glance(queue) ? MUSTER_OK : wait_for(step, MUSTER__QUEUE_ITEMS);
+    return is_ready(step) ? MUSTER_OK : wait_for(step, MUSTER__QUEUE_ITEMS);
 }
 
 /* EMPTY is said once nobody else has items for it: what was put before this get began is here then. settlements: before
@@ -299,6 +316,13 @@ static muster_err nothing_now(struct muster__step *step, uint32_t lent, uint32_t
     if (lent || (muster__queue_leased(muster__queue_of(step->object)) && settlements < step->arg->own))
         return wait_settled(step);
     return MUSTER_ERR_EMPTY;
+}
+
+static muster_err watch_try_get(struct muster__step *step)
+{
+    struct muster__queue *queue = muster__queue_of(step->object);
+    uint32_t settlements = atomic_load(&queue->settlements), lent = atomic_load(&queue->lent);
+    return !lent && is_ready(step) ? MUSTER_OK : nothing_now(step, lent, settlements);
 }
 
 static muster_err try_get(struct muster__step *step)
@@ -463,18 +487,6 @@ static void undo_get_many(struct muster__step *step, bool died)
 }
 
 /* ---- the rest ---- */
-
-/* puts was read while gets stood still. */
-static int64_t count_items(struct muster__step *step)
-{
-    const struct muster__queue *queue = muster__queue_of(step->object);
-    int64_t gets, puts;
-    do {
-        gets = muster__queue_gets(queue);
-        puts = muster__queue_commits(queue);
-    } while (muster__queue_gets(queue) != gets);
-    return puts - gets;
-}
 
 static muster_err size(struct muster__step *step)
 {
@@ -663,7 +675,7 @@ static const struct muster__op ops[MUSTER__QUEUE_OPS] = {
                            .late_now = MUSTER_ERR_EMPTY},
     [MUSTER__QUEUE_TRY_GET] = {.name = "muster_queue_get",
                                .step = try_get,
-                               .watch = watch_get,
+                               .watch = watch_try_get,
                                .undo = undo_get,
                                .late = MUSTER_ERR_EMPTY,
                                .late_now = MUSTER_ERR_EMPTY},

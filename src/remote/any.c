@@ -3,14 +3,29 @@
 #include <stdlib.h>
 
 /*
- * The first of several operations that can be done. Choices are looked at in turn, beginning at another one each time,
- * and one at most is taken. While none can be, a watcher stands in the line of each that is at home here, and each home
+ * The first of several operations that can be done. They are looked at in an order that is drawn anew each time, and
+ * one at most is taken. While none can be, a watcher stands in the line of each that is at home here, and each home
  * elsewhere watches for its own; who is told looks again, and may find that somebody else was faster.
+ *
+ * What is ready here is known at once, what is elsewhere after a message there and back: so that those have their turn,
+ * too, they are asked if they come before the first one that is ready here.
  */
 
 struct look {
     uint32_t waiter;     /* 0: none */
     struct asked *watch; /* of another host; NULL: none */
+    bool waited;         /* it could not be done before */
+};
+
+struct muster__any {
+    struct muster__choice *choices;
+    int n;
+    int64_t deadline_ns;
+    int chosen;
+    muster_err err;     /* WAIT: none yet */
+    bool tries, looked; /* tries: without time to wait */
+    int *order;
+    struct look look[];
 };
 
 static bool is_there(const struct muster__choice *choice)
@@ -39,90 +54,183 @@ static bool stand(struct look *look, struct muster__event *event)
     return muster__event_hang(event, look->waiter, MUSTER__WATCHES, false);
 }
 
+/* Until it stands in the line of what its last step waits for. */
+static muster_err stand_and_step(const struct muster__op *op, struct muster__step *step, struct look *look)
+{
+    struct muster__event *event;
+    muster_err err;
+    do {
+        event = step->event;
+        if (!stand(look, event))
+            return muster__fail(MUSTER_ERR_NOMEM, "%s: too many wait on this host", op->name);
+        err = muster__step(op, step);
+    } while (muster__would_wait(err) && step->event != event);
+    return err;
+}
+
+static muster_err not_there(const struct muster__choice *choice, const struct look *look)
+{
+    if (!look->waited)
+        return muster__object_stale(choice->kind, op_of(choice)->name);
+    return muster__fail(MUSTER_ERR_CLOSED, "%s: the %s was destroyed meanwhile", op_of(choice)->name,
+                        muster__class_name(choice->kind));
+}
+
+static struct muster__step step_of(const struct muster__choice *choice, struct muster__object *object,
+                                   const struct look *look)
+{
+    return (struct muster__step){.object = object,
+                                 .generation = choice->handle.generation,
+                                 .self = muster__self_state.number,
+                                 .host = (int)muster__segment->host,
+                                 .arg = choice->arg,
+                                 .waited = look->waited};
+}
+
 /* WAIT: it cannot be done now; with `stands`, there is a watcher for it. */
-static muster_err look_here(struct muster__choice *choice, struct look *look, bool stands)
+static muster_err look_here(const struct muster__choice *choice, struct look *look, bool stands)
+{
+    const struct muster__op *op = op_of(choice);
+    struct muster__object *object = muster__object_pin(choice->handle, choice->kind);
+    if (!object)
+        return not_there(choice, look);
+    struct muster__step step = step_of(choice, object, look);
+    muster_err err = muster__step(op, &step);
+    if (stands && muster__would_wait(err))
+        err = stand_and_step(op, &step, look);
+    err = muster__ended(&step, err);
+    muster__object_unpin();
+    look->waited = true;
+    if (muster__would_wait(err))
+        return MUSTER__WAIT;
+    return err && err != MUSTER_ERR_NOMEM ? muster__failed(choice->handle, op->name, err) : err;
+}
+
+/* Whether a look would do it, or fail. */
+static bool is_ready_here(const struct muster__choice *choice, const struct look *look)
 {
     struct muster__object *object = muster__object_pin(choice->handle, choice->kind);
     if (!object)
-        return MUSTER_ERR_STALE;
-    struct muster__step step = {.object = object,
-                                .generation = choice->handle.generation,
-                                .self = muster__self_state.number,
-                                .host = (int)muster__segment->host,
-                                .arg = choice->arg};
+        return true;
+    struct muster__step step = step_of(choice, object, look);
+    step.watches = true;
     muster_err err = muster__step(op_of(choice), &step);
-    if (stands && muster__would_wait(err)) {
-        if (!stand(look, step.event))
-            err = MUSTER_ERR_NOMEM;
-        else
-            err = muster__step(op_of(choice), &step);
-    }
     muster__object_unpin();
-    if (muster__would_wait(err))
-        return MUSTER__WAIT;
-    return err ? muster__failed(choice->handle, op_of(choice)->name, err) : err;
+    return !muster__would_wait(err);
 }
 
 /* ---- elsewhere ---- */
 
-static muster_err begin_watch(struct muster__choice *choice, struct look *look)
+/* Without waiting but for an answer. */
+static muster_err try_now(const struct muster__any *any, const struct muster__choice *choice)
+{
+    const struct muster__op *op = &muster__class_of(choice->kind)->ops[choice->now];
+    muster_err err = call_try(choice->handle, choice->kind, choice->now, choice->arg, any->deadline_ns);
+    return err && err == op->late_now ? (muster_err)MUSTER__WAIT : err;
+}
+
+static muster_err begin_watch(const struct muster__choice *choice, struct look *look)
 {
     look->watch = call_watch(choice->handle, choice->op, choice->arg);
     return look->watch ? MUSTER__WAIT : MUSTER_ERR_NOMEM;
 }
 
-/* Home says that it can be done: it is tried. */
-static muster_err look_there(struct muster__choice *choice, struct look *look)
+/* Home says that it can be done: it is tried, unless to be told was all. */
+static muster_err look_there(const struct muster__any *any, const struct muster__choice *choice, struct look *look)
 {
+    const struct muster__op *op = op_of(choice);
     if (!look->watch)
         return begin_watch(choice, look);
-    muster_err err = call_watched(look->watch);
+    muster_err err = call_watched(look->watch, choice->arg);
     if (muster__would_wait(err))
         return MUSTER__WAIT;
     look->watch = NULL;
-    if (err)
+    if (err || op->watch == op->step)
         return err;
-    const struct muster__op *op = op_of(choice);
-    err = muster__do(choice->handle, choice->kind, choice->op, choice->arg, MUSTER_NOWAIT);
-    return err && err == op->late_now ? begin_watch(choice, look) : err;
+    err = try_now(any, choice);
+    return muster__would_wait(err) ? begin_watch(choice, look) : err;
 }
 
 /* ---- all ---- */
 
-struct muster__any {
-    struct muster__choice *choices;
-    int n, from; /* where the next look begins */
-    int chosen;
-    muster_err err; /* WAIT: none yet */
-    struct look look[];
-};
-
-struct muster__any *muster__any_begin(struct muster__choice *choices, int n, const char *operation)
+static uint64_t draw(void)
 {
-    static MUSTER__THREAD_LOCAL unsigned turn;
+    static MUSTER__THREAD_LOCAL uint64_t state;
+    if (!state)
+        state = (uint64_t)muster__now_ns() * UINT64_C(0x9e3779b97f4a7c15) | 1;
+    state ^= state << 13;
+    state ^= state >> 7;
+    return state ^= state << 17;
+}
+
+void muster__any_order(int *order, int n)
+{
+    for (int i = 0; i < n; i++) {
+        int at = (int)((draw() >> 32) % (uint64_t)(i + 1));
+        order[i] = order[at];
+        order[at] = i;
+    }
+}
+
+struct muster__any *muster__any_begin(struct muster__choice *choices, int n, const char *operation, int64_t timeout_ms)
+{
     struct muster__any *any = NULL;
+    size_t count = (size_t)n;
     if (!muster__self_number())
         muster__object_stale(MUSTER__TASK, operation);
-    else if (!(any = calloc(1, sizeof *any + (size_t)n * sizeof any->look[0])))
+    else if (!(any = calloc(1, sizeof *any + count * (sizeof any->look[0] + sizeof any->order[0]))))
         muster__fail(MUSTER_ERR_NOMEM, "%s: out of memory", operation);
-    else
-        *any = (struct muster__any){choices, n, n ? (int)(turn++ % (unsigned)n) : 0, -1, MUSTER__WAIT};
+    if (!any)
+        return NULL;
+    *any = (struct muster__any){.choices = choices,
+                                .n = n,
+                                .deadline_ns = timeout_ms ? muster__deadline_ns(timeout_ms) : MUSTER__NEVER,
+                                .tries = timeout_ms == MUSTER_NOWAIT,
+                                .chosen = -1,
+                                .err = MUSTER__WAIT,
+                                .order = (int *)(void *)&any->look[n]};
+    muster__any_order(any->order, n);
     return any;
 }
 
-static muster_err look_at(struct muster__any *any, int at, bool stands)
+static bool is_over(const struct muster__any *any)
+{
+    return !muster__would_wait(any->err);
+}
+
+static void look_at(struct muster__any *any, int at, bool stands)
 {
     struct muster__choice *choice = &any->choices[at];
-    return is_there(choice) ? look_there(choice, &any->look[at]) : look_here(choice, &any->look[at], stands);
+    any->chosen = at;
+    any->err = is_there(choice) ? look_there(any, choice, &any->look[at]) : look_here(choice, &any->look[at], stands);
+}
+
+/* Of those elsewhere that come before the first one that is ready here. */
+static void first_look(struct muster__any *any)
+{
+    int first = 0;
+    for (; first < any->n; first++) {
+        const struct muster__choice *choice = &any->choices[any->order[first]];
+        if (!is_there(choice) && is_ready_here(choice, &any->look[any->order[first]]))
+            break;
+    }
+    any->looked = true;
+    for (int i = 0; i < first && first < any->n && !is_over(any); i++) {
+        any->chosen = any->order[i];
+        if (is_there(&any->choices[any->chosen]))
+            any->err = try_now(any, &any->choices[any->chosen]);
+    }
+    if (first < any->n && !is_over(any))
+        look_at(any, any->order[first], false);
 }
 
 static bool look_at_all(struct muster__any *any, bool stands)
 {
-    for (int i = 0; i < any->n && muster__would_wait(any->err); i++) {
-        any->chosen = (any->from + i) % any->n;
-        any->err = look_at(any, any->chosen, stands);
-    }
-    return !muster__would_wait(any->err);
+    if (!any->looked)
+        first_look(any);
+    for (int i = 0; i < any->n && !is_over(any); i++)
+        look_at(any, any->order[i], stands);
+    return is_over(any);
 }
 
 bool muster__any_look(struct muster__any *any)
@@ -135,21 +243,14 @@ bool muster__any_stand(struct muster__any *any)
     return look_at_all(any, true);
 }
 
-/* Homes elsewhere are asked one after the other. */
+/* One after the other. */
 bool muster__any_try(struct muster__any *any)
 {
-    for (int i = 0; i < any->n && muster__would_wait(any->err); i++) {
-        any->chosen = (any->from + i) % any->n;
-        struct muster__choice *choice = &any->choices[any->chosen];
-        if (!is_there(choice)) {
-            any->err = look_at(any, any->chosen, false);
-            continue;
-        }
-        any->err = muster__do(choice->handle, choice->kind, choice->op, choice->arg, MUSTER_NOWAIT);
-        if (any->err && any->err == op_of(choice)->late_now)
-            any->err = MUSTER__WAIT;
+    for (int i = 0; i < any->n && !is_over(any); i++) {
+        any->chosen = any->order[i];
+        any->err = try_now(any, &any->choices[any->chosen]);
     }
-    return !muster__would_wait(any->err);
+    return is_over(any);
 }
 
 muster_err muster__any_end(struct muster__any *any, int *chosen)
@@ -169,20 +270,19 @@ muster_err muster__any_end(struct muster__any *any, int *chosen)
     return err;
 }
 
-static muster_err sleep_for(const struct muster__any *any, uint32_t seen, int64_t deadline)
+static muster_err sleep_for(const struct muster__any *any, uint32_t seen)
 {
-    const struct muster__choice *choice = &any->choices[any->from];
+    const struct muster__choice *choice = &any->choices[any->order[0]];
     muster__waits_for(muster__waiter_own(), choice->handle, choice->op, 0, (int)muster__segment->host);
-    muster_err err = muster__sleep(&muster__self_state.caller->bell, seen, deadline);
+    muster_err err = muster__sleep(&muster__self_state.caller->bell, seen, any->deadline_ns);
     muster__waits_no_more(muster__waiter_own());
     return err;
 }
 
-muster_err muster__any_wait(struct muster__any *any, int64_t timeout_ms)
+muster_err muster__any_wait(struct muster__any *any)
 {
-    int64_t deadline = muster__deadline_ns(timeout_ms);
     struct muster__spin spin = {0};
-    if (timeout_ms == MUSTER_NOWAIT)
+    if (any->tries)
         return muster__any_try(any) ? MUSTER_OK : MUSTER_ERR_TIMEOUT;
     while (!muster__any_look(any)) {
         if (muster__spin_longer(&spin, 15))
@@ -190,7 +290,7 @@ muster_err muster__any_wait(struct muster__any *any, int64_t timeout_ms)
         uint32_t seen = atomic_load(&muster__self_state.caller->bell);
         if (muster__any_stand(any))
             break;
-        muster_err err = sleep_for(any, seen, deadline);
+        muster_err err = sleep_for(any, seen);
         if (err && !muster__any_look(any))
             return err;
     }

@@ -164,8 +164,23 @@ struct then {
     void *of;
 };
 
+struct how {
+    int64_t timeout_ms;
+    int64_t until_ns; /* of one that does not wait: nor for its answer after this; 0: TRY_NS */
+    bool watches;
+    struct then then; /* once it is asked; NULL: nothing */
+};
+
+static int64_t until(const struct how *how)
+{
+    int64_t tried = muster__now_ns() + TRY_NS;
+    if (how->timeout_ms != MUSTER_NOWAIT)
+        return muster__deadline_ns(how->timeout_ms);
+    return how->until_ns && how->until_ns < tried ? how->until_ns : tried;
+}
+
 static muster_err do_there(muster_handle handle, const struct muster__op *op, uint32_t number, struct muster__arg *arg,
-                           int64_t timeout_ms, bool watches, const struct then *then)
+                           const struct how *how)
 {
     uint32_t self = muster__self_number();
     struct asked *asked = call_make(handle, muster__handle_home(handle), arg->bytes, arg->size, op->name);
@@ -174,19 +189,19 @@ static muster_err do_there(muster_handle handle, const struct muster__op *op, ui
     asked->operation = number;
     asked->capacity = arg->capacity;
     asked->takes_block = arg->takes_block;
-    asked->nowait = timeout_ms == MUSTER_NOWAIT;
-    asked->watches = watches;
+    asked->nowait = how->timeout_ms == MUSTER_NOWAIT;
+    asked->watches = how->watches;
     memcpy(asked->in, arg->in, sizeof asked->in);
-    int64_t deadline = timeout_ms ? muster__deadline_ns(timeout_ms) : muster__now_ns() + TRY_NS;
+    int64_t deadline = until(how);
     uint32_t waiter = muster__waiter_own();
     call_post(asked);
-    if (then)
-        then->call(then->of);
+    if (how->then.call)
+        how->then.call(how->then.of);
     muster__waits_for(waiter, handle, number, 0, (int)muster__segment->host);
     muster_err err = call_wait(asked, deadline);
     muster__waits_no_more(waiter);
     if (err)
-        return gave_up(op, handle, err, timeout_ms);
+        return gave_up(op, handle, err, how->timeout_ms);
     err = asked->err;
     take_reply(asked, arg, self);
     if (err)
@@ -201,7 +216,7 @@ static muster_err __attribute__((noinline)) do_not_here(struct muster__words wor
     muster_handle handle = muster__handle_of(words);
     const struct muster__op *op = &muster__class_of(kind)->ops[number];
     if (muster__is_remote(handle, kind))
-        return do_there(handle, op, number, arg, timeout_ms, false, NULL);
+        return do_there(handle, op, number, arg, &(struct how){.timeout_ms = timeout_ms});
     return muster__object_stale(kind, op->name);
 }
 
@@ -233,12 +248,22 @@ muster_err muster__do(muster_handle handle, enum muster__kind kind, uint32_t num
     return MUSTER__LIKELY(err == MUSTER_OK) ? MUSTER_OK : do_failed(words, op, err);
 }
 
+muster_err call_try(muster_handle handle, enum muster__kind kind, uint32_t number, struct muster__arg *arg,
+                    int64_t deadline_ns)
+{
+    const struct muster__op *op = &muster__class_of(kind)->ops[number];
+    if (!muster__is_remote(handle, kind))
+        return muster__do(handle, kind, number, arg, MUSTER_NOWAIT);
+    muster__count(handle);
+    return do_there(handle, op, number, arg, &(struct how){.until_ns = deadline_ns});
+}
+
 muster_err muster__do_then(muster_handle handle, enum muster__kind kind, uint32_t number, struct muster__arg *arg,
                            int64_t timeout_ms, void (*then)(void *of), void *of)
 {
     const struct muster__op *op = &muster__class_of(kind)->ops[number];
     if (muster__is_remote(handle, kind))
-        return do_there(handle, op, number, arg, timeout_ms, false, &(struct then){then, of});
+        return do_there(handle, op, number, arg, &(struct how){.timeout_ms = timeout_ms, .then = {then, of}});
     struct muster__object *object = muster__object_pin(handle, kind);
     if (!object)
         return muster__object_stale(kind, op->name);
@@ -270,13 +295,15 @@ struct asked *call_watch(muster_handle handle, uint32_t number, const struct mus
     return asked;
 }
 
-muster_err call_watched(struct asked *watch)
+muster_err call_watched(struct asked *watch, struct muster__arg *arg)
 {
     if (!is_answered(watch))
         return MUSTER__WAIT;
     muster_err err = watch->err;
     if (err)
         muster__fail(err, "%s", watch->text);
+    else
+        memcpy(arg->out, watch->out, sizeof arg->out);
     call_free(watch, muster__self_state.number);
     return err;
 }
@@ -291,7 +318,7 @@ void call_watch_no_more(struct asked *watch)
 muster_err call_and_watch(muster_handle handle, uint32_t number, struct muster__arg *arg, int64_t timeout_ms)
 {
     const struct muster__op *op = &muster__class_of((enum muster__kind)(handle.kind_home >> 24))->ops[number];
-    return do_there(handle, op, number, arg, timeout_ms, true, NULL);
+    return do_there(handle, op, number, arg, &(struct how){.timeout_ms = timeout_ms, .watches = true});
 }
 
 muster_err muster__gone(muster_handle handle, const char *operation)

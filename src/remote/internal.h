@@ -206,10 +206,13 @@ muster_err call_wait(struct asked *asked, int64_t deadline_ns);
 /** By its caller: an answer's bytes come to others before. */
 void call_free(struct asked *asked, uint32_t self);
 
+/** An operation with MUSTER_NOWAIT, on an object of any host, whose answer is waited for until the deadline at most. */
+muster_err call_try(muster_handle handle, enum muster__kind kind, uint32_t op, struct muster__arg *arg,
+                    int64_t deadline_ns);
 /** Has home watch for an operation that it could be done; NULL: no memory, which was said. */
 struct asked *call_watch(muster_handle handle, uint32_t op, const struct muster__arg *arg);
-/** What home says: WAIT, it could not be done yet; else the watch is over. */
-muster_err call_watched(struct asked *watch);
+/** What home says: WAIT, it could not be done yet; else the watch is over. arg: what comes out, as of the operation. */
+muster_err call_watched(struct asked *watch, struct muster__arg *arg);
 void call_watch_no_more(struct asked *watch);
 muster_err call_and_watch(muster_handle handle, uint32_t op, struct muster__arg *arg, int64_t timeout_ms);
 

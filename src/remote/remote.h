@@ -79,18 +79,21 @@ struct muster__choice {
     muster_handle handle;
     enum muster__kind kind;
     uint32_t op;
+    uint32_t now; /* the same, for who does not wait */
     struct muster__arg *arg;
 };
 /** Exactly one of n choices, whichever can be done first, and fairly. NULL: STATE or NOMEM, which was said. */
-struct muster__any *muster__any_begin(struct muster__choice *choices, int n, const char *operation);
+struct muster__any *muster__any_begin(struct muster__choice *choices, int n, const char *operation, int64_t timeout_ms);
+/** The numbers 0 to n - 1, in an order that is drawn anew each time. */
+void muster__any_order(int *order, int n);
 /** Looks at all: true when one was done, or has failed. */
 bool muster__any_look(struct muster__any *any);
 /** The same, and has the calling thread's bell rung when it is worth looking again. */
 bool muster__any_stand(struct muster__any *any);
-/** The same as a look, and waits for answers of other hosts. */
+/** The same as a look, without time to wait but for answers of other hosts. */
 bool muster__any_try(struct muster__any *any);
 /** Until one was done, or has failed: OK; TIMEOUT, INTERRUPTED. */
-muster_err muster__any_wait(struct muster__any *any, int64_t timeout_ms);
+muster_err muster__any_wait(struct muster__any *any);
 /** The result of the one that was; MUSTER__WAIT: none was. *chosen is set with any other. */
 muster_err muster__any_end(struct muster__any *any, int *chosen);
 /** Makes an object on a host (see muster__host_wanted), by its class. Errors: make's; PEER, NOMEM. */

@@ -232,6 +232,8 @@ static muster_err slice_here(const struct slice *slice, struct muster__object *o
     if (!fits(array, slice->from, slice->size))
         return MUSTER_ERR_INVAL;
     char *memory = memory_at(array, slice->from);
+    if (!slice->size)
+        return MUSTER_OK;
     if (slice->op == READ)
         memcpy(slice->out, memory, slice->size);
     else if (slice->op == WRITE)
@@ -243,7 +245,8 @@ static muster_err slice_here(const struct slice *slice, struct muster__object *o
 
 static muster_err slice_there(const struct slice *slice)
 {
-    for (size_t done = 0, n; done < slice->size; done += n) {
+    size_t done = 0, n;
+    do { /* at home it is found out whether there is an array, also of nothing */
         n = slice->size - done < CHUNK ? slice->size - done : CHUNK;
         struct muster__arg arg = {.in = {slice->from + (int64_t)done, (int64_t)n}};
         if (slice->op == READ) {
@@ -256,7 +259,8 @@ static muster_err slice_there(const struct slice *slice)
         muster_err err = muster__do(slice->handle, MUSTER__ARRAY, (uint32_t)slice->op, &arg, MUSTER_FOREVER);
         if (err)
             return err;
-    }
+        done += n;
+    } while (done < slice->size);
     return MUSTER_OK;
 }
 
@@ -273,7 +277,7 @@ static muster_err do_slice(const muster_array *array, int op, int64_t first, int
         return err;
     struct slice slice = {array->handle, op, first * (int64_t)array->item_bytes, (size_t)n * array->item_bytes,
                           out,           in};
-    if (muster__is_remote(array->handle, MUSTER__ARRAY) && slice.size)
+    if (muster__is_remote(array->handle, MUSTER__ARRAY))
         return slice_there(&slice);
     struct muster__object *object = muster__object_pin(array->handle, MUSTER__ARRAY);
     if (!object)

@@ -215,8 +215,10 @@ static muster__ref make_entry(const struct muster__arg *arg, const void *value, 
 static muster_err set_entry(struct muster__step *step, muster__ref block, bool replaces)
 {
     struct dict *dict = of(step->object);
-    if (!take(dict))
+    if (!take(dict)) {
+        muster__heap_free(block, me());
         return MUSTER__AGAIN;
+    }
     struct place *place = find(dict, step->arg->bytes, (size_t)step->arg->in[0]);
     muster_err err = place && !replaces ? MUSTER_ERR_STATE : place ? MUSTER_OK : append(dict, block);
     if (place && replaces) {
@@ -264,7 +266,8 @@ static muster_err add(struct muster__step *step)
         struct entry *entry = place ? entry_at(place) : NULL;
         bool fits = entry && entry->value_size == sizeof(int64_t);
         if (fits)
-            arg->out[0] = atomic_fetch_add((_Atomic int64_t *)(void *)value_of(entry), arg->in[1]) + arg->in[1];
+            arg->out[0] = (int64_t)((uint64_t)atomic_fetch_add((_Atomic int64_t *)(void *)value_of(entry), arg->in[1]) +
+                                    (uint64_t)arg->in[1]);
         give(dict);
         if (entry)
             return fits ? MUSTER_OK : MUSTER_ERR_STATE;
@@ -494,6 +497,8 @@ muster_err muster_dict_get(muster_dict dict, const char *key, void *value, size_
 {
     struct muster__arg arg = {.room = value, .capacity = capacity_bytes};
     muster_err err = value || !capacity_bytes ? MUSTER_OK : MUSTER__NULL_BAD("muster_dict_get", value);
+    if (!err)
+        err = MUSTER__SIZE_BAD("muster_dict_get", capacity_bytes);
     if (!err)
         err = with_key(dict, GET, key, &arg, timeout_ms);
     if (size_bytes && (!err || err == MUSTER_ERR_TOOBIG))

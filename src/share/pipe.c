@@ -65,7 +65,8 @@ muster_err muster_pipe_poll(muster_pipe end, bool *ready, int64_t timeout_ms)
         err = muster__timeout_bad(operation, timeout_ms);
     if (err)
         return err;
-    err = muster__watch(end.in.handle, MUSTER__QUEUE, MUSTER__QUEUE_GET, &(struct muster__arg){0}, timeout_ms);
+    uint32_t op = timeout_ms == MUSTER_NOWAIT ? MUSTER__QUEUE_TRY_GET : MUSTER__QUEUE_GET;
+    err = muster__watch(end.in.handle, MUSTER__QUEUE, op, &(struct muster__arg){0}, timeout_ms);
     if (err && err != MUSTER_ERR_EMPTY && err != MUSTER_ERR_CLOSED && err != MUSTER_ERR_TOOBIG)
         return err;
     *ready = err != MUSTER_ERR_EMPTY;

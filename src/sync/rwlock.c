@@ -57,18 +57,14 @@ static _Atomic uint32_t *place(struct rwlock *lock, uint32_t at)
     return (_Atomic uint32_t *)muster__heap_at(atomic_load(&lock->far)) + (at - NEAR);
 }
 
-/* The first of them that number has, in those used; used: it has none. */
-static uint32_t find(struct rwlock *lock, uint32_t number)
+/* The first of them that number has, in those used now; NULL: it has none. */
+static _Atomic uint32_t *find(struct rwlock *lock, uint32_t number)
 {
-    uint32_t used = atomic_load(&lock->used), at = 0;
-    while (at < used && atomic_load_explicit(place(lock, at), memory_order_relaxed) != number)
-        at++;
-    return at;
-}
-
-static bool has_place(struct rwlock *lock, uint32_t number)
-{
-    return find(lock, number) < atomic_load(&lock->used);
+    uint32_t used = atomic_load(&lock->used);
+    for (uint32_t at = 0; at < used; at++)
+        if (atomic_load_explicit(place(lock, at), memory_order_relaxed) == number)
+            return place(lock, at);
+    return NULL;
 }
 
 static muster_err make_far(struct rwlock *lock)
@@ -102,12 +98,12 @@ static muster_err use_one_more(struct rwlock *lock)
 static muster_err take_place(struct rwlock *lock, uint32_t self)
 {
     for (;;) {
-        uint32_t at = find(lock, 0), nobody = 0;
-        if (at < atomic_load(&lock->used)) {
-            if (atomic_compare_exchange_strong(place(lock, at), &nobody, self))
-                return MUSTER_OK;
+        uint32_t nobody = 0;
+        _Atomic uint32_t *empty = find(lock, 0);
+        if (empty && atomic_compare_exchange_strong(empty, &nobody, self))
+            return MUSTER_OK;
+        if (empty)
             continue;
-        }
         muster_err err = use_one_more(lock);
         if (err)
             return err;
@@ -117,11 +113,10 @@ static muster_err take_place(struct rwlock *lock, uint32_t self)
 /* False: it had none. */
 static bool leave_place(struct muster__object *object, uint32_t number)
 {
-    struct rwlock *lock = of(object);
-    uint32_t at = find(lock, number);
-    if (at == atomic_load(&lock->used))
+    _Atomic uint32_t *its = find(of(object), number);
+    if (!its)
         return false;
-    atomic_store(place(lock, at), 0);
+    atomic_store(its, 0);
     muster__event_signal(&object->event[1], -1);
     return true;
 }
@@ -179,7 +174,7 @@ static muster_err enter_read(struct muster__object *object, uint32_t self, bool 
 {
     struct rwlock *lock = of(object);
     uint64_t word = atomic_load(&lock->word);
-    if ((word & WRITER) == self || has_place(lock, self))
+    if ((word & WRITER) == self || find(lock, self))
         return MUSTER_ERR_DEADLOCK;
     if (!may_enter(word, called))
         return MUSTER__WAIT;
@@ -198,7 +193,7 @@ static muster_err enter_write(struct muster__object *object, uint32_t self, bool
 {
     struct rwlock *lock = of(object);
     uint64_t word = atomic_load(&lock->word), next;
-    if ((word & WRITER) == self || has_place(lock, self))
+    if ((word & WRITER) == self || find(lock, self))
         return MUSTER_ERR_DEADLOCK;
     do {
         if (!may_enter(word, called))
