@@ -88,8 +88,8 @@ static uint32_t holder_get(int host, uint32_t caller, uint32_t incarnation)
     return MUSTER__OWNER_REMOTE + at;
 }
 
-/* In a step that the agent takes: for which job. */
-static const struct job *stepping;
+/* In a step that the agent takes: for which job. The agent is one thread of a rank, whose others ask for themselves. */
+static MUSTER__THREAD_LOCAL const struct job *stepping;
 
 uint32_t muster__holder(const struct muster__step *step)
 {
