@@ -199,8 +199,10 @@ static muster_err give_back(struct muster__step *step)
 
 static void send_back(struct muster__lock *lock, const int64_t out[2])
 {
-    if (out[0])
-        tell(muster__handle_home(lock->home), lock->home, out[1] ? RETURN_DEAD : RETURN, 0);
+    if (!out[0])
+        return;
+    muster__agent_posted_first(); /* who waits for a condition asks for that, and then leaves the lock */
+    tell(muster__handle_home(lock->home), lock->home, out[1] ? RETURN_DEAD : RETURN, 0);
 }
 
 /* For who waits here the host stands in the line at home again at once, not only when one of them has run. */

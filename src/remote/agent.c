@@ -39,6 +39,7 @@ static struct {
         bool lost;
     } * peers;
     int64_t beat_ns, limit_ns;
+    muster__ref posted;                /* by callers, in order; not done yet */
     uint64_t traffic;                  /* frames and chunks that came, but for beats */
     int woke;                          /* callers who were answered, in this look */
     int64_t hogged_until_ns;           /* whom it yielded to, kept the core: for so long that is expected again */
@@ -64,10 +65,9 @@ static void send_word(struct asked *asked)
 }
 
 /* The outbox is a stack: turned around, so that who posted first goes first. */
-static bool take_outbox(void)
+static void gather_posted(void)
 {
-    muster__ref ref = atomic_exchange(&office()->outbox, 0), turned = 0;
-    bool any = ref != 0;
+    muster__ref ref = atomic_exchange(&office()->outbox, 0), turned = 0, *end = &agent.posted;
     while (ref) {
         struct asked *asked = muster__heap_at(ref);
         muster__ref next = asked->next;
@@ -75,15 +75,45 @@ static bool take_outbox(void)
         turned = ref;
         ref = next;
     }
-    while (turned) {
-        struct asked *asked = muster__heap_at(turned);
-        turned = asked->next;
-        if (asked->what == ASKED_CALL)
-            open_send(asked);
-        else
-            send_word(asked);
+    while (*end)
+        end = &((struct asked *)muster__heap_at(*end))->next;
+    *end = turned;
+}
+
+static void send_posted(struct asked *asked)
+{
+    if (asked->what == ASKED_CALL)
+        open_send(asked);
+    else
+        send_word(asked);
+}
+
+static bool take_outbox(void)
+{
+    gather_posted();
+    bool any = agent.posted != 0;
+    while (agent.posted) {
+        struct asked *asked = muster__heap_at(agent.posted);
+        agent.posted = asked->next;
+        send_posted(asked);
     }
     return any;
+}
+
+/* What callers have this host's agent do may wait: it is no mail. */
+void muster__agent_posted_first(void)
+{
+    muster__ref *link = &agent.posted;
+    gather_posted();
+    while (*link) {
+        struct asked *asked = muster__heap_at(*link);
+        if (asked->what == ASKED_NOTE && asked->host == agent.world->host) {
+            link = &asked->next;
+            continue;
+        }
+        *link = asked->next;
+        send_posted(asked);
+    }
 }
 
 /* ---- callers that have gone ---- */

@@ -139,6 +139,9 @@ void muster__agent_ask(muster_handle object, uint32_t op, const int64_t in[3],
 /** By the agent: an operation on an object of this host, in the name of the host, as far as it commits. */
 void muster__agent_do(muster_handle object, uint32_t op, const int64_t in[3],
                       void (*done)(muster_handle object, muster_err err, const int64_t out[2]));
+/** By the agent, before it tells another host what callers of this one have left, a free lock say: what they had posted
+ * before goes first. */
+void muster__agent_posted_first(void);
 bool muster__is_agent(void);
 /** Has the agent call it whenever it looks for mail. A few may be registered. */
 void muster__remote_on_look(void (*look)(void));

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# guide.sh <build>/bin/guide_<example> [<rounds>]: runs it plainly and under mpirun, compares its output with the Python guide's.
+# guide.sh <build>/bin/guide_<example> [<rounds>]: runs it plainly and under mpirun, compares its output with what it is to print.
 set -euo pipefail
 # shellcheck source=../../scripts/lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib/common.sh"
@@ -39,6 +39,14 @@ check_queue() { # the two may interleave in any way
 
 check_lock() {
     same "$(five_of Number && five_of Number && printf 'Both processes completed.')" "$1"
+}
+
+check_share() {
+    same "$(printf '%d squared is %d\n' 1 1 2 4 3 9 4 16 5 25 6 36 7 49 8 64 && printf 'Together: 204')" "$1"
+}
+
+check_sync() {
+    same "$(printf 'Round %d, worker %d\n' 0 0 0 1 0 2 1 0 1 1 1 2 && printf 'All have stopped.')" "$1"
 }
 
 check() { # how, command...
