@@ -8,7 +8,7 @@ if(uid STREQUAL "0")
   list(APPEND test_environment OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1)
 endif()
 if(MUSTER_SANITIZE STREQUAL "address")
-  set(asan_options "detect_stack_use_after_return=1:strict_string_checks=1:fast_unwind_on_malloc=0:handle_segv=0")
+  set(asan_options "detect_stack_use_after_return=1:strict_string_checks=1:fast_unwind_on_malloc=0:handle_segv=0:allocator_may_return_null=1")
   list(APPEND test_environment
        "ASAN_OPTIONS=${asan_options}"
        "UBSAN_OPTIONS=print_stacktrace=1"
