@@ -51,6 +51,15 @@ static uint32_t standing(void)
     return steps_standing(kind);
 }
 
+/* Callers of this host, in lines of whatever is here. */
+static uint32_t hanging(void)
+{
+    uint32_t n = 0;
+    for (uint32_t number = 1; number < muster__callers_end(); number++)
+        n += atomic_load(&muster__waiter(number)->event) != 0;
+    return n;
+}
+
 /* ---- processes of a host ---- */
 
 static pid_t start(uint32_t member, void (*body)(uint32_t member))
@@ -219,6 +228,8 @@ static void round_until_killed(uint32_t steps, uint32_t waiters)
         pids[i] = start(WAITERS + i, waiter_main);
     while (hosts_self == HOME && standing() < (kind->as_hosts && waiters ? 1 : waiters))
         nap();
+    while (hosts_self == BESIDE && kind->as_hosts && hanging() < waiters)
+        nap();
     hosts_meet();
     if (hosts_self == victims_host) {
         step_and_kill(steps);
@@ -325,6 +336,16 @@ static void make_round(uint32_t steps)
     hosts_meet();
 }
 
+/* Who ends it waits until its hosts know. If it dies over that they hear of it later: who comes before that is told
+ * CLOSED, once. */
+static bool is_stale(steps_do wait)
+{
+    muster_err err = wait();
+    if (err == MUSTER_ERR_CLOSED && !atomic_load(&shared->ended))
+        err = wait();
+    return err == MUSTER_ERR_STALE;
+}
+
 static void end_round(uint32_t steps)
 {
     char name[64];
@@ -343,7 +364,7 @@ static void end_round(uint32_t steps)
     join_waiters(waiters);
     hosts_meet();
     for (uint32_t i = 0; i < waiters; i++)
-        HOSTS_CHECK(kind->waits[i]() == MUSTER_ERR_STALE);
+        HOSTS_CHECK(is_stale(kind->waits[i]));
     hosts_meet();
     nothing_is_left(name);
     hosts_meet();
