@@ -166,7 +166,8 @@ static void destroyed_with_waiters(void **state)
             make(&family, each, &options);
         for (int i = 0; i < WAITERS; i++) {
             int64_t err = hear(parts.out);
-            assert_true(err == MUSTER_ERR_CLOSED || err == MUSTER_ERR_STALE);
+            if (err != MUSTER_ERR_CLOSED && err != MUSTER_ERR_STALE)
+                fail_msg("kind %d, round %d: err %lld", (int)kind, round, (long long)err);
             closed += err == MUSTER_ERR_CLOSED;
         }
         assert_int_equal(wait_on(&old, kind, MUSTER_FOREVER), MUSTER_ERR_STALE);
