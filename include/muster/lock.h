@@ -21,12 +21,14 @@ typedef muster_object_options muster_lock_options;
  * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
  */
 MUSTER_API muster_err muster_lock_create(muster_lock *lock, const muster_lock_options *options);
+#define muster_lock_create(...) MUSTER_SITED(muster_lock_create, __VA_ARGS__)
 
 /**
  * Ends the lock; who waits on it gets err CLOSED, later uses get err STALE. Errors: STALE.
  * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
  */
 MUSTER_API muster_err muster_lock_destroy(muster_lock lock);
+#define muster_lock_destroy(...) MUSTER_SITED(muster_lock_destroy, __VA_ARGS__)
 
 /**
  * Acquires the lock for the calling thread, waiting up to timeout_ms. MUSTER_OK and err OWNER_DEAD both mean that the
@@ -36,6 +38,7 @@ MUSTER_API muster_err muster_lock_destroy(muster_lock lock);
  * Threads: any. In tasks: yes. Blocks: up to timeout_ms. Hosts: any.
  */
 MUSTER_API muster_err muster_lock_acquire(muster_lock lock, int64_t timeout_ms);
+#define muster_lock_acquire(...) MUSTER_SITED(muster_lock_acquire, __VA_ARGS__)
 
 /**
  * Gives the lock back. Errors: STATE (the caller does not hold it), STALE. Never blocks.

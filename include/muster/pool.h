@@ -108,12 +108,14 @@ typedef struct muster_task_error {
  * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
  */
 MUSTER_API muster_err muster_pool_create(muster_pool *pool, const muster_pool_options *options);
+#define muster_pool_create(...) MUSTER_SITED(muster_pool_create, __VA_ARGS__)
 
 /**
  * No more submissions: err CLOSED from now on. What was submitted completes and stays retrievable. Errors: STALE.
  * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
  */
 MUSTER_API muster_err muster_pool_close(muster_pool pool);
+#define muster_pool_close(...) MUSTER_SITED(muster_pool_close, __VA_ARGS__)
 /**
  * Waits until all submitted work has ended (after muster_pool_close, else err STATE). Errors: TIMEOUT, STALE,
  * INTERRUPTED, BROKEN (at once, closed or not; the detail line says why).
@@ -121,17 +123,20 @@ MUSTER_API muster_err muster_pool_close(muster_pool pool);
  * Hosts: any.
  */
 MUSTER_API muster_err muster_pool_join(muster_pool pool, int64_t timeout_ms);
+#define muster_pool_join(...) MUSTER_SITED(muster_pool_join, __VA_ARGS__)
 /**
  * Cancels what has not started and ends the workers (isolated ones at once): pending gets return err CANCELED. Errors:
  * STALE.
  * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
  */
 MUSTER_API muster_err muster_pool_terminate(muster_pool pool);
+#define muster_pool_terminate(...) MUSTER_SITED(muster_pool_terminate, __VA_ARGS__)
 /**
  * Terminates what is left, ends the workers and frees the pool. Errors: STALE.
  * Threads: any. In tasks: of other pools. Blocks: until its workers have left what they run. Hosts: any.
  */
 MUSTER_API muster_err muster_pool_destroy(muster_pool pool);
+#define muster_pool_destroy(...) MUSTER_SITED(muster_pool_destroy, __VA_ARGS__)
 
 /**
  * Number of workers. Errors: STALE.
@@ -150,6 +155,7 @@ MUSTER_API muster_err muster_pool_workers(muster_pool pool, int *workers);
 MUSTER_API muster_err muster_pool_map(muster_pool pool, muster_task_fn fn, const void *items, int64_t n,
                                       size_t item_bytes, void *results, size_t result_bytes,
                                       const muster_map_options *options);
+#define muster_pool_map(...) MUSTER_SITED(muster_pool_map, __VA_ARGS__)
 
 /**
  * The error of this thread's last failed map, imap step or get: lowest index first. Borrowed until the next one.
@@ -189,6 +195,7 @@ MUSTER_API muster_err muster_pool_submit(muster_pool pool, muster_task *task, mu
  * Threads: any. In tasks: yes. Blocks: up to timeout_ms and to the end of a task that it runs meanwhile. Hosts: own.
  */
 MUSTER_API muster_err muster_task_get(muster_task task, void *result, size_t capacity_bytes, int64_t timeout_ms);
+#define muster_task_get(...) MUSTER_SITED(muster_task_get, __VA_ARGS__)
 /* Each of these: Threads: any. In tasks: yes. Blocks: no. Hosts: own. */
 /** Whether it has ended, in whatever way: a get would not wait. Errors: STALE. */
 MUSTER_API muster_err muster_task_ready(muster_task task, bool *ready);
@@ -200,6 +207,7 @@ MUSTER_API muster_err muster_task_successful(muster_task task, bool *successful)
  * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: own.
  */
 MUSTER_API muster_err muster_task_cancel(muster_task task, bool kill);
+#define muster_task_cancel(...) MUSTER_SITED(muster_task_cancel, __VA_ARGS__)
 /**
  * Gives the handle up without waiting: the task still runs, its result is dropped. Errors: STALE.
  * Threads: any. In tasks: yes. Blocks: no. Hosts: own.
@@ -220,6 +228,7 @@ typedef enum muster_wait_for {
  */
 MUSTER_API muster_err muster_task_wait(const muster_task *tasks, int64_t n, muster_wait_for what, bool *ready,
                                        int64_t timeout_ms);
+#define muster_task_wait(...) MUSTER_SITED(muster_task_wait, __VA_ARGS__)
 /**
  * Next of n tasks, of one pool or of several, to end that done[] does not mark yet: *index is set and done[*index]
  * marked. Loop n times for as-completed order. Errors: STATE (all marked), else as muster_task_wait for those not
@@ -228,6 +237,7 @@ MUSTER_API muster_err muster_task_wait(const muster_task *tasks, int64_t n, must
  */
 MUSTER_API muster_err muster_task_next(const muster_task *tasks, int64_t n, bool *done, int64_t *index,
                                        int64_t timeout_ms);
+#define muster_task_next(...) MUSTER_SITED(muster_task_next, __VA_ARGS__)
 
 /** Writes the next input into item; returns 0, a positive number when there are no more, negative for an error of its
  * own, to which muster_task_fail may add a text. imap then gives the results before it, then err TASK once (its code,
@@ -264,6 +274,7 @@ MUSTER_API muster_err muster_pool_imap(muster_pool pool, muster_imap **imap, mus
  * meanwhile. Hosts: any.
  */
 MUSTER_API muster_err muster_imap_next(muster_imap *imap, void *result, int64_t *index, int64_t timeout_ms);
+#define muster_imap_next(...) MUSTER_SITED(muster_imap_next, __VA_ARGS__)
 /**
  * Ends the imap, canceling what was not drawn or started. NULL is fine.
  * Threads: the one that made the imap. In tasks: yes. Blocks: no. Hosts: any.
@@ -293,6 +304,7 @@ typedef int (*muster_combine_fn)(void *accumulated, const void *value, const voi
 MUSTER_API muster_err muster_pool_reduce(muster_pool pool, muster_task_fn fn, muster_combine_fn combine,
                                          const void *items, int64_t n, size_t item_bytes, void *result,
                                          size_t result_bytes, const muster_map_options *options);
+#define muster_pool_reduce(...) MUSTER_SITED(muster_pool_reduce, __VA_ARGS__)
 
 #ifdef __cplusplus
 }

@@ -60,6 +60,7 @@ typedef struct muster_process_info {
  */
 MUSTER_API muster_err muster_process_create(muster_process *process, muster_process_fn fn, const void *arg,
                                             size_t size_bytes, const muster_process_options *options);
+#define muster_process_create(...) MUSTER_SITED(muster_process_create, __VA_ARGS__)
 
 /**
  * Starts it on its host's least loaded core. The child sees the program's memory as it was at muster_init. Returns at
@@ -68,6 +69,7 @@ MUSTER_API muster_err muster_process_create(muster_process *process, muster_proc
  * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
  */
 MUSTER_API muster_err muster_process_start(muster_process process);
+#define muster_process_start(...) MUSTER_SITED(muster_process_start, __VA_ARGS__)
 
 /**
  * Waits for its end; *status (may be NULL) tells how. A second join returns at once with the same status.
@@ -75,13 +77,16 @@ MUSTER_API muster_err muster_process_start(muster_process process);
  * Threads: any. In tasks: yes. Blocks: up to timeout_ms. Hosts: any.
  */
 MUSTER_API muster_err muster_process_join(muster_process process, muster_process_status *status, int64_t timeout_ms);
+#define muster_process_join(...) MUSTER_SITED(muster_process_join, __VA_ARGS__)
 
 /**
  * Sends SIGTERM / SIGKILL. Fine on an ended process. Errors: STATE (not started), STALE.
  * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
  */
 MUSTER_API muster_err muster_process_terminate(muster_process process);
+#define muster_process_terminate(...) MUSTER_SITED(muster_process_terminate, __VA_ARGS__)
 MUSTER_API muster_err muster_process_kill(muster_process process);
+#define muster_process_kill(...) MUSTER_SITED(muster_process_kill, __VA_ARGS__)
 
 /**
  * Frees what is kept about an ended or never started process. Errors: STATE (still alive). Twice is fine; any other
@@ -89,12 +94,14 @@ MUSTER_API muster_err muster_process_kill(muster_process process);
  * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
  */
 MUSTER_API muster_err muster_process_close(muster_process process);
+#define muster_process_close(...) MUSTER_SITED(muster_process_close, __VA_ARGS__)
 
 /**
  * Facts, readable before, during and after its life. Errors: STATE (after close).
  * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
  */
 MUSTER_API muster_err muster_process_get_info(muster_process process, muster_process_info *info);
+#define muster_process_get_info(...) MUSTER_SITED(muster_process_get_info, __VA_ARGS__)
 
 /**
  * Waits until any (all = false) or all of n processes have ended; *first (may be NULL) gets the lowest index among the
@@ -103,6 +110,7 @@ MUSTER_API muster_err muster_process_get_info(muster_process process, muster_pro
  */
 MUSTER_API muster_err muster_process_wait(const muster_process *processes, int n, bool all, int *first,
                                           int64_t timeout_ms);
+#define muster_process_wait(...) MUSTER_SITED(muster_process_wait, __VA_ARGS__)
 
 #ifdef __cplusplus
 }

@@ -26,12 +26,14 @@ typedef struct muster_queue_options {
  * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
  */
 MUSTER_API muster_err muster_queue_create(muster_queue *queue, const muster_queue_options *options);
+#define muster_queue_create(...) MUSTER_SITED(muster_queue_create, __VA_ARGS__)
 
 /**
  * Ends the queue and drops what it holds; who waits on it gets err CLOSED, later uses err STALE. Errors: STALE.
  * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
  */
 MUSTER_API muster_err muster_queue_destroy(muster_queue queue);
+#define muster_queue_destroy(...) MUSTER_SITED(muster_queue_destroy, __VA_ARGS__)
 
 /**
  * Appends a copy of the item's size_bytes bytes (0 allowed; item may then be NULL). When MUSTER_OK is returned, any get
@@ -41,6 +43,7 @@ MUSTER_API muster_err muster_queue_destroy(muster_queue queue);
  * Threads: any. In tasks: yes. Blocks: up to timeout_ms. Hosts: any.
  */
 MUSTER_API muster_err muster_queue_put(muster_queue queue, const void *item, size_t size_bytes, int64_t timeout_ms);
+#define muster_queue_put(...) MUSTER_SITED(muster_queue_put, __VA_ARGS__)
 
 /**
  * Takes the first item into item, which has room for capacity_bytes; *size_bytes (may be NULL) gets its size. Waits up
@@ -50,6 +53,7 @@ MUSTER_API muster_err muster_queue_put(muster_queue queue, const void *item, siz
  */
 MUSTER_API muster_err muster_queue_get(muster_queue queue, void *item, size_t capacity_bytes, size_t *size_bytes,
                                        int64_t timeout_ms);
+#define muster_queue_get(...) MUSTER_SITED(muster_queue_get, __VA_ARGS__)
 
 /**
  * Appends copies of n >= 0 items of item_bytes each, which lie one after the other in items as in an array, in this
@@ -75,10 +79,13 @@ MUSTER_API muster_err muster_queue_get_many(muster_queue queue, void *items, siz
 /* Each of these: Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any. */
 /** Number of items, exact at the moment it is taken. Errors: STALE. */
 MUSTER_API muster_err muster_queue_size(muster_queue queue, int64_t *items);
+#define muster_queue_size(...) MUSTER_SITED(muster_queue_size, __VA_ARGS__)
 /** Whether the queue held no item at that moment. Errors: STALE. */
 MUSTER_API muster_err muster_queue_empty(muster_queue queue, bool *empty);
+#define muster_queue_empty(...) MUSTER_SITED(muster_queue_empty, __VA_ARGS__)
 /** Whether the queue held maxsize items at that moment (never, without a maxsize). Errors: STALE. */
 MUSTER_API muster_err muster_queue_full(muster_queue queue, bool *full);
+#define muster_queue_full(...) MUSTER_SITED(muster_queue_full, __VA_ARGS__)
 
 /**
  * Says that nothing more will be put: later puts get err CLOSED, gets drain what is left and then get err CLOSED. This
@@ -86,18 +93,21 @@ MUSTER_API muster_err muster_queue_full(muster_queue queue, bool *full);
  * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
  */
 MUSTER_API muster_err muster_queue_close(muster_queue queue);
+#define muster_queue_close(...) MUSTER_SITED(muster_queue_close, __VA_ARGS__)
 
 /**
  * Marks one item that was got as done, for muster_queue_join. Errors: STATE (more marks than items put), STALE.
  * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
  */
 MUSTER_API muster_err muster_queue_task_done(muster_queue queue);
+#define muster_queue_task_done(...) MUSTER_SITED(muster_queue_task_done, __VA_ARGS__)
 
 /**
  * Waits until every item ever put was marked done. Errors: TIMEOUT, CLOSED (destroyed meanwhile), STALE, INTERRUPTED.
  * Threads: any. In tasks: yes. Blocks: up to timeout_ms. Hosts: any.
  */
 MUSTER_API muster_err muster_queue_join(muster_queue queue, int64_t timeout_ms);
+#define muster_queue_join(...) MUSTER_SITED(muster_queue_join, __VA_ARGS__)
 
 #ifdef __cplusplus
 }

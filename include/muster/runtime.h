@@ -11,6 +11,40 @@
 #include <muster/error.h>
 #include <muster/topology.h>
 
+/*
+ * Where calls are made: reports of what waits name the call, the file and the line, since each function that may wait
+ * is followed by one line like
+ *
+ *     #define muster_lock_acquire(...) MUSTER_SITED(muster_lock_acquire, __VA_ARGS__)
+ *
+ * which notes the place in a variable of the thread, in three instructions, and calls the function. The function is
+ * there as before: its name alone is its address, and (muster_lock_acquire)(lock, timeout) is a call without a note,
+ * for which reports name the last place that was noted before. What is nested in the arguments of a call notes its own
+ * place after it. With MUSTER_NO_SITES defined before the header is included nothing is noted.
+ */
+#ifdef MUSTER_NO_SITES
+#define MUSTER_SITED(call, ...) call(__VA_ARGS__)
+#else
+#ifdef __FILE_NAME__
+#define MUSTER_SITE_(call) #call " at " __FILE_NAME__ ":" MUSTER_VERSION_TEXT(__LINE__)
+#else
+#define MUSTER_SITE_(call) #call " at " __FILE__ ":" MUSTER_VERSION_TEXT(__LINE__)
+#endif
+#ifdef __cplusplus
+/* begins with a name, so that it may be qualified: ::muster_lock_acquire(lock, timeout) */
+#define MUSTER_SITED(call, ...) muster_sited(MUSTER_SITE_(call), call)(__VA_ARGS__)
+extern "C" MUSTER_API __thread const char *muster_site __attribute__((tls_model("initial-exec")));
+template <class function> inline function *muster_sited(const char *site, function *call)
+{
+    muster_site = site;
+    return call;
+}
+#else
+#define MUSTER_SITED(call, ...) ((void)(muster_site = MUSTER_SITE_(call)), call(__VA_ARGS__))
+extern MUSTER_API __thread const char *muster_site __attribute__((tls_model("initial-exec")));
+#endif
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -112,6 +146,7 @@ MUSTER_API muster_err muster_init(int *argc, char ***argv, const muster_options 
  * Threads: main. In tasks: no. Blocks: until all ranks have left. Hosts: none.
  */
 MUSTER_API int muster_finalize(void);
+#define muster_finalize(...) MUSTER_SITED(muster_finalize, __VA_ARGS__)
 
 /* Each of these, at any time: Threads: any. In tasks: yes. Blocks: no. Hosts: none. */
 /** True when a launcher (mpirun, srun) started this process as a rank; any time. False before muster_init: it is going

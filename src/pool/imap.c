@@ -225,7 +225,9 @@ static void draw_chunk(struct muster_imap *imap)
                               .first = imap->drawn};
     muster_task_fail(0, "%s", "");
     while (arg->count < imap->chunk_items && !imap->dry) {
+        const char *site = muster_site;
         int code = imap->generate((char *)(arg + 1) + (size_t)arg->count * imap->item_bytes, imap->generate_arg);
+        muster_site = site;
         imap->dry = code != 0;
         if (code < 0)
             generator_failed(imap, code, arg->first + arg->count);

@@ -275,6 +275,7 @@ static void report_progress(struct call *call)
 static muster_err wait_call(struct call *call)
 {
     bool tell = call->options->progress != NULL;
+    const char *site = muster_site;
     for (;;) {
         muster_err err = sched_wait(&call->seat, &(struct wait_for){.over = call_over,
                                                                     .arg = call,
@@ -282,6 +283,7 @@ static muster_err wait_call(struct call *call)
                                                                     .tick_ns = tell ? muster__now_ns() + TICK_NS : 0});
         if (tell)
             report_progress(call);
+        muster_site = site;
         if (err || call_over(call))
             return err;
     }

@@ -250,6 +250,7 @@ bool sched_run_one(const struct seat *seat, bool steal)
         map_tell();
     if (!found && !(steal && depth < STEAL_DEPTH_MAX && find_other(seat, &record, &index)))
         return false;
+    const char *site = muster_site;
     if (MUSTER__UNLIKELY(!worker_ready(seat))) {
         make_queued(seat, record); /* in no deque: the pool is over, which says what the task is worth */
         return true;
@@ -260,6 +261,7 @@ bool sched_run_one(const struct seat *seat, bool steal)
     else
         map_run_piece(seat, record, index);
     atomic_store_explicit(&lane->depth, depth, memory_order_relaxed);
+    muster_site = site;
     return true;
 }
 

@@ -321,6 +321,7 @@ static bool park(struct job *like, const void *payload)
     job_of[waiter - MUSTER__CALLERS_MAX] = job;
     parked++;
     muster__waits_for(waiter, object_of(job), (uint32_t)(job->op - muster__class_of(job->kind)->ops), 0, job->host);
+    muster__waiter(waiter)->caller = job->of_host ? 0 : job->caller;
     go_on(job);
     return true;
 }

@@ -289,6 +289,7 @@ static void become(int local)
     if (getppid() != muster__me.rank_pid)
         _exit(0);
     muster__caller_forget();
+    muster_site = NULL;
     children_prepare();
     signal(SIGTERM, SIG_IGN);
     struct sigaction action = {.sa_handler = on_child, .sa_flags = SA_NOCLDSTOP};

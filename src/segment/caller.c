@@ -6,6 +6,7 @@
 #include "segment/heap.h"
 
 MUSTER__THREAD_LOCAL struct muster__self muster__self_state;
+MUSTER__THREAD_LOCAL const char *muster_site;
 muster_err (*muster__caller_adopt)(void);
 void (*muster__callers_gone)(void);
 

@@ -48,17 +48,21 @@ struct muster__caller {
     bool asks;              /* it has asked other hosts for something; see muster__callers_gone */
     _Atomic uint32_t calls; /* so many blocks, perhaps, are of MUSTER__OWNER_CALLS and it */
     _Alignas(MUSTER__LINE) _Atomic uint64_t pin[MUSTER__PINS]; /* generation, slot + 1; 0: none */
+    _Alignas(MUSTER__LINE) char site[MUSTER__LINE]; /* the call in which it waits, or waited last, and where */
 };
 
 struct muster__self {
     struct muster__caller *caller;
-    uint32_t number;  /* 0: this thread is no caller yet */
-    uint32_t pins;    /* so many are set */
-    bool hurries;     /* it must not wait for a latch: see muster__busy */
-    bool busy;        /* since this was last cleared, something was not done for that */
-    const char *site; /* file:line of the public call it is in; NULL: not told */
+    uint32_t number; /* 0: this thread is no caller yet */
+    uint32_t pins;   /* so many are set */
+    bool hurries;    /* it must not wait for a latch: see muster__busy */
+    bool busy;       /* since this was last cleared, something was not done for that */
+    bool waits;      /* its own waiter says what for; see muster__waits_for */
 };
 extern MUSTER__THREAD_LOCAL struct muster__self muster__self_state;
+/** The public call that the thread is in, and where: "muster_lock_acquire at file.c:12"; NULL: not told. Programs set
+ * it: see MUSTER_SITED in muster/runtime.h. Who calls functions of the program's puts it back after. */
+extern MUSTER_API MUSTER__THREAD_LOCAL const char *muster_site;
 
 /** Enters the calling thread under a member (process) number. Errors: NOMEM (too many threads). */
 muster_err muster__caller_enter(uint32_t member, bool heeds_signal);

@@ -44,7 +44,7 @@ struct muster__waiter {
     uint32_t operation;       /* number of it among those of the object's kind */
     uint32_t on;              /* owner of what it waits for; 0: nobody in particular */
     _Atomic int32_t host;     /* of who waits */
-    char site[28];            /* file:line of the call */
+    uint32_t caller;          /* who waits, there; 0: the host as a whole */
 };
 _Static_assert(sizeof(struct muster__waiter) == 2 * MUSTER__LINE, "remote waiters are to be small");
 

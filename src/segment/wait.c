@@ -90,20 +90,35 @@ void muster__ring(uint32_t number)
 
 /* ---- what reports show ---- */
 
+/* "call at file:line", of the file its name alone. */
+static void note_site(char *text)
+{
+    const char *site = muster_site ? muster_site : "", *at = strstr(site, " at "),
+               *slash = at ? strrchr(at, '/') : NULL;
+    size_t call = slash ? (size_t)(at + sizeof " at " - 1 - site) : 0;
+    snprintf(text, MUSTER__LINE, "%.*s%s", (int)call, site, slash ? slash + 1 : site);
+}
+
 void muster__waits_for(uint32_t number, muster_handle object, uint32_t operation, uint32_t on, int host)
 {
     struct muster__waiter *waiter = muster__waiter(number);
-    const char *site = muster__self_state.site;
+    struct muster__self *self = &muster__self_state;
+    bool own = number == self->number;
     waiter->object = object;
     waiter->operation = operation;
     waiter->on = on;
     atomic_store_explicit(&waiter->host, host, memory_order_relaxed);
-    snprintf(waiter->site, sizeof waiter->site, "%s", site ? site : "");
+    waiter->caller = own ? number : 0;
+    self->waits |= own;
+    if (own)
+        note_site(self->caller->site);
     atomic_store_explicit(&waiter->since_ns, muster__now_ns(), memory_order_release);
 }
 
 void muster__waits_no_more(uint32_t number)
 {
+    if (number == muster__self_state.number)
+        muster__self_state.waits = false;
     atomic_store_explicit(&muster__waiter(number)->since_ns, 0, memory_order_release);
 }
 

@@ -125,7 +125,8 @@ muster_err muster__failed(muster_handle handle, const char *operation, muster_er
 /** The same text, now. */
 void muster__failed_text(muster_handle handle, const char *operation, muster_err err, char *text, size_t size);
 
-/** The calling thread begins to wait, and has ended waiting: what reports show. */
+/** The calling thread begins to wait by that waiter, its own or one for who asks from another host, and has ended
+ * waiting: what reports show. */
 void muster__waits_for(uint32_t waiter, muster_handle object, uint32_t operation, uint32_t on, int host);
 void muster__waits_no_more(uint32_t waiter);
 

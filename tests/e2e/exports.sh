@@ -4,8 +4,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-declared() {
-    sed -n 's/^MUSTER_API .*\b\(muster_[a-z0-9_]*\)(.*/\1/p' include/muster/*.h | sort -u
+declared() { # functions, and the one variable
+    sed -n 's/^MUSTER_API .*\b\(muster_[a-z0-9_]*\)(.*/\1/p; s/^extern MUSTER_API .*\b\(muster_[a-z_]*\) __attr.*/\1/p' \
+        include/muster/*.h | sort -u
 }
 
 names() { # of functions and data, with their versions; sanitizers and the linker add some that begin with _

@@ -58,6 +58,7 @@ for header in "$prefix"/include/muster/*.h; do
     name=$(basename "$header")
     printf '#include <muster/%s>\n#include <muster/%s>\n' "$name" "$name" >"$scratch/header.c"
     quietly cc -std=c11 "${strict[@]}" -I "$prefix/include" -fsyntax-only "$scratch/header.c"
+    quietly cc -std=c11 "${strict[@]}" -DMUSTER_NO_SITES -I "$prefix/include" -fsyntax-only "$scratch/header.c"
     for standard in c++11 c++17; do
         quietly c++ -std=$standard "${strict[@]}" -I "$prefix/include" -fsyntax-only -x c++ "$scratch/header.c"
     done

@@ -42,6 +42,19 @@ static int put_numbers(const void *arg, size_t)
     return err || muster_lock_release(with.lock) || muster_queue_close(with.numbers) ? 1 : 0;
 }
 
+// Calls note where they are made, and are plain functions all the same: they have an address, and may be qualified.
+static bool notes_sites()
+{
+    muster_err (*acquire)(muster_lock, int64_t) = muster_lock_acquire;
+    muster_lock none = muster_lock();
+    char expected[80];
+    std::snprintf(expected, sizeof expected, "muster_lock_acquire at everything.cpp:%d", __LINE__ + 1);
+    if (::muster_lock_acquire(none, MUSTER_NOWAIT) != MUSTER_ERR_STALE || std::strcmp(muster_site, expected) != 0)
+        return false;
+    return (muster_lock_destroy)(none) == MUSTER_ERR_STALE && acquire(none, MUSTER_NOWAIT) == MUSTER_ERR_STALE &&
+           std::strcmp(muster_site, expected) == 0;
+}
+
 static void must(muster_err err)
 {
     if (err == MUSTER_OK)
@@ -111,7 +124,7 @@ int main(int argc, char **argv)
     must(muster_pool_destroy(pool));
     muster_stream stream = muster_stream_make(1, 2);
     double drawn = muster_stream_f64(&stream);
-    if (muster_cores() < 1 || drawn < 0 || drawn >= 1 || std::strcmp(muster_version(), MUSTER_VERSION) != 0)
+    if (!notes_sites() || muster_cores() < 1 || drawn < 0 || drawn >= 1 || std::strcmp(muster_version(), MUSTER_VERSION) != 0)
         return 1;
     std::printf("sum of squares %d, version %s\n", sum, muster_version());
     return muster_finalize();

@@ -164,6 +164,39 @@ static void test_runtime(void **state)
         assert_true(muster_err_name(code) && muster_err_text(code));
 }
 
+static int use_a_lock(const void *item, void *result, const void *user)
+{
+    (void)result;
+    (void)user;
+    muster_lock lock = *(const muster_lock *)item;
+    return muster_lock_acquire(lock, MUSTER_FOREVER) || muster_lock_release(lock);
+}
+
+/* What tasks note meanwhile is put back. */
+static void test_sites(void **state)
+{
+    (void)state;
+    muster_lock locks[64];
+    muster_pool pool;
+    char expected[80];
+    muster_err (*acquire)(muster_lock, int64_t) = muster_lock_acquire;
+    snprintf(expected, sizeof expected, "muster_lock_create at test_contract.c:%d", __LINE__ + 1);
+    assert_int_equal(muster_lock_create(&locks[0], NULL), MUSTER_OK);
+    assert_string_equal(muster_site, expected);
+    assert_int_equal(acquire(locks[0], MUSTER_FOREVER), MUSTER_OK);
+    assert_int_equal((muster_lock_acquire)(locks[0], MUSTER_FOREVER), MUSTER_ERR_DEADLOCK);
+    assert_string_equal(muster_site, expected);
+    assert_int_equal(muster_lock_release(locks[0]), MUSTER_OK);
+    for (int i = 1; i < 64; i++)
+        locks[i] = locks[0];
+    assert_int_equal(muster_pool_create(&pool, NULL), MUSTER_OK);
+    snprintf(expected, sizeof expected, "muster_pool_map at test_contract.c:%d", __LINE__ + 1);
+    assert_int_equal(muster_pool_map(pool, use_a_lock, locks, 64, sizeof *locks, NULL, 0, NULL), MUSTER_OK);
+    assert_string_equal(muster_site, expected);
+    assert_int_equal(muster_pool_destroy(pool), MUSTER_OK);
+    assert_int_equal(muster_lock_destroy(locks[0]), MUSTER_OK);
+}
+
 static void test_before_init(void **state)
 {
     (void)state;
@@ -239,9 +272,13 @@ static bool details_are_there(void)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reserved_objects), cmocka_unit_test(test_reserved_tasks),
-        cmocka_unit_test(test_process_create),   cmocka_unit_test(test_process_use),
-        cmocka_unit_test(test_runtime),          cmocka_unit_test(test_before_init),
+        cmocka_unit_test(test_reserved_objects),
+        cmocka_unit_test(test_reserved_tasks),
+        cmocka_unit_test(test_process_create),
+        cmocka_unit_test(test_process_use),
+        cmocka_unit_test(test_runtime),
+        cmocka_unit_test(test_before_init),
+        cmocka_unit_test(test_sites),
         cmocka_unit_test(test_detail_kept), /* last: what main said last is asked for after the end */
     };
     call_early(&argc, &argv);

@@ -34,6 +34,32 @@ static void callers_enter_leave_and_are_reused(void **state)
     assert_int_equal(atomic_load(&muster__segment->awake), awake);
 }
 
+static const char *noted(const char *site)
+{
+    uint32_t own = muster__waiter_own();
+    muster_site = site;
+    muster__waits_for(own, (muster_handle){0}, 7, 3, 2);
+    assert_true(muster__self_state.waits);
+    assert_int_equal(muster__waiter(own)->caller, own);
+    muster__waits_no_more(own);
+    assert_false(muster__self_state.waits);
+    return muster__self_state.caller->site;
+}
+
+static void who_waits_notes_call_file_and_line(void **state)
+{
+    (void)state;
+    char longest[200], expected[MUSTER__LINE] = "";
+    memset(longest, 'x', sizeof longest - 1);
+    longest[sizeof longest - 1] = '\0';
+    memset(expected, 'x', sizeof expected - 1);
+    assert_string_equal(noted("muster_queue_get at a.c:12"), "muster_queue_get at a.c:12");
+    assert_string_equal(noted("muster_queue_get at /some/where at all/a.c:12"), "muster_queue_get at a.c:12");
+    assert_string_equal(noted(NULL), "");
+    assert_string_equal(noted(longest), expected);
+    muster_site = NULL;
+}
+
 static int enter_nothing(void *arg)
 {
     uint32_t *number = arg;
@@ -569,6 +595,7 @@ int main(void)
 #define CASE(f) cmocka_unit_test_setup_teardown(f, case_setup, case_teardown)
     const struct CMUnitTest tests[] = {
         CASE(formats_and_attaches),
+        CASE(who_waits_notes_call_file_and_line),
         CASE(callers_enter_leave_and_are_reused),
         CASE(threads_are_adopted_and_leave_at_their_end),
         CASE(many_callers_get_different_numbers),
