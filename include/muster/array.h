@@ -27,12 +27,14 @@ typedef struct muster_array {
  */
 MUSTER_API muster_err muster_array_create(muster_array *array, int64_t count, size_t item_bytes,
                                           const muster_object_options *options);
+#define muster_array_create(...) MUSTER_SITED(muster_array_create, __VA_ARGS__)
 
 /**
  * Ends it: later uses get err STALE, and what muster_array_data gave must not be used any more. Errors: STALE, PEER.
  * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
  */
 MUSTER_API muster_err muster_array_destroy(muster_array array);
+#define muster_array_destroy(...) MUSTER_SITED(muster_array_destroy, __VA_ARGS__)
 
 /* Each of these: Threads: any. In tasks: yes. Blocks: no. Hosts: own. */
 /** Where the items are in this process, until the array is destroyed; another process may have them at another address.
@@ -47,12 +49,16 @@ MUSTER_API muster_err muster_array_touch(muster_array array, int64_t first, int6
 /** Copies them to items. A slice is not one operation: others may change it meanwhile, unless the array's lock is held.
  * Errors: INVAL (out of bounds), STALE, PEER, NOMEM. */
 MUSTER_API muster_err muster_array_read(muster_array array, int64_t first, int64_t n, void *items);
+#define muster_array_read(...) MUSTER_SITED(muster_array_read, __VA_ARGS__)
 /** Copies them from items. The same errors. */
 MUSTER_API muster_err muster_array_write(muster_array array, int64_t first, int64_t n, const void *items);
+#define muster_array_write(...) MUSTER_SITED(muster_array_write, __VA_ARGS__)
 /** Adds to each of them, each in one atomic operation, what stands in terms. Errors: also INVAL (items are not of 8
  * bytes). */
 MUSTER_API muster_err muster_array_add_i64(muster_array array, int64_t first, int64_t n, const int64_t *terms);
+#define muster_array_add_i64(...) MUSTER_SITED(muster_array_add_i64, __VA_ARGS__)
 MUSTER_API muster_err muster_array_add_f64(muster_array array, int64_t first, int64_t n, const double *terms);
+#define muster_array_add_f64(...) MUSTER_SITED(muster_array_add_f64, __VA_ARGS__)
 
 /**
  * Acquires the lock that every array has, as muster_lock_acquire does: for sections in which several items change
@@ -60,6 +66,7 @@ MUSTER_API muster_err muster_array_add_f64(muster_array array, int64_t first, in
  * Threads: any. In tasks: yes. Blocks: up to timeout_ms. Hosts: any.
  */
 MUSTER_API muster_err muster_array_lock(muster_array array, int64_t timeout_ms);
+#define muster_array_lock(...) MUSTER_SITED(muster_array_lock, __VA_ARGS__)
 
 /**
  * Gives it back. Errors: STATE (the caller does not hold it), STALE.

@@ -20,16 +20,21 @@ typedef struct muster_barrier {
  * Hosts: any.
  */
 MUSTER_API muster_err muster_barrier_create(muster_barrier *barrier, int parties, const muster_object_options *options);
+#define muster_barrier_create(...) MUSTER_SITED(muster_barrier_create, __VA_ARGS__)
 
 /* Each of these: Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any. */
 /** Ends it; who waits gets err CLOSED, later uses get err STALE. Errors: STALE, PEER. */
 MUSTER_API muster_err muster_barrier_destroy(muster_barrier barrier);
+#define muster_barrier_destroy(...) MUSTER_SITED(muster_barrier_destroy, __VA_ARGS__)
 /** Breaks it: who waits, and who comes before it is reset, gets err BROKEN. Errors: STALE, PEER. */
 MUSTER_API muster_err muster_barrier_abort(muster_barrier barrier);
+#define muster_barrier_abort(...) MUSTER_SITED(muster_barrier_abort, __VA_ARGS__)
 /** Makes it as new: who waits gets err BROKEN, who comes then begins a round. Errors: STALE, PEER. */
 MUSTER_API muster_err muster_barrier_reset(muster_barrier barrier);
+#define muster_barrier_reset(...) MUSTER_SITED(muster_barrier_reset, __VA_ARGS__)
 /** How many parties wait at that moment, and whether it is broken; either may be NULL. Errors: STALE, PEER. */
 MUSTER_API muster_err muster_barrier_state(muster_barrier barrier, int *waiting, bool *is_broken);
+#define muster_barrier_state(...) MUSTER_SITED(muster_barrier_state, __VA_ARGS__)
 
 /**
  * Waits until all parties have come. *leader (may be NULL) is set in exactly one of them. A party that leaves before
@@ -39,6 +44,7 @@ MUSTER_API muster_err muster_barrier_state(muster_barrier barrier, int *waiting,
  * PEER, INTERRUPTED. Threads: any. In tasks: yes. Blocks: up to timeout_ms. Hosts: any.
  */
 MUSTER_API muster_err muster_barrier_wait(muster_barrier barrier, bool *leader, int64_t timeout_ms);
+#define muster_barrier_wait(...) MUSTER_SITED(muster_barrier_wait, __VA_ARGS__)
 
 #ifdef __cplusplus
 }

@@ -21,15 +21,19 @@ typedef struct muster_counter {
  */
 MUSTER_API muster_err muster_counter_create(muster_counter *counter, int64_t initial,
                                             const muster_object_options *options);
+#define muster_counter_create(...) MUSTER_SITED(muster_counter_create, __VA_ARGS__)
 
 /* Each of these: Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any. */
 /** Ends it; who waits for it gets err CLOSED, later uses get err STALE. Errors: STALE, PEER. */
 MUSTER_API muster_err muster_counter_destroy(muster_counter counter);
+#define muster_counter_destroy(...) MUSTER_SITED(muster_counter_destroy, __VA_ARGS__)
 /** Adds n, which may be negative; *after (may be NULL) is where it stands then. Beyond 64 bits it wraps. Errors: STALE,
  * PEER. */
 MUSTER_API muster_err muster_counter_add(muster_counter counter, int64_t n, int64_t *after);
+#define muster_counter_add(...) MUSTER_SITED(muster_counter_add, __VA_ARGS__)
 /** Where it stands at that moment. Errors: STALE, PEER. */
 MUSTER_API muster_err muster_counter_value(muster_counter counter, int64_t *value);
+#define muster_counter_value(...) MUSTER_SITED(muster_counter_value, __VA_ARGS__)
 
 /**
  * Waits until it stands at at_least or above; *value (may be NULL) is where it was seen. Errors: TIMEOUT (also with
@@ -37,6 +41,7 @@ MUSTER_API muster_err muster_counter_value(muster_counter counter, int64_t *valu
  * Threads: any. In tasks: yes. Blocks: up to timeout_ms. Hosts: any.
  */
 MUSTER_API muster_err muster_counter_wait(muster_counter counter, int64_t at_least, int64_t timeout_ms, int64_t *value);
+#define muster_counter_wait(...) MUSTER_SITED(muster_counter_wait, __VA_ARGS__)
 
 #ifdef __cplusplus
 }

@@ -19,12 +19,15 @@ typedef struct muster_once {
  * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
  */
 MUSTER_API muster_err muster_once_create(muster_once *once, const muster_object_options *options);
+#define muster_once_create(...) MUSTER_SITED(muster_once_create, __VA_ARGS__)
 
 /* Each of these: Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any. */
 /** Ends it; who waits for it gets err CLOSED, later uses get err STALE. Errors: STALE, PEER. */
 MUSTER_API muster_err muster_once_destroy(muster_once once);
+#define muster_once_destroy(...) MUSTER_SITED(muster_once_destroy, __VA_ARGS__)
 /** Whether it was done. Errors: STALE, PEER. */
 MUSTER_API muster_err muster_once_is_done(muster_once once, bool *is_done);
+#define muster_once_is_done(...) MUSTER_SITED(muster_once_is_done, __VA_ARGS__)
 
 /**
  * Has run(arg) called, in the calling thread, unless it was done already; waits up to timeout_ms while another one is
@@ -35,6 +38,7 @@ MUSTER_API muster_err muster_once_is_done(muster_once once, bool *is_done);
  * Threads: any. In tasks: yes. Blocks: up to timeout_ms, and while it runs. Hosts: any.
  */
 MUSTER_API muster_err muster_once_run(muster_once once, muster_err (*run)(void *arg), void *arg, int64_t timeout_ms);
+#define muster_once_run(...) MUSTER_SITED(muster_once_run, __VA_ARGS__)
 
 #ifdef __cplusplus
 }

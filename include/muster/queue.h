@@ -64,6 +64,7 @@ MUSTER_API muster_err muster_queue_get(muster_queue queue, void *item, size_t ca
  */
 MUSTER_API muster_err muster_queue_put_many(muster_queue queue, const void *items, int64_t n, size_t item_bytes,
                                             int64_t *put, int64_t timeout_ms);
+#define muster_queue_put_many(...) MUSTER_SITED(muster_queue_put_many, __VA_ARGS__)
 
 /**
  * Waits up to timeout_ms for the first item, and takes what is there then: up to `most` >= 1 items, as far as they fit
@@ -75,6 +76,7 @@ MUSTER_API muster_err muster_queue_put_many(muster_queue queue, const void *item
  */
 MUSTER_API muster_err muster_queue_get_many(muster_queue queue, void *items, size_t capacity_bytes, int64_t most,
                                             size_t *sizes, int64_t *got, int64_t timeout_ms);
+#define muster_queue_get_many(...) MUSTER_SITED(muster_queue_get_many, __VA_ARGS__)
 
 /* Each of these: Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any. */
 /** Number of items, exact at the moment it is taken. Errors: STALE. */

@@ -19,12 +19,14 @@ typedef struct muster_rlock {
  * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
  */
 MUSTER_API muster_err muster_rlock_create(muster_rlock *lock, const muster_object_options *options);
+#define muster_rlock_create(...) MUSTER_SITED(muster_rlock_create, __VA_ARGS__)
 
 /**
  * Ends it; who waits on it gets err CLOSED, later uses get err STALE. Errors: STALE, PEER.
  * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
  */
 MUSTER_API muster_err muster_rlock_destroy(muster_rlock lock);
+#define muster_rlock_destroy(...) MUSTER_SITED(muster_rlock_destroy, __VA_ARGS__)
 
 /**
  * Acquires it for the calling thread, which may hold it already, waiting up to timeout_ms. OWNER_DEAD as of a lock: the
@@ -33,6 +35,7 @@ MUSTER_API muster_err muster_rlock_destroy(muster_rlock lock);
  * Threads: any. In tasks: yes. Blocks: up to timeout_ms. Hosts: any.
  */
 MUSTER_API muster_err muster_rlock_acquire(muster_rlock lock, int64_t timeout_ms);
+#define muster_rlock_acquire(...) MUSTER_SITED(muster_rlock_acquire, __VA_ARGS__)
 
 /**
  * Undoes one acquire. Errors: STATE (the caller does not hold it), STALE.

@@ -112,6 +112,15 @@ typedef enum muster_log_level {
     MUSTER_LOG_DEBUG
 } muster_log_level;
 
+/** What follows when a wait is found that nobody can end any more: see muster_options. */
+typedef enum muster_deadlock {
+    MUSTER_DEADLOCK_DEFAULT, /**< MUSTER_DEADLOCK from the environment (off, report, error, exit), else error */
+    MUSTER_DEADLOCK_OFF,     /**< nobody looks */
+    MUSTER_DEADLOCK_REPORT,  /**< a report on stderr: who waits for what, held by whom, since when, in which call */
+    MUSTER_DEADLOCK_ERROR,   /**< the report, and the waits end with err DEADLOCK */
+    MUSTER_DEADLOCK_EXIT     /**< the report, and the job ends with exit code 70 */
+} muster_deadlock;
+
 /** How to start. All zero is a good default; the environment variable named on a field overrides a zero there. */
 typedef struct muster_options {
     bool spmd;                  /**< muster_init returns on every rank, not on rank 0 alone */
@@ -125,7 +134,11 @@ typedef struct muster_options {
                                      0: half the host's memory (MUSTER_SEGMENT_MIB) */
     int spare_children;         /**< children each rank keeps forked ahead; 0: one, once the first was started;
                                      negative: none */
-    uint64_t reserved[4];       /**< zero */
+    int64_t deadlock_ms;        /**< for how long all must have waited in vain before that is a deadlock; 0: 5000
+                                     (MUSTER_DEADLOCK_MS); 100 to 3600000 */
+    muster_deadlock deadlock;   /**< what follows then (MUSTER_DEADLOCK) */
+    bool lock_order;            /**< warn of locks that are taken in orders that could deadlock (MUSTER_LOCK_ORDER=1) */
+    uint64_t reserved[2];       /**< zero */
 } muster_options;
 
 /**

@@ -84,6 +84,7 @@ static inline muster_choice muster_choose_task(muster_task task)
  * In tasks: yes. Blocks: up to timeout_ms. Hosts: any.
  */
 MUSTER_API muster_err muster_select(muster_choice *choices, int n, int *chosen, int64_t timeout_ms);
+#define muster_select(...) MUSTER_SITED(muster_select, __VA_ARGS__)
 
 #ifdef __cplusplus
 }

@@ -25,14 +25,18 @@ typedef struct muster_semaphore {
  */
 MUSTER_API muster_err muster_semaphore_create(muster_semaphore *semaphore, int64_t initial, int64_t bound,
                                               const muster_object_options *options);
+#define muster_semaphore_create(...) MUSTER_SITED(muster_semaphore_create, __VA_ARGS__)
 
 /* Each of these: Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any. */
 /** Ends it; who waits for it gets err CLOSED, later uses get err STALE. Errors: STALE, PEER. */
 MUSTER_API muster_err muster_semaphore_destroy(muster_semaphore semaphore);
+#define muster_semaphore_destroy(...) MUSTER_SITED(muster_semaphore_destroy, __VA_ARGS__)
 /** Gives n > 0 permits back, or new ones. Errors: STATE (more than its bound: nothing was given), STALE, PEER. */
 MUSTER_API muster_err muster_semaphore_release(muster_semaphore semaphore, int64_t n);
+#define muster_semaphore_release(...) MUSTER_SITED(muster_semaphore_release, __VA_ARGS__)
 /** How many permits it holds at that moment. Errors: STALE, PEER. */
 MUSTER_API muster_err muster_semaphore_value(muster_semaphore semaphore, int64_t *value);
+#define muster_semaphore_value(...) MUSTER_SITED(muster_semaphore_value, __VA_ARGS__)
 
 /**
  * Takes a permit, waiting up to timeout_ms. Who waits gets one in turn; who comes while there are some may be faster. A
@@ -41,6 +45,7 @@ MUSTER_API muster_err muster_semaphore_value(muster_semaphore semaphore, int64_t
  * Threads: any. In tasks: yes. Blocks: up to timeout_ms. Hosts: any.
  */
 MUSTER_API muster_err muster_semaphore_acquire(muster_semaphore semaphore, int64_t timeout_ms);
+#define muster_semaphore_acquire(...) MUSTER_SITED(muster_semaphore_acquire, __VA_ARGS__)
 
 #ifdef __cplusplus
 }

@@ -323,6 +323,18 @@ static void sweep(struct muster__object *object, uint32_t generation, uint32_t d
     muster__lock_call(object, generation);
 }
 
+/* A proxy's is the lock's only while that is here. */
+static int holders(const struct muster__object *object, uint32_t waiter, uint32_t *owners, int room)
+{
+    (void)waiter;
+    struct muster__lock *lock = muster__lock_of((struct muster__object *)object);
+    uint32_t owner = (uint32_t)(atomic_load(&lock->word) & OWNER);
+    if (!room || !owner || (lock->is_proxy && !atomic_load(&lock->here)))
+        return 0;
+    *owners = owner;
+    return 1;
+}
+
 static void describe(const struct muster__object *object, char *text, size_t size)
 {
     uint64_t word = atomic_load(&muster__lock_of((struct muster__object *)object)->word);
@@ -403,6 +415,7 @@ __attribute__((constructor)) static void class_register(void)
                                                .drop = drop,
                                                .sweep = sweep,
                                                .finish = finish,
+                                               .holders = holders,
                                                .describe = describe,
                                                .remedy = remedy};
     muster__class_register(MUSTER__LOCK, &class);

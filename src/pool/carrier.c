@@ -748,6 +748,7 @@ static void *carrier_main(void *arg)
     if (seat_enter(c->branch.handle, "a pool's branch", &c->seat) == MUSTER_OK) {
         c->pool = c->seat.pool;
         c->home = c->pool->share.home;
+        muster__caller_serves();
         enlist(c);
         run(c);
         strike_off(c);

@@ -323,7 +323,7 @@ static muster_err open_chunk(struct muster_imap *imap, int64_t timeout_ms)
     which += imap->begin;
     size_t room = results_offset(imap->chunk_items) + (size_t)imap->chunk_items * imap->result_bytes;
     err = muster_task_get(imap->flying[which], imap->result_buffer, room, timeout_ms);
-    if (err == MUSTER_ERR_TIMEOUT || err == MUSTER_ERR_INTERRUPTED)
+    if (err == MUSTER_ERR_TIMEOUT || err == MUSTER_ERR_INTERRUPTED || err == MUSTER_ERR_DEADLOCK)
         return err;
     imap->open = imap->spans[which];
     imap->open_next = 0;

@@ -251,6 +251,7 @@ bool sched_run_one(const struct seat *seat, bool steal)
     if (!found && !(steal && depth < STEAL_DEPTH_MAX && find_other(seat, &record, &index)))
         return false;
     const char *site = muster_site;
+    muster__stands_by_no_more();
     if (MUSTER__UNLIKELY(!worker_ready(seat))) {
         make_queued(seat, record); /* in no deque: the pool is over, which says what the task is worth */
         return true;
@@ -377,8 +378,10 @@ static muster_err park(const struct places *places, const struct wait_for *wait,
     visit_places(places, stand_by);
     if (wait->announce)
         wait->announce(wait->arg);
-    if (!wait->over(wait->arg) && !visit_places(places, has_work))
+    if (!wait->over(wait->arg) && !visit_places(places, has_work)) {
+        muster__stands_by(places->seat ? pool_home_handle(places->seat->pool) : places->pools[0], MUSTER__FOR_TASKS);
         err = muster__sleep(bell, seen, until_ns);
+    }
     visit_places(places, stand_down);
     return err;
 }
@@ -408,7 +411,7 @@ static muster_err wait_helping(struct places *places, const struct wait_for *wai
         if (muster__spin(&spin))
             continue;
         muster_err err = park(places, wait, until);
-        if (err == MUSTER_ERR_INTERRUPTED)
+        if (err == MUSTER_ERR_INTERRUPTED || err == MUSTER_ERR_DEADLOCK)
             return err;
         spin = (struct muster__spin){0};
     }
@@ -418,6 +421,7 @@ static muster_err wait_helping(struct places *places, const struct wait_for *wai
 static muster_err wait_at(struct places *places, const struct wait_for *wait)
 {
     muster_err err = wait_helping(places, wait);
+    muster__stands_by_no_more();
     if (map_untold.map) /* of another one's map, before this thread goes on with what is its own */
         map_tell();
     return err;

@@ -132,8 +132,10 @@ static void child_idle(const struct seat *seat)
         if (run_all(seat))
             return;
     uint32_t seen = atomic_load(bell);
-    if (!idle_announce(seat))
+    if (!idle_announce(seat)) {
+        muster__stands_by(pool_home_handle(seat->pool), MUSTER__FOR_WORK);
         muster__sleep(bell, seen, MUSTER__NEVER);
+    }
     sched_idle_end(seat, true);
 }
 
@@ -152,6 +154,7 @@ static int child_main(const void *bytes, size_t size)
         if (!run_all(&seat))
             child_idle(&seat);
     }
+    muster__stands_by_no_more();
     worker_leave(&seat);
     return 0;
 }
@@ -296,11 +299,13 @@ static void wait_child(struct pool *pool, int i, int64_t deadline)
     uint32_t member = atomic_load(&pool_worker(pool, i)->member);
     if (member == MUSTER__MEMBERS_MAX)
         return;
+    muster__stands_by(pool_home_handle(pool), MUSTER__FOR_WORKERS);
     while (!has_left(&member))
         if (muster__event_await(muster__child_event(member), has_left, &member, deadline) == MUSTER_ERR_TIMEOUT) {
             muster__child_signal(member, SIGKILL);
             deadline = MUSTER__NEVER;
         }
+    muster__stands_by_no_more();
     muster__child_release(member);
 }
 
@@ -308,8 +313,10 @@ static void wait_lane(struct pool *pool, int i)
 {
     _Atomic uint32_t *owner = &pool->lane[i].owner;
     uint32_t seen;
+    muster__stands_by(pool_home_handle(pool), MUSTER__FOR_WORKERS);
     while ((seen = atomic_load(owner)) != 0)
         muster__sleep(owner, seen, MUSTER__NEVER);
+    muster__stands_by_no_more();
 }
 
 void worker_wait_left(struct pool *pool, bool kill)

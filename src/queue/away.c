@@ -82,7 +82,7 @@ static muster_err put_in(struct muster__object *object, uint32_t generation, str
 {
     if (arg->size > MUSTER__QUEUE_INLINE_MAX) {
         muster_err err = do_here(object, generation, MUSTER__QUEUE_EMPTIED, arg, MUSTER_FOREVER);
-        return err == MUSTER_ERR_INTERRUPTED ? err : MUSTER_ERR_CLOSED;
+        return err == MUSTER_ERR_INTERRUPTED || err == MUSTER_ERR_DEADLOCK ? err : MUSTER_ERR_CLOSED;
     }
     struct muster__queue_item item = {.bytes = arg->bytes, .size = arg->size};
     muster_err err = muster__queue_put_now(object, generation, &item);

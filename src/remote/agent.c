@@ -37,11 +37,13 @@ static struct {
         int64_t heard_ns;
         bool heard; /* at all */
         bool lost;
+        uint64_t got; /* frames, but those of the watch */
     } * peers;
     int64_t beat_ns, limit_ns;
     muster__ref posted;                /* by callers, in order; not done yet */
     uint64_t traffic;                  /* frames and chunks that came, but for beats */
     int woke;                          /* callers who were answered, in this look */
+    bool later;                        /* something was put off */
     int64_t hogged_until_ns;           /* whom it yielded to, kept the core: for so long that is expected again */
     _Atomic uint32_t meet, met, leave; /* asked by the rank, and done */
 } agent;
@@ -203,9 +205,44 @@ static void silent(int host, int64_t for_ns)
     letter_send_others(&frame);
 }
 
+static const struct muster__agents_watch *watch;
+
+void muster__agents_watch(const struct muster__agents_watch *registered)
+{
+    watch = registered;
+}
+
+void muster__watch_send(int host, uint32_t what, uint64_t number, void *bytes, size_t size)
+{
+    struct frame frame = {.type = FRAME_WATCH, .id = number, .operation = what, .size = size};
+    letter_send_bytes(host, &frame, bytes, free, bytes);
+}
+
+static muster_err watch_taken(int host, const struct frame *frame, const void *payload, muster__ref *block)
+{
+    (void)block;
+    if (watch)
+        watch->heard(host, frame->operation, frame->id, payload, frame->size);
+    return MUSTER_OK;
+}
+
+bool muster__agent_rests(uint64_t *sent, uint64_t *got)
+{
+    *sent = *got = 0;
+    for (int host = 0; host < agent.world->hosts; host++)
+        if (!agent.peers[host].lost) {
+            *sent += letters_to(host);
+            *got += agent.peers[host].got;
+        }
+    return letters_sent() && !held_any() && !home_tries_again() && !agent.later &&
+           !atomic_load_explicit(&office()->outbox, memory_order_relaxed);
+}
+
 static void listen_to(int host, int64_t now)
 {
     struct frame frame = {.type = FRAME_BEAT};
+    if (watch)
+        frame.beat.word = watch->tells();
     const struct peer *peer = &agent.peers[host];
     if (peer->lost)
         return;
@@ -236,6 +273,7 @@ static void beat(void)
 static void take_frame(int host, const struct frame *frame, const void *payload)
 {
     agent.traffic += frame->type != FRAME_BEAT;
+    agent.peers[host].got += !frame_is_watchs(frame);
     switch ((enum frame_type)frame->type) {
     case FRAME_CALL:
         held_or_done(host, frame, payload, home_call);
@@ -261,6 +299,11 @@ static void take_frame(int host, const struct frame *frame, const void *payload)
         errand_end_objects();
         break;
     case FRAME_BEAT:
+        if (watch)
+            watch->told(host, frame->beat.word);
+        break;
+    case FRAME_WATCH:
+        held_or_done(host, frame, payload, watch_taken);
         break;
     case FRAME_LOST:
         lose(frame->lost.host);
@@ -315,7 +358,7 @@ static bool look(void)
     any |= held_try();
     any |= home_look();
     any |= errand_look();
-    muster__catch_up();
+    agent.later = muster__catch_up();
     any |= letters_flush();
     for (size_t i = 0; i < lookers; i++)
         on_look[i]();
@@ -386,6 +429,7 @@ static void *agent_main(void *unused)
     muster__thread_serves();
     if (muster__caller_enter(muster__member_self(), false) != MUSTER_OK)
         muster__transport_abort(1);
+    muster__caller_serves();
     muster__hurry(true);
     muster__latch_meanwhile = meanwhile;
     atomic_store(&office()->agent, muster__self_state.number);

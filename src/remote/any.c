@@ -256,6 +256,7 @@ bool muster__any_try(struct muster__any *any)
 muster_err muster__any_end(struct muster__any *any, int *chosen)
 {
     muster_err err = any->err;
+    muster__stands_by_no_more();
     for (int i = 0; i < any->n; i++) {
         if (any->look[i].waiter) {
             muster__event_unhang(any->look[i].waiter);
@@ -273,10 +274,8 @@ muster_err muster__any_end(struct muster__any *any, int *chosen)
 static muster_err sleep_for(const struct muster__any *any, uint32_t seen)
 {
     const struct muster__choice *choice = &any->choices[any->order[0]];
-    muster__waits_for(muster__waiter_own(), choice->handle, choice->op, 0, (int)muster__segment->host);
-    muster_err err = muster__sleep(&muster__self_state.caller->bell, seen, any->deadline_ns);
-    muster__waits_no_more(muster__waiter_own());
-    return err;
+    muster__stands_by(choice->handle, choice->op);
+    return muster__sleep(&muster__self_state.caller->bell, seen, any->deadline_ns);
 }
 
 muster_err muster__any_wait(struct muster__any *any)

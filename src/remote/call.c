@@ -98,17 +98,19 @@ static muster_err wait_until(struct asked *asked, int64_t deadline_ns)
             return MUSTER_OK;
         if (muster__spin(&spin))
             continue;
+        muster__stands_by(asked->object, MUSTER__FOR_ANSWER);
         muster_err err = muster__sleep(bell, seen, deadline_ns);
         if (err != MUSTER_OK)
             return is_answered(asked) ? MUSTER_OK : err;
     }
 }
 
-/* Called off once, it is soon answered, with what it came to; unless home is stopped or gone. */
-muster_err call_wait(struct asked *asked, int64_t deadline_ns)
+/* Called off once, it is soon answered, with what it came to; unless home is stopped or gone. *why: what ended the wait
+ * for it before that. */
+static muster_err wait_or(struct asked *asked, int64_t deadline_ns, muster_err *why)
 {
-    muster_err err = wait_until(asked, deadline_ns);
-    if (err == MUSTER_OK)
+    *why = wait_until(asked, deadline_ns);
+    if (*why == MUSTER_OK)
         return MUSTER_OK;
     struct muster__caller *caller = muster__self_state.caller;
     bool heeds = caller->heeds_signal;
@@ -118,13 +120,20 @@ muster_err call_wait(struct asked *asked, int64_t deadline_ns)
     muster_err late = wait_until(asked, muster__now_ns() + GRACE_NS);
     caller->heeds_signal = heeds;
     if (late != MUSTER_OK && give_up(asked))
-        return err;
-    if (err == MUSTER_ERR_INTERRUPTED && !muster__commits(asked->err)) { /* why it was called off */
-        asked->err = err;
+        return *why;
+    if (*why == MUSTER_ERR_INTERRUPTED && !muster__commits(asked->err)) { /* why it was called off */
+        asked->err = *why;
         snprintf(asked->text, sizeof asked->text, "signal %u asked the job to stop",
                  atomic_load(&muster__segment->signal));
     }
     return MUSTER_OK;
+}
+
+muster_err call_wait(struct asked *asked, int64_t deadline_ns)
+{
+    muster_err why, err = wait_or(asked, deadline_ns, &why);
+    muster__stands_by_no_more();
+    return err;
 }
 
 /* ---- an operation ---- */
@@ -198,13 +207,15 @@ static muster_err do_there(muster_handle handle, const struct muster__op *op, ui
     if (how->then.call)
         how->then.call(how->then.of);
     muster__waits_for(waiter, handle, number, 0, (int)muster__segment->host);
-    muster_err err = call_wait(asked, deadline);
+    muster_err why, err = wait_or(asked, deadline, &why);
     muster__waits_no_more(waiter);
     if (err)
         return gave_up(op, handle, err, how->timeout_ms);
     err = asked->err;
     take_reply(asked, arg, self);
-    if (err)
+    if (err == op->late && (why == MUSTER_ERR_INTERRUPTED || why == MUSTER_ERR_DEADLOCK))
+        err = why; /* nothing was too late: it was called off */
+    else if (err)
         muster__fail(err, "%s", asked->text);
     call_free(asked, self);
     return err;

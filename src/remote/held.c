@@ -142,6 +142,11 @@ bool held_try(void)
     return any;
 }
 
+bool held_any(void)
+{
+    return first != NULL;
+}
+
 bool held_cancel(int host, uint64_t id)
 {
     for (struct held *held = first; held; held = held->next)

@@ -56,36 +56,39 @@ static struct job **bucket_of(int host, uint64_t id)
 enum { HOLDER_ENDS = -1 };
 
 /* Callers of other hosts that hold something here: given out when an operation first asks for it. */
-static struct holder {
-    int32_t host; /* + 1; 0: free; HOLDER_ENDS: what it held is not swept yet */
-    uint32_t caller, incarnation;
-} * holders;
-static uint32_t holder_count;
+static uint32_t holders_end = MUSTER__OWNER_REMOTE;
 
+static bool is_holder(uint32_t owner, int host)
+{
+    return atomic_load(&muster__remote_holder(owner)->host) == host + 1;
+}
+
+/* 0: there is none. */
 static uint32_t holder_find(int host, uint32_t caller, uint32_t incarnation)
 {
-    for (uint32_t i = 0; i < holder_count; i++)
-        if (holders[i].host == host + 1 && holders[i].caller == caller && holders[i].incarnation == incarnation)
-            return i;
-    return UINT32_MAX;
+    for (uint32_t owner = MUSTER__OWNER_REMOTE; owner < holders_end; owner++) {
+        const struct muster__remote_holder *holder = muster__remote_holder(owner);
+        if (is_holder(owner, host) && holder->caller == caller && holder->incarnation == incarnation)
+            return owner;
+    }
+    return 0;
 }
 
 static uint32_t holder_get(int host, uint32_t caller, uint32_t incarnation)
 {
-    uint32_t at = holder_find(host, caller, incarnation);
-    for (uint32_t i = 0; at == UINT32_MAX && i < holder_count; i++)
-        if (!holders[i].host)
-            at = i;
-    if (at == UINT32_MAX) {
-        at = holder_count;
-        holder_count = holder_count ? 2 * holder_count : 64;
-        holders = realloc(holders, holder_count * sizeof *holders);
-        MUSTER__CHECK_EQ(holders != NULL, true);
-        memset(holders + at, 0, (holder_count - at) * sizeof *holders);
-    }
-    MUSTER__CHECK_EQ(at < MUSTER__OWNER_HOST - MUSTER__OWNER_REMOTE, true);
-    holders[at] = (struct holder){host + 1, caller, incarnation};
-    return MUSTER__OWNER_REMOTE + at;
+    uint32_t owner = holder_find(host, caller, incarnation);
+    if (owner)
+        return owner;
+    owner = MUSTER__OWNER_REMOTE;
+    while (owner < holders_end && atomic_load(&muster__remote_holder(owner)->host))
+        owner++;
+    MUSTER__CHECK_EQ(owner < MUSTER__OWNER_HOST, true);
+    holders_end += owner == holders_end;
+    struct muster__remote_holder *holder = muster__remote_holder(owner);
+    holder->caller = caller;
+    holder->incarnation = incarnation;
+    atomic_store(&holder->host, host + 1);
+    return owner;
 }
 
 /* In a step that the agent takes: for which job. The agent is one thread of a rank, whose others ask for themselves. */
@@ -112,13 +115,13 @@ static void sweep_later(uint64_t owner, uint64_t self)
     if (muster__self_state.busy)
         muster__put_off(sweep_later, owner, self);
     else if (!muster__owner_is_host((uint32_t)owner))
-        holders[owner - MUSTER__OWNER_REMOTE].host = 0;
+        atomic_store(&muster__remote_holder((uint32_t)owner)->host, 0);
 }
 
-static void holder_end(uint32_t at)
+static void holder_end(uint32_t owner)
 {
-    holders[at].host = HOLDER_ENDS;
-    sweep_later(MUSTER__OWNER_REMOTE + at, muster__self_state.number);
+    atomic_store(&muster__remote_holder(owner)->host, HOLDER_ENDS);
+    sweep_later(owner, muster__self_state.number);
 }
 
 /* ---- answers ---- */
@@ -507,7 +510,13 @@ bool home_cancel(int host, uint64_t id)
     return true;
 }
 
-static void cancel_all(bool (*is_it)(const struct job *job, const struct holder *who), const struct holder *who)
+/* whose calls */
+struct asker {
+    int host;
+    uint32_t caller, incarnation;
+};
+
+static void cancel_all(bool (*is_it)(const struct job *job, const struct asker *who), const struct asker *who)
 {
     for (int i = 0; parked && i < BUCKETS; i++)
         for (struct job *job = buckets[i], *next; job; job = next) {
@@ -519,13 +528,13 @@ static void cancel_all(bool (*is_it)(const struct job *job, const struct holder 
         }
 }
 
-static bool is_callers(const struct job *job, const struct holder *who)
+static bool is_callers(const struct job *job, const struct asker *who)
 {
     return !job->of_host && job->host == who->host && job->caller == who->caller &&
            job->incarnation == who->incarnation;
 }
 
-static bool is_hosts(const struct job *job, const struct holder *who)
+static bool is_hosts(const struct job *job, const struct asker *who)
 {
     return job->host == who->host;
 }
@@ -534,18 +543,18 @@ void home_gone(int host, uint32_t caller, uint32_t incarnation, bool died)
 {
     (void)died;
     held_gone(host, caller, incarnation);
-    cancel_all(is_callers, &(struct holder){host, caller, incarnation});
-    uint32_t at = holder_find(host, caller, incarnation);
-    if (at != UINT32_MAX)
-        holder_end(at);
+    cancel_all(is_callers, &(struct asker){host, caller, incarnation});
+    uint32_t owner = holder_find(host, caller, incarnation);
+    if (owner)
+        holder_end(owner);
 }
 
 void home_lost(int host)
 {
-    cancel_all(is_hosts, &(struct holder){.host = host});
-    for (uint32_t i = 0; i < holder_count; i++)
-        if (holders[i].host == host + 1)
-            holder_end(i);
+    cancel_all(is_hosts, &(struct asker){.host = host});
+    for (uint32_t owner = MUSTER__OWNER_REMOTE; owner < holders_end; owner++)
+        if (is_holder(owner, host))
+            holder_end(owner);
     sweep_later(MUSTER__OWNER_HOST + (uint32_t)host, muster__self_state.number);
 }
 
@@ -572,6 +581,11 @@ static void try_again(void)
             if (job->again)
                 go_on(job);
         }
+}
+
+bool home_tries_again(void)
+{
+    return again != 0;
 }
 
 bool home_look(void)

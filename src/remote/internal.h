@@ -88,7 +88,8 @@ enum frame_type {
     FRAME_GONE,
     FRAME_STOP,
     FRAME_BEAT,
-    FRAME_LOST
+    FRAME_LOST,
+    FRAME_WATCH
 };
 
 enum { CALL_NOWAIT = 1, CALL_ERRAND = 2, CALL_OF_HOST = 4, CALL_DIED = 8, CALL_WATCH = 16 };
@@ -121,8 +122,17 @@ struct frame {
         struct {
             int32_t host;
         } lost;
+        struct {
+            uint64_t word; /* the watch's */
+        } beat;
     };
 };
+
+/** The watch's own, which it does not count as messages under way. */
+static inline bool frame_is_watchs(const struct frame *frame)
+{
+    return frame->type == FRAME_BEAT || frame->type == FRAME_WATCH;
+}
 
 /* ---- asked.c: any thread ---- */
 
@@ -151,6 +161,8 @@ void letter_answer(int host, uint64_t id, muster_handle object, uint32_t op, mus
 void letter_count(muster_handle object, size_t size);
 /** Frames sent so far, but for beats. */
 uint64_t letters_traffic(void);
+/** To that host, but those of the watch. */
+uint64_t letters_to(int host);
 /** Sends what can be sent now; returns whether any was. */
 bool letters_flush(void);
 bool letters_sent(void);
@@ -167,6 +179,7 @@ typedef muster_err (*held_take)(int host, const struct frame *frame, const void 
 void held_or_done(int host, const struct frame *frame, const void *payload, held_take take);
 /** Tries what is held again; returns whether anything was done. */
 bool held_try(void);
+bool held_any(void);
 /** A call that is held is called off. False: no such call is. */
 bool held_cancel(int host, uint64_t id);
 /** So are all of a caller's. */
@@ -182,6 +195,8 @@ bool home_cancel(int host, uint64_t id);
 void home_gone(int host, uint32_t caller, uint32_t incarnation, bool died);
 /** Steps again what was called; returns whether any was. */
 bool home_look(void);
+/** Whether some call is to be stepped again although nothing has called it. */
+bool home_tries_again(void);
 /** What its callers held is treated as the holdings of dead ones, and what they wait for is called off. */
 void home_lost(int host);
 

@@ -16,6 +16,7 @@ static struct {
     struct outbox {
         struct parcel *first, **last; /* whole frames, in order */
         uint32_t channels;            /* given out so far */
+        uint64_t sent;                /* frames, but those of the watch */
         bool lost;
     } * to;
     uint64_t traffic; /* frames, but for beats */
@@ -42,6 +43,11 @@ uint64_t letters_traffic(void)
     return letters.traffic;
 }
 
+uint64_t letters_to(int host)
+{
+    return letters.to[host].sent;
+}
+
 /* ---- frames ---- */
 
 static size_t round_up(size_t size)
@@ -56,6 +62,7 @@ void letter_send(int host, struct frame *frame, const void *payload, size_t size
     if (to->lost)
         return;
     letters.traffic += frame->type != FRAME_BEAT;
+    to->sent += !frame_is_watchs(frame);
     struct parcel *parcel = malloc(sizeof *parcel + bytes);
     MUSTER__CHECK_EQ(parcel != NULL, true);
     frame->bytes = (uint32_t)bytes;

@@ -68,6 +68,22 @@ bool muster__proxy_find(muster_handle handle, struct muster__proxy *proxy)
     return find(handle, proxy) != NULL;
 }
 
+bool muster__proxy_next(uint32_t *at, muster_handle *origin, struct muster__proxy *proxy)
+{
+    const struct entry *t = table();
+    while (t && *at < ENTRIES) {
+        const struct entry *entry = &t[(*at)++];
+        uint64_t first = atomic_load(&entry->origin[0]), found = atomic_load(&entry->proxy);
+        if (first == EMPTY || first == REMOVED)
+            continue;
+        *origin = handle_of(entry);
+        origin->kind_home &= UINT32_C(0x7fffffff); /* a kind may keep two for one */
+        *proxy = (struct muster__proxy){muster__object_slot((uint32_t)found), (uint32_t)(found >> 32)};
+        return true;
+    }
+    return false;
+}
+
 /* ---- by the agent ---- */
 
 static bool make_table(void)

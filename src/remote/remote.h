@@ -162,6 +162,23 @@ static inline int muster__holder_host(uint32_t holder)
 /** Whoever rings that caller, whose thread rests, rings the agent, too; false: no more. */
 void muster__remote_relay(uint32_t caller, bool on);
 
+/* ---- the watch, who looks whether the job stands still: a layer above; by the agents ---- */
+
+struct muster__agents_watch {
+    /** What the next beat carries, and what one from that host did: rank 0's host and each other one send each other
+     * one twice a second. */
+    uint64_t (*tells)(void);
+    void (*told)(int host, uint64_t word);
+    /** What has come by muster__watch_send. */
+    void (*heard)(int host, uint32_t what, uint64_t number, const void *bytes, size_t size);
+};
+void muster__agents_watch(const struct muster__agents_watch *watch);
+/** To another host's; bytes are freed (free) when they are sent. */
+void muster__watch_send(int host, uint32_t what, uint64_t number, void *bytes, size_t size);
+/** Whether the agent has nothing in its hands; and how many messages, but those of the watch, it has sent to hosts that
+ * live, and got from them. */
+bool muster__agent_rests(uint64_t *sent, uint64_t *got);
+
 /* ---- calls in steps: several at once ---- */
 
 struct muster__call {
@@ -216,6 +233,9 @@ struct muster__proxy {
 };
 /** What stands for the object named; false: nothing does. It may end at any time, as any object. */
 bool muster__proxy_find(muster_handle handle, struct muster__proxy *proxy);
+/** All that stand for others, one after the other, from *at = 0 on, with the handles that they stand for. False: no
+ * more. */
+bool muster__proxy_next(uint32_t *at, muster_handle *origin, struct muster__proxy *proxy);
 /** The rest is the agent's. Errors: NOMEM. */
 muster_err muster__proxy_add(muster_handle handle, muster_handle proxy);
 /** Forgets it, which does not end it. False: there was none. */

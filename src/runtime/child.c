@@ -58,6 +58,7 @@ static void become(uint32_t number)
     muster__log_setup(muster__host_name(), muster__member_rank(number), muster__me.tables->ranks, member->name,
                       muster__me.log_level);
     place_self(number);
+    watch_look_begin();
 }
 
 _Noreturn void child_run(uint32_t number)

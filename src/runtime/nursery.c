@@ -306,6 +306,7 @@ static void become(int local)
     mine.shared = nursery_at(local);
     if (muster__caller_enter(muster__me.member, false) != MUSTER_OK)
         _exit(1);
+    muster__caller_serves();
     muster__log_setup(muster__host_name(), muster__rank_of_local(local), muster__me.tables->ranks, "nursery",
                       muster__me.log_level);
 }

@@ -161,6 +161,27 @@ void muster__thread_serves(void);
 /** Ends all objects of this host and lets its ranks leave. In any thread of local rank 0. */
 void muster__host_stop(void);
 
+/* ---- the watch, who looks whether the job stands still: set by that layer ---- */
+
+struct muster__watch {
+    /** First of all, in each rank. */
+    void (*begin)(void);
+    /** When all else has been started; collective over the job. */
+    muster_err (*start)(const struct muster__world *world, const muster_options *options);
+    /** By a thread of a rank or child that sleeps, twice a second. */
+    void (*look)(void);
+    /** Nobody looks any more. */
+    void (*stop)(void);
+};
+void muster__watch_register(const struct muster__watch *watch);
+/** Members of this host, ranks and children, are below this. */
+uint32_t muster__members_end(void);
+/** Whether nothing is about to happen to this host's children: none is to be started, to be signalled, to overrun its
+ * limit, or has ended without having been swept. */
+bool muster__children_settled(void);
+/** Ends the job, with that exit code where the launcher passes it on. In any process. */
+void muster__job_end(int code);
+
 /* ---- what runs now, for the report of a crash ---- */
 
 /* in the frame of whoever calls the task's function */

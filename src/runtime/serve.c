@@ -34,9 +34,12 @@ void muster__runtime_serve(void)
         bool idle = true;
         for (int i = 0; i < service_count; i++)
             idle &= services[i]->park();
-        if (idle && !atomic_load(&tables->stop))
+        if (idle && !atomic_load(&tables->stop)) {
+            muster__stands_by((muster_handle){0}, MUSTER__FOR_WORK);
             muster__sleep(bell, seen, MUSTER__NEVER);
+        }
         for (int i = 0; i < service_count; i++)
             services[i]->unpark();
     }
+    muster__stands_by_no_more();
 }

@@ -23,6 +23,11 @@ static muster_err check_arguments(int *argc, char ***argv, const muster_options 
         return muster__fail(MUSTER_ERR_INVAL, "%s: options->placement is %d", operation, (int)options->placement);
     if ((int)options->log_level < MUSTER_LOG_DEFAULT || options->log_level > MUSTER_LOG_DEBUG)
         return muster__fail(MUSTER_ERR_INVAL, "%s: options->log_level is %d", operation, (int)options->log_level);
+    if ((int)options->deadlock < MUSTER_DEADLOCK_DEFAULT || options->deadlock > MUSTER_DEADLOCK_EXIT)
+        return muster__fail(MUSTER_ERR_INVAL, "%s: options->deadlock is %d", operation, (int)options->deadlock);
+    if (options->deadlock_ms && (options->deadlock_ms < 100 || options->deadlock_ms > 3600000))
+        return muster__fail(MUSTER_ERR_INVAL, "%s: options->deadlock_ms is %lld; 100 to 3600000 are allowed", operation,
+                            (long long)options->deadlock_ms);
     muster_err err = MUSTER__SIZE_BAD(operation, options->segment_bytes);
     return err ? err : MUSTER__RESERVED(operation, options);
 }
@@ -240,6 +245,8 @@ static muster_err set_up(const struct muster__world *world, const muster_options
         err = agree(nursery_start(world->local));
     if (!err && world->hosts > 1)
         err = agree(hosts_start(world));
+    if (!err)
+        err = agree(watch_start(world, options));
     return err;
 }
 
@@ -271,6 +278,7 @@ muster_err muster__runtime_start(int *argc, char ***argv, const muster_options *
     if (err)
         return err;
     muster__me.started = true;
+    watch_begin();
     struct muster__world *world = &muster__me.world;
     err = muster__transport_start(argc, argv, world);
     if (err)
@@ -287,7 +295,7 @@ muster_err muster__runtime_start(int *argc, char ***argv, const muster_options *
     if (!options->no_signals)
         signals_install();
     crash_install();
-    muster__sleep_look = nursery_check;
+    watch_look_begin();
     muster__transport_host_barrier();
     muster__me.running = true;
     stop_at_exit();

@@ -86,6 +86,7 @@ struct tables {
     char host_name[64];
     bool launcher_bound;        /* ranks stay where the launcher has put them */
     _Atomic uint32_t stop;      /* ranks leave muster__runtime_serve */
+    _Atomic uint32_t exit_code; /* not 0: SIGTERM has ranks end with it, at once */
     struct meeting meetings[2]; /* of all ranks of the host, at the end */
     _Atomic uint32_t member_hint, members_high;
     uint64_t members_offset, nurseries_offset, seats_offset, cpusets_offset, ranks_offset, topology_offset;
@@ -208,6 +209,13 @@ void signals_end_launcher(void);
 /* crash.c */
 void crash_install(void);
 void crash_restore(void);
+
+/* watch.c */
+void watch_begin(void);
+muster_err watch_start(const struct muster__world *world, const muster_options *options);
+/** What sleepers of this process look at from now on. */
+void watch_look_begin(void);
+void watch_stop(void);
 
 /* stop.c */
 /** Has exit() end the job, or say why it cannot. */

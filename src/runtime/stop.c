@@ -22,8 +22,10 @@ static void meet(int which)
     uint32_t all = (uint32_t)muster__me.tables->locals;
     if (atomic_fetch_add(&meeting->arrived, 1) + 1 == all)
         muster__event_signal(&meeting->complete, -1);
+    muster__stands_by((muster_handle){0}, MUSTER__FOR_RANKS);
     while (!all_have_met(meeting))
         muster__event_await(&meeting->complete, all_have_met, meeting, MUSTER__NEVER);
+    muster__stands_by_no_more();
 }
 
 static void release_ranks(void)
@@ -35,6 +37,7 @@ static void release_ranks(void)
 
 void muster__host_stop(void)
 {
+    watch_stop();
     muster__end_all_objects();
     release_ranks();
 }
@@ -64,8 +67,11 @@ int muster__runtime_stop(void)
     if (muster__me.spmd)
         meet(0); /* nobody uses objects any more */
     if (local == 0) {
-        if (muster__me.spmd && hosts)
+        if (muster__me.spmd && hosts) {
+            muster__stands_by((muster_handle){0}, MUSTER__FOR_RANKS);
             hosts->meet();
+            muster__stands_by_no_more();
+        }
         muster__host_stop();
         if (muster__me.world.rank == 0 && !muster__me.spmd && hosts)
             hosts->stop_others();

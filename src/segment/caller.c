@@ -86,8 +86,11 @@ static muster_err make(uint32_t member, uint32_t *number_made)
             continue;
         caller->arena = 0;
         caller->incarnation++;
-        caller->heeds_signal = caller->asks = false;
+        caller->heeds_signal = caller->asks = caller->serves = false;
         atomic_store(&caller->calls, 0);
+        atomic_store(&caller->doomed, 0);
+        atomic_store(&caller->told_ns, 0);
+        atomic_store(&muster__waiter(number)->since_ns, 0);
         atomic_store(&caller->relay, 0);
         atomic_store(&caller->asleep, 1);
         atomic_store(&muster__segment->caller_hint, number);
@@ -107,6 +110,11 @@ void muster__caller_blocks(bool blocks)
 {
     if (muster__self_state.number)
         counts(muster__self_state.caller, !blocks);
+}
+
+void muster__caller_serves(void)
+{
+    muster__self_state.caller->serves = true;
 }
 
 struct muster__self muster__caller_act(uint32_t number, uint32_t pins)
@@ -137,6 +145,7 @@ muster_err muster__caller_enter_briefly(uint32_t member)
     if (err)
         return err;
     muster__self_state = (struct muster__self){.caller = muster__caller(number), .number = number};
+    muster__self_state.caller->thread = (int32_t)syscall(SYS_gettid);
     counts(muster__self_state.caller, true);
     pins_register();
     return MUSTER_OK;

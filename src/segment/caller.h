@@ -29,6 +29,22 @@ enum {
     MUSTER__OWNER_CALLS = 1 << 19 | 1 << 18,    /* + a caller's number; of blocks of what it asks other hosts */
 };
 
+enum { MUSTER__HOLDERS_MAX = MUSTER__OWNER_HOST - MUSTER__OWNER_REMOTE };
+
+/* a caller of another host that holds something here: named by OWNER_REMOTE + its place in a table */
+struct muster__remote_holder {
+    _Atomic int32_t host; /* + 1; 0: free; negative: what it held is not swept yet */
+    uint32_t caller, incarnation;
+};
+static inline struct muster__remote_holder *muster__remote_holder(uint32_t owner)
+{
+    return (struct muster__remote_holder *)muster__at(muster__segment->holders_offset) + (owner - MUSTER__OWNER_REMOTE);
+}
+static inline bool muster__owner_is_remote(uint32_t owner)
+{
+    return owner >= MUSTER__OWNER_REMOTE && owner < MUSTER__OWNER_HOST;
+}
+
 /** Whether what an owner field names is another host as a whole. */
 static inline bool muster__owner_is_host(uint32_t owner)
 {
@@ -43,10 +59,16 @@ struct muster__caller {
     uint32_t incarnation;  /* how often this number was given out */
     _Atomic uint64_t line; /* offset of the event whose latch it takes or has; see line.c */
     uint32_t arena;
-    _Atomic uint32_t relay; /* who is rung with it; 0: nobody. See muster__caller_relay */
-    bool heeds_signal;      /* its waits end with err INTERRUPTED when a signal asks the job to stop */
-    bool asks;              /* it has asked other hosts for something; see muster__callers_gone */
-    _Atomic uint32_t calls; /* so many blocks, perhaps, are of MUSTER__OWNER_CALLS and it */
+    _Atomic uint32_t relay;  /* who is rung with it; 0: nobody. See muster__caller_relay */
+    bool heeds_signal;       /* its waits end with err INTERRUPTED when a signal asks the job to stop */
+    bool asks;               /* it has asked other hosts for something; see muster__callers_gone */
+    bool serves;             /* it only does what others ask for; see muster__caller_serves */
+    _Atomic bool forever;    /* its last sleep had no deadline */
+    _Atomic uint32_t calls;  /* so many blocks, perhaps, are of MUSTER__OWNER_CALLS and it */
+    _Atomic uint32_t looks;  /* how often it went to sleep, each time having seen that there is nothing for it to do */
+    int32_t thread;          /* the kernel's number of it */
+    _Atomic int64_t told_ns; /* since_ns of that wait of its which was reported last to be in vain */
+    _Atomic int64_t doomed;  /* since_ns of that wait of its which is to end with err DEADLOCK; 0: none */
     _Alignas(MUSTER__LINE) _Atomic uint64_t pin[MUSTER__PINS]; /* generation, slot + 1; 0: none */
     _Alignas(MUSTER__LINE) char site[MUSTER__LINE]; /* the call in which it waits, or waited last, and where */
 };
@@ -58,6 +80,7 @@ struct muster__self {
     bool hurries;    /* it must not wait for a latch: see muster__busy */
     bool busy;       /* since this was last cleared, something was not done for that */
     bool waits;      /* its own waiter says what for; see muster__waits_for */
+    bool told;       /* the detail line says why a wait ended with err DEADLOCK */
 };
 extern MUSTER__THREAD_LOCAL struct muster__self muster__self_state;
 /** The public call that the thread is in, and where: "muster_lock_acquire at file.c:12"; NULL: not told. Programs set
@@ -69,6 +92,8 @@ muster_err muster__caller_enter(uint32_t member, bool heeds_signal);
 /** The calling thread, a caller, is about to block elsewhere than in muster__sleep (true), or goes on: meanwhile it
  * does not count as awake. */
 void muster__caller_blocks(bool blocks);
+/** The calling thread, a caller, does nothing of its own accord: that it lives is no reason to wait for it. */
+void muster__caller_serves(void);
 /** The calling thread acts as that caller, whose own thread rests and has so many pins, until muster__caller_rest is
  * given the result. */
 struct muster__self muster__caller_act(uint32_t number, uint32_t pins);

@@ -29,6 +29,14 @@ struct muster__event {
 
 enum muster__waiter_state { MUSTER__WAITER_FREE, MUSTER__WAITER_IDLE, MUSTER__WAITER_HUNG, MUSTER__WAITER_CALLED };
 enum { MUSTER__WATCHES = 1 };
+/* what is waited for that is no operation of an object's class, in place of one's number */
+enum {
+    MUSTER__FOR_WORK = 0xff00, /* idle: it does what comes */
+    MUSTER__FOR_TASKS,         /* of the pool */
+    MUSTER__FOR_WORKERS,       /* of the pool, to leave it */
+    MUSTER__FOR_RANKS,         /* at the end */
+    MUSTER__FOR_ANSWER,        /* of the object's home */
+};
 
 struct muster__waiter {
     _Alignas(MUSTER__LINE) _Atomic uint64_t event; /* offset of that in whose line it stands; 0: none */

@@ -87,6 +87,9 @@ struct muster__class {
     void (*sweep)(struct muster__object *object, uint32_t generation, uint32_t dead, uint32_t self);
     /** At finalize, instead of muster__object_end. */
     void (*finish)(struct muster__object *object, muster_handle handle);
+    /** Who holds it, in such a way that this waiter waits until each of them lets go, or dies: up to room owners'
+     * numbers; waiter 0: whoever holds it. Returns how many. NULL: that is never certain. Without latch. */
+    int (*holders)(const struct muster__object *object, uint32_t waiter, uint32_t *owners, int room);
     /** Facts for messages, such as "holds 3 items, maxsize 5". */
     void (*describe)(const struct muster__object *object, char *text, size_t size);
     /** What to do about err, after a semicolon; "" where there is nothing to say. */

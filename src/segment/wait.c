@@ -54,10 +54,47 @@ static muster_err interrupted(const struct muster__caller *caller)
     return signal ? muster__fail(MUSTER_ERR_INTERRUPTED, "signal %u asked the job to stop", signal) : MUSTER_OK;
 }
 
+static void describe_object(muster_handle handle, char *text, size_t size)
+{
+    uint32_t kind = handle.kind_home >> 24, home = handle.kind_home & 0xffffff;
+    if (!kind)
+        snprintf(text, size, "the job");
+    else if (home == muster__segment->host)
+        muster__object_describe(muster__object_slot(handle.slot), text, size);
+    else
+        snprintf(text, size, "%s %u of host %u", muster__class_name((enum muster__kind)kind), handle.slot, home);
+}
+
+/* A verdict names the wait that it is on: one that has ended meanwhile is another. */
+static muster_err doomed(struct muster__caller *caller)
+{
+    const struct muster__waiter *own = muster__waiter(muster__self_state.number);
+    int64_t since = atomic_load(&own->since_ns);
+    char object[80];
+    if (atomic_exchange(&caller->doomed, 0) != since || !since)
+        return MUSTER_OK;
+    describe_object(own->object, object, sizeof object);
+    muster__self_state.told = true;
+    return muster__fail(MUSTER_ERR_DEADLOCK,
+                        "%s: %s: waited %.1f s for what cannot come any more, since all who could bring it about wait, "
+                        "too; stderr tells who waits for what",
+                        object, caller->site, (double)(muster__now_ns() - since) * 1e-9);
+}
+
+/* Whoever sees the number of looks grow knows that the sleeper found nothing to do after it saw the last one. */
+static void note_sleep(struct muster__caller *caller, int64_t deadline_ns)
+{
+    atomic_store_explicit(&caller->forever, deadline_ns == MUSTER__NEVER, memory_order_relaxed);
+    atomic_store_explicit(&caller->looks, atomic_load_explicit(&caller->looks, memory_order_relaxed) + 1,
+                          memory_order_release);
+}
+
 muster_err muster__sleep(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns)
 {
     struct muster__caller *caller = muster__self_state.caller;
     muster_err err = interrupted(caller);
+    if (!err && caller && deadline_ns == MUSTER__NEVER && MUSTER__UNLIKELY(atomic_load(&caller->doomed)))
+        err = doomed(caller);
     if (err)
         return err;
     int64_t now = muster__now_ns();
@@ -65,6 +102,8 @@ muster_err muster__sleep(_Atomic uint32_t *word, uint32_t expected, int64_t dead
         return MUSTER_ERR_TIMEOUT;
     int64_t until = deadline_ns - now > SLICE_NS ? now + SLICE_NS : deadline_ns;
 
+    if (caller)
+        note_sleep(caller, deadline_ns);
     muster__caller_blocks(true);
     enum muster__wake why = muster__futex_wait(word, expected, until);
     muster__caller_blocks(false);
@@ -120,6 +159,12 @@ void muster__waits_no_more(uint32_t number)
     if (number == muster__self_state.number)
         muster__self_state.waits = false;
     atomic_store_explicit(&muster__waiter(number)->since_ns, 0, memory_order_release);
+}
+
+void muster__stands_by(muster_handle object, uint32_t what)
+{
+    if (!muster__self_state.waits)
+        muster__waits_for(muster__self_state.number, object, what, 0, (int)muster__segment->host);
 }
 
 /* ---- the engine ---- */
@@ -329,7 +374,9 @@ static void describe(muster_err err, const char *what, uint64_t arg, char *line,
 
 muster_err muster__failed(muster_handle handle, const char *operation, muster_err err)
 {
-    if (err == MUSTER_ERR_INTERRUPTED)
+    bool told = muster__self_state.told;
+    muster__self_state.told = false;
+    if (err == MUSTER_ERR_INTERRUPTED || (err == MUSTER_ERR_DEADLOCK && told))
         return err;
     if (err == MUSTER_ERR_STALE)
         return muster__object_stale((enum muster__kind)(handle.kind_home >> 24), operation);

@@ -86,10 +86,10 @@ bool muster__spin_longer(struct muster__spin *spin, uint32_t most);
 /**
  * Sleeps while *word == expected, at most until the deadline or half a second, whichever is first; may return early.
  * The caller re-checks its condition. Returns OK, TIMEOUT (deadline over), INTERRUPTED (a stop signal came and this
- * caller heeds it).
+ * caller heeds it), DEADLOCK (this wait was found to be in vain: see src/watch).
  */
 muster_err muster__sleep(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns);
-/** What a sleeper looks at twice a second; set by the runtime in ranks, NULL elsewhere. */
+/** What a sleeper looks at twice a second; set by the runtime, NULL elsewhere. */
 extern void (*muster__sleep_look)(void);
 /** Rings a caller's bell: it leaves, or does not enter, its sleep on the bell. */
 void muster__ring(uint32_t caller);
@@ -129,5 +129,13 @@ void muster__failed_text(muster_handle handle, const char *operation, muster_err
  * waiting: what reports show. */
 void muster__waits_for(uint32_t waiter, muster_handle object, uint32_t operation, uint32_t on, int host);
 void muster__waits_no_more(uint32_t waiter);
+/** The same by its own waiter for what is no operation, MUSTER__FOR_...; begun again, or never begun, is fine: who
+ * sleeps again and again for one thing waits since the first time. */
+void muster__stands_by(muster_handle object, uint32_t what);
+static inline void muster__stands_by_no_more(void)
+{
+    if (MUSTER__UNLIKELY(muster__self_state.waits))
+        muster__waits_no_more(muster__self_state.number);
+}
 
 #endif

@@ -66,6 +66,16 @@ static void sweep(struct muster__object *object, uint32_t generation, uint32_t d
     ended(object, dead, false);
 }
 
+static int holders(const struct muster__object *object, uint32_t waiter, uint32_t *owners, int room)
+{
+    (void)waiter;
+    uint32_t word = atomic_load(word_of(object));
+    if (!room || !word || word == DONE)
+        return 0;
+    *owners = word;
+    return 1;
+}
+
 static void describe(const struct muster__object *object, char *text, size_t size)
 {
     uint32_t word = atomic_load(word_of(object));
@@ -91,8 +101,8 @@ static const struct muster__op ops[OPS] = {
     [IS_DONE] = {.name = "muster_once_is_done", .step = is_done},
 };
 
-MUSTER__CLASS(MUSTER__ONCE, .name = "once", .ops = ops, .op_count = OPS, .sweep = sweep, .describe = describe,
-              .remedy = remedy)
+MUSTER__CLASS(MUSTER__ONCE, .name = "once", .ops = ops, .op_count = OPS, .sweep = sweep, .holders = holders,
+              .describe = describe, .remedy = remedy)
 
 /* ---- public ---- */
 

@@ -303,6 +303,23 @@ static void sweep(struct muster__object *object, uint32_t generation, uint32_t d
     (void)self;
 }
 
+/* Who drains waits for those who read, the others for who has the word. */
+static int holders(const struct muster__object *object, uint32_t waiter, uint32_t *owners, int room)
+{
+    struct rwlock *lock = of(object);
+    uint64_t word = atomic_load(&lock->word);
+    uint32_t writer = (uint32_t)(word & WRITER), used = atomic_load(&lock->used);
+    bool by_readers = waiter ? writer == waiter : !writer || word & DRAINS;
+    int count = 0;
+    if (!by_readers && writer && room)
+        owners[count++] = writer;
+    for (uint32_t at = 0; by_readers && at < used && count < room; at++) {
+        owners[count] = atomic_load(place(lock, at));
+        count += owners[count] != 0;
+    }
+    return count;
+}
+
 static void clean(struct muster__object *object, uint32_t self)
 {
     muster__heap_free(atomic_load(&of(object)->far), self);
@@ -347,7 +364,7 @@ static const struct muster__op ops[OPS] = {
 };
 
 MUSTER__CLASS(MUSTER__RWLOCK, .name = "rwlock", .ops = ops, .op_count = OPS, .sweep = sweep, .clean = clean,
-              .describe = describe, .remedy = remedy)
+              .holders = holders, .describe = describe, .remedy = remedy)
 
 /* ---- public ---- */
 

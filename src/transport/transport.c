@@ -33,11 +33,17 @@ muster_err transport_failed(const char *what, int code)
     return muster__fail_logged(MUSTER_ERR_MPI, "%s: %s", what, text);
 }
 
+bool muster__transport_runs(void)
+{
+    int runs;
+    MPI_Initialized(&runs);
+    return runs;
+}
+
 static muster_err initialize(int *argc, char ***argv)
 {
-    int before, provided;
-    MPI_Initialized(&before);
-    if (before) {
+    int provided;
+    if (muster__transport_runs()) {
         MPI_Query_thread(&provided);
     } else {
         int code = MPI_Init_thread(argc, argv, MPI_THREAD_MULTIPLE, &provided);

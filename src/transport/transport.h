@@ -19,6 +19,8 @@ struct muster__world {
 
 /** True when some launcher has started this process as a rank. */
 bool muster__transport_launched(void);
+/** Whether MPI runs, which the program has begun if this is asked before muster__transport_start. */
+bool muster__transport_runs(void);
 /** Initializes MPI (unless the program has) and finds out who is where. Collective over the job. Errors: MPI. */
 muster_err muster__transport_start(int *argc, char ***argv, struct muster__world *world);
 /**

@@ -1,6 +1,7 @@
 /*
  * What the end-to-end scripts start, by its first argument: wait (for a signal, in a map and in a process), crash
- * (inside an in-rank task), fail (a nonzero end), leave (exit without muster_finalize).
+ * (inside an in-rank task), fail (a nonzero end), leave (exit without muster_finalize), stand (waits for what nobody
+ * will bring), cross (two processes that wait for each other's lock, while this one sleeps).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,6 +65,63 @@ static void wait_for_signal(void)
     printf("signal: %d\n", muster_interrupted());
 }
 
+static void stand_still(void)
+{
+    char item;
+    muster_queue queue;
+    if (muster_queue_create(&queue, &(muster_queue_options){.name = "nothing"}))
+        exit(1);
+    printf("waiting\n");
+    fflush(stdout);
+    muster_err err = muster_queue_get(queue, &item, 1, NULL, MUSTER_FOREVER);
+    printf("get: %s: %s\n", muster_err_name(err), muster_err_detail());
+}
+
+struct crossing {
+    muster_lock first, second;
+    muster_queue ready;
+};
+
+static int cross(const void *arg, size_t size)
+{
+    const struct crossing *c = arg;
+    int64_t items = 0;
+    char there = 1;
+    (void)size;
+    if (muster_lock_acquire(c->first, MUSTER_FOREVER) || muster_queue_put(c->ready, &there, 1, MUSTER_FOREVER))
+        return 1;
+    while (items < 2 && !muster_queue_size(c->ready, &items))
+        usleep(1000);
+    return muster_lock_acquire(c->second, MUSTER_FOREVER) == MUSTER_ERR_DEADLOCK ? 7 : 0;
+}
+
+static void cross_locks(void)
+{
+    muster_lock red, blue;
+    muster_queue ready;
+    muster_process processes[2];
+    muster_process_status status = {.exit_code = 0};
+    if (muster_lock_create(&red, &(muster_lock_options){.name = "red"}) ||
+        muster_lock_create(&blue, &(muster_lock_options){.name = "blue", .on = muster_on_rank(muster_ranks() - 1)}) ||
+        muster_queue_create(&ready, NULL))
+        exit(1);
+    struct crossing both[2] = {{red, blue, ready}, {blue, red, ready}};
+    for (int i = 0; i < 2; i++)
+        if (muster_process_create(&processes[i], cross, &both[i], sizeof both[i],
+                                  &(muster_process_options){.name = i ? "right" : "left",
+                                                            .on = muster_on_rank(i * (muster_ranks() - 1))}) ||
+            muster_process_start(processes[i]))
+            exit(1);
+    printf("waiting\n");
+    fflush(stdout);
+    for (int i = 0, ended = 0; i < 2; i += ended) {
+        usleep(100000);
+        ended = muster_process_join(processes[i], &status, MUSTER_NOWAIT) == MUSTER_OK;
+        if (ended)
+            printf("%d\n", status.exit_code);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -73,6 +131,10 @@ int main(int argc, char **argv)
         wait_for_signal();
     else if (strcmp(what, "crash") == 0)
         map(crash_on_seven, 100);
+    else if (strcmp(what, "stand") == 0)
+        stand_still();
+    else if (strcmp(what, "cross") == 0)
+        cross_locks();
     else if (strcmp(what, "leave") == 0)
         exit(5);
     int code = muster_finalize();
