@@ -28,8 +28,8 @@ MUSTER_API muster_err muster_condition_destroy(muster_condition condition);
 #define muster_condition_destroy(...) MUSTER_SITED(muster_condition_destroy, __VA_ARGS__)
 
 /**
- * Gives the lock up, waits until notified, and acquires the lock again; however it ends but for STALE, PEER and
- * CLOSED of the lock, the caller holds the lock as before (an rlock: as often). What is waited for should be looked at
+ * Gives the lock up, waits until notified, and acquires the lock again; however it ends but for STALE, PEER,
+ * CLOSED and DEADLOCK of the lock, the caller holds the lock as before (an rlock: as often). What is waited for should be looked at
  * again then: a process that died while it used the condition has all who wait return MUSTER_OK. Errors: STATE (the
  * caller does not hold the lock), TIMEOUT (not notified in time; getting the lock again may take longer), OWNER_DEAD
  * (the lock's last holder died, whether notified or not), CLOSED (the condition was destroyed), STALE, PEER,

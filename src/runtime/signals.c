@@ -33,7 +33,7 @@ static void on_stop(int signal, siginfo_t *info, void *context)
     if (!muster__segment || !muster__me.tables)
         return;
     uint32_t code = atomic_load(&muster__me.tables->exit_code);
-    if (code && signal == SIGTERM)
+    if (code && (signal == SIGTERM || signal == SIGCONT))
         _exit((int)code);
     if (signal == SIGCONT) {
         if (!state.continues || info->si_pid != state.launcher)

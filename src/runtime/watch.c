@@ -74,12 +74,13 @@ bool muster__children_settled(void)
 
 /* ---- the end ---- */
 
-/* A child has no say in MPI: the ranks end by a signal, for whose handler the code is left. */
+/* A child has no say in MPI: the ranks end by a signal, for whose handler the code is left; also for what the launcher
+ * sends while MPI ends the job. */
 void muster__job_end(int code)
 {
+    atomic_store(&muster__me.tables->exit_code, (uint32_t)code);
     if (!muster__me.is_child)
         muster__transport_abort(code);
-    atomic_store(&muster__me.tables->exit_code, (uint32_t)code);
     for (int i = 0; i < muster__me.tables->locals; i++)
         kill(atomic_load(&member_at((uint32_t)i)->pid), SIGTERM);
 }

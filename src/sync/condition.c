@@ -292,7 +292,9 @@ muster_err muster_condition_wait_for(muster_condition condition, bool (*holds)(v
     if (err)
         return err;
     int64_t deadline = muster__deadline_ns(timeout_ms);
+    const char *site = muster_site;
     while (!holds(arg)) {
+        muster_site = site;
         err = muster_condition_wait(condition, muster__left_ms(deadline));
         if (err == MUSTER_ERR_TIMEOUT)
             return holds(arg) ? MUSTER_OK : err;
