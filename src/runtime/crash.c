@@ -44,6 +44,7 @@ static void on_crash(int signal, siginfo_t *info, void *context)
 {
     (void)info;
     (void)context;
+    muster__trace(MUSTER__EVENT_CRASHED, (muster_handle){0}, 0, signal);
     struct sigaction plain = {.sa_handler = SIG_DFL};
     sigaction(signal, &plain, NULL);
     if (!muster__me.is_child || muster__log_wants(MUSTER__INFO)) {
@@ -52,6 +53,8 @@ static void on_crash(int signal, siginfo_t *info, void *context)
         describe(signal);
         void *frames[FRAMES];
         backtrace_symbols_fd(frames, backtrace(frames, FRAMES), STDERR_FILENO);
+        if (!muster__me.is_child && !atomic_exchange(&muster__me.tables->death_told, 1))
+            muster__trace_tell(muster__me.member, MUSTER__ERROR, "this rank");
     }
     raise(signal); /* when this returns: it is blocked until then */
 }

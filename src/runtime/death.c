@@ -14,6 +14,8 @@
  * are killed, its seat is free. Done by its nursery; by the rank when the nursery itself was killed.
  */
 
+enum { TOLD_MAX = 8 };
+
 void (*muster__child_died)(uint32_t member, uint32_t self);
 
 /* ---- who is dead ---- */
@@ -74,11 +76,26 @@ static void log_death(uint32_t number, int status)
                     strsignal(WTERMSIG(status)));
 }
 
+/* Of one whose end nobody has asked us for: what it was about, of the first few. */
+static void tell_events(uint32_t number, int status)
+{
+    static int told;
+    char who[96];
+    if (!WIFSIGNALED(status) || atomic_load(&member_at(number)->wanted) || told >= TOLD_MAX)
+        return;
+    snprintf(who, sizeof who, "child '%s', ended by signal %d (SIG%s)", member_at(number)->name, WTERMSIG(status),
+             sigabbrev_np(WTERMSIG(status)));
+    told += muster__trace_tell(number, MUSTER__WARN, who);
+    if (told == TOLD_MAX)
+        muster__log(MUSTER__WARN, "the events of further children that die here are not told");
+}
+
 void member_died(uint32_t number, int status)
 {
     uint32_t self = muster__self_number();
     atomic_store(&member_at(number)->dead, 1);
     log_death(number, status);
+    tell_events(number, status);
     member_set_outcome(number, WIFSIGNALED(status) ? OUTCOME_SIGNAL | (uint32_t)WTERMSIG(status)
                                                    : OUTCOME_EXIT | (uint32_t)WEXITSTATUS(status));
     muster__sweep_heap(number, self); /* pools will use the heap */

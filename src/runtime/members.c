@@ -135,6 +135,7 @@ static void clear(struct member *member)
     atomic_store(&member->pid, 0);
     atomic_store(&member->outcome, 0);
     atomic_store(&member->signals, 0);
+    atomic_store(&member->wanted, 0);
     atomic_store(&member->overran, 0);
     atomic_store(&member->deadline_ns, MUSTER__NEVER);
     member->arg = 0;
@@ -168,6 +169,7 @@ muster_err muster__child_claim(const struct muster__child *child, uint32_t *numb
                             muster__host_name());
     struct member *member = member_at(claimed);
     clear(member);
+    muster__trace_forget(claimed);
     member->main = main;
     member->nursery = child->rank_local;
     snprintf(member->name, sizeof member->name, "%s", child->name ? child->name : "");

@@ -21,6 +21,9 @@
 /* How long it sleeps at most: to notice that its rank is gone without having died in its arms. */
 #define LOOK_NS INT64_C(1000000000)
 
+/* What the kernel tells a nursery by that its rank is gone. */
+enum { ORPHANED = SIGHUP };
+
 static struct {
     struct nursery *shared;
     int local;
@@ -50,6 +53,7 @@ static bool room_for_one(void)
 
 static void guard_child(pid_t nursery)
 {
+    signal(ORPHANED, SIG_DFL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != nursery)
         _exit(0);
@@ -261,11 +265,14 @@ static int64_t look_after_children(void)
             continue;
         struct member *member = member_at(mine.children[i].member);
         uint32_t signals = atomic_exchange(&member->signals, 0);
+        if (signals)
+            atomic_store(&member->wanted, 1);
         for (; signals; signals &= signals - 1)
             kill(mine.children[i].pid, __builtin_ctz(signals));
         int64_t deadline = atomic_load(&member->deadline_ns);
         if (deadline <= muster__now_ns()) {
             atomic_store(&member->overran, 1);
+            atomic_store(&member->wanted, 1);
             atomic_store(&member->deadline_ns, MUSTER__NEVER);
             kill(mine.children[i].pid, SIGKILL);
         } else if (deadline < next) {
@@ -283,9 +290,27 @@ static void on_child(int signal)
     atomic_fetch_add(&mine.shared->bell, 1);
 }
 
+/* Its rank is gone, and its children go with it. Of those whose ranks the launcher ends now, the first one that was
+ * not told to tells what it did. */
+static void on_orphaned(int signal)
+{
+    char who[32];
+    (void)signal;
+    if (getppid() == muster__me.rank_pid)
+        return; /* of the terminal: what becomes of the rank is seen next */
+    struct tables *tables = muster__me.tables;
+    bool ends = atomic_load(&mine.shared->stop) || atomic_load(&muster__segment->signal) ||
+                atomic_load(&tables->exit_code) || atomic_exchange(&tables->death_told, 1);
+    if (ends)
+        _exit(1);
+    alarm(1); /* its default action ends what hangs here */
+    snprintf(who, sizeof who, "rank %d, which is gone", muster__rank_of_local(mine.local));
+    muster__trace_tell((uint32_t)mine.local, MUSTER__ERROR, who);
+    _exit(1);
+}
+
 static void become(int local)
 {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != muster__me.rank_pid)
         _exit(0);
     muster__caller_forget();
@@ -294,6 +319,7 @@ static void become(int local)
     signal(SIGTERM, SIG_IGN);
     struct sigaction action = {.sa_handler = on_child, .sa_flags = SA_NOCLDSTOP};
     sigaction(SIGCHLD, &action, NULL);
+    signal(SIGALRM, SIG_DFL);
     int nothing = open("/dev/null", O_RDONLY);
     if (nothing >= 0) {
         dup2(nothing, STDIN_FILENO);
@@ -309,14 +335,21 @@ static void become(int local)
     muster__caller_serves();
     muster__log_setup(muster__host_name(), muster__rank_of_local(local), muster__me.tables->ranks, "nursery",
                       muster__me.log_level);
+    signal(ORPHANED, on_orphaned);
+    prctl(PR_SET_PDEATHSIG, ORPHANED);
+    if (getppid() != muster__me.rank_pid)
+        on_orphaned(ORPHANED);
 }
 
 /* What is left at the end gets SIGTERM, and SIGKILL a second later. */
 static void end_children(void)
 {
     int64_t patience = muster__now_ns() + LOOK_NS;
-    for (int i = 0; i < mine.count; i++)
+    for (int i = 0; i < mine.count; i++) {
+        if (mine.children[i].member != MUSTER__MEMBERS_MAX)
+            atomic_store(&member_at(mine.children[i].member)->wanted, 1);
         kill(mine.children[i].pid, mine.children[i].member == MUSTER__MEMBERS_MAX ? SIGKILL : SIGTERM);
+    }
     while (mine.count) {
         uint32_t seen = atomic_load(&mine.shared->bell);
         reap();

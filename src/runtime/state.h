@@ -36,6 +36,7 @@ struct member {
     _Atomic uint32_t outcome;
     _Atomic uint32_t signals; /* asked for: bit s */
     _Atomic uint32_t overran;
+    _Atomic uint32_t wanted; /* its end was asked for by a signal of ours */
     _Atomic int64_t deadline_ns;
     struct muster__event changed;
     muster__function main;
@@ -84,10 +85,11 @@ struct tables {
     bool bind; /* seats are of this machine, and the placement says so */
     int32_t seat_count;
     char host_name[64];
-    bool launcher_bound;        /* ranks stay where the launcher has put them */
-    _Atomic uint32_t stop;      /* ranks leave muster__runtime_serve */
-    _Atomic uint32_t exit_code; /* not 0: SIGTERM has ranks end with it, at once */
-    struct meeting meetings[2]; /* of all ranks of the host, at the end */
+    bool launcher_bound;         /* ranks stay where the launcher has put them */
+    _Atomic uint32_t stop;       /* ranks leave muster__runtime_serve */
+    _Atomic uint32_t death_told; /* what a rank of this host did before it died */
+    _Atomic uint32_t exit_code;  /* not 0: SIGTERM has ranks end with it, at once */
+    struct meeting meetings[2];  /* of all ranks of the host, at the end */
     _Atomic uint32_t member_hint, members_high;
     uint64_t members_offset, nurseries_offset, seats_offset, cpusets_offset, ranks_offset, topology_offset;
 };

@@ -32,7 +32,7 @@ struct muster__segment {
     uint32_t objects_max, waiters_max; /* waiters: beside the callers' own */
     uint64_t roots[MUSTER__ROOTS];     /* offsets of tables, set once at start */
     uint64_t callers_offset, waiters_offset, pages_offset, objects_offset, called_offset, arenas_offset;
-    uint64_t holders_offset;
+    uint64_t holders_offset, rings_offset;
     _Alignas(MUSTER__LINE) _Atomic int32_t awake; /* callers not asleep in muster__sleep: decides about spinning */
     _Alignas(MUSTER__LINE) _Atomic uint32_t caller_hint;
     _Atomic uint32_t callers_high; /* no caller at or above this was ever used */

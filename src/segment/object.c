@@ -154,6 +154,7 @@ muster_err muster__object_make(enum muster__kind kind, const char *name, struct 
         return err;
     }
     muster__object_publish(object, generation, handle);
+    muster__trace(MUSTER__EVENT_MADE, *handle, 0, MUSTER_OK);
     if (class->made)
         class->made(object, self);
     return MUSTER_OK;
@@ -201,6 +202,9 @@ bool muster__object_end(struct muster__object *object, uint32_t generation, uint
     tag.claimer = self;
     if (!atomic_compare_exchange_strong(&object->tag, &live, muster__tag_pack(tag)))
         return false;
+    muster__trace(MUSTER__EVENT_ENDED,
+                  muster__handle_make((enum muster__kind)tag.kind, muster__object_slot_of(object), generation), 0,
+                  MUSTER_OK);
     finish_end(object, tag, self);
     return true;
 }

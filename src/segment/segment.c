@@ -43,6 +43,7 @@ muster_err muster__segment_format(void *memory, size_t size_bytes, uint32_t job,
     segment->callers_offset = place(&end, MUSTER__CALLERS_MAX * sizeof(struct muster__caller));
     segment->waiters_offset = place(&end, (MUSTER__CALLERS_MAX + segment->waiters_max) * sizeof(struct muster__waiter));
     segment->holders_offset = place(&end, MUSTER__HOLDERS_MAX * sizeof(struct muster__remote_holder));
+    segment->rings_offset = place(&end, MUSTER__RINGS * sizeof(struct muster__ring));
     segment->called_offset = place(&end, (segment->waiters_max / 64 + MUSTER__CALLED_SUMS) * sizeof(uint64_t));
     segment->pages_offset = place(&end, segment->objects_max / MUSTER__PAGE);
     segment->objects_offset = place(&end, segment->objects_max * sizeof(struct muster__object));

@@ -129,15 +129,6 @@ void muster__ring(uint32_t number)
 
 /* ---- what reports show ---- */
 
-/* "call at file:line", of the file its name alone. */
-static void note_site(char *text)
-{
-    const char *site = muster_site ? muster_site : "", *at = strstr(site, " at "),
-               *slash = at ? strrchr(at, '/') : NULL;
-    size_t call = slash ? (size_t)(at + sizeof " at " - 1 - site) : 0;
-    snprintf(text, MUSTER__LINE, "%.*s%s", (int)call, site, slash ? slash + 1 : site);
-}
-
 void muster__waits_for(uint32_t number, muster_handle object, uint32_t operation, uint32_t on, int host)
 {
     struct muster__waiter *waiter = muster__waiter(number);
@@ -149,15 +140,19 @@ void muster__waits_for(uint32_t number, muster_handle object, uint32_t operation
     atomic_store_explicit(&waiter->host, host, memory_order_relaxed);
     waiter->caller = own ? number : 0;
     self->waits |= own;
-    if (own)
-        note_site(self->caller->site);
+    if (own) {
+        muster__site_text(self->caller->site);
+        muster__trace(MUSTER__EVENT_WAITED, object, operation, MUSTER_OK);
+    }
     atomic_store_explicit(&waiter->since_ns, muster__now_ns(), memory_order_release);
 }
 
 void muster__waits_no_more(uint32_t number)
 {
-    if (number == muster__self_state.number)
+    if (number == muster__self_state.number) {
         muster__self_state.waits = false;
+        muster__trace_over();
+    }
     atomic_store_explicit(&muster__waiter(number)->since_ns, 0, memory_order_release);
 }
 
@@ -372,10 +367,18 @@ static void describe(muster_err err, const char *what, uint64_t arg, char *line,
     muster__failed_text(handle, what, err, line, size);
 }
 
+/* What whoever tries again and again is told: it would push out all else. */
+static bool is_usual(muster_err err)
+{
+    return err == MUSTER_ERR_TIMEOUT || err == MUSTER_ERR_BUSY || err == MUSTER_ERR_EMPTY || err == MUSTER_ERR_FULL;
+}
+
 muster_err muster__failed(muster_handle handle, const char *operation, muster_err err)
 {
     bool told = muster__self_state.told;
     muster__self_state.told = false;
+    if (!is_usual(err))
+        muster__trace(MUSTER__EVENT_FAILED, handle, 0, err);
     if (err == MUSTER_ERR_INTERRUPTED || (err == MUSTER_ERR_DEADLOCK && told))
         return err;
     if (err == MUSTER_ERR_STALE)

@@ -1,8 +1,9 @@
 /*
  * What the end-to-end scripts start, by its first argument: wait (for a signal, in a map and in a process), crash
  * (inside an in-rank task), fail (a nonzero end), leave (exit without muster_finalize), stand (waits for what nobody
- * will bring), cross (two processes that wait for each other's lock, while this one sleeps).
+ * will bring), lose (children, to signals), fall (to SIGKILL), cross (two processes that wait for each other's lock, while this one sleeps).
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,6 +123,40 @@ static void cross_locks(void)
     }
 }
 
+/* Waits for nothing, for a moment. */
+static void wait_a_moment(const char *name)
+{
+    char item;
+    muster_queue queue;
+    if (muster_queue_create(&queue, &(muster_queue_options){.name = name}))
+        exit(1);
+    muster_queue_get(queue, &item, 1, NULL, 10);
+}
+
+static int die_in_child(const void *arg, size_t size)
+{
+    (void)size;
+    wait_a_moment("theirs");
+    raise(*(const int *)arg);
+    return 0;
+}
+
+/* Children that die of their own accord, and one that is ended as it was asked for. */
+static void lose_children(void)
+{
+    muster_process process;
+    muster_process_status status;
+    for (int i = 0; i < 3; i++) {
+        int signal = i == 0 ? SIGKILL : i == 1 ? SIGSEGV : SIGSTOP;
+        if (muster_process_create(&process, die_in_child, &signal, sizeof signal,
+                                  &(muster_process_options){.name = i == 2 ? "asked" : "lost"}) ||
+            muster_process_start(process) || (i == 2 && muster_process_kill(process)) ||
+            muster_process_join(process, &status, MUSTER_FOREVER))
+            exit(1);
+        printf("signal %d\n", status.signal);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -131,7 +166,12 @@ int main(int argc, char **argv)
         wait_for_signal();
     else if (strcmp(what, "crash") == 0)
         map(crash_on_seven, 100);
-    else if (strcmp(what, "stand") == 0)
+    else if (strcmp(what, "lose") == 0)
+        lose_children();
+    else if (strcmp(what, "fall") == 0) {
+        wait_a_moment("mine");
+        kill(getpid(), SIGKILL);
+    } else if (strcmp(what, "stand") == 0)
         stand_still();
     else if (strcmp(what, "cross") == 0)
         cross_locks();

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# last.sh <build>/tests/job: of a rank or child that dies its last events are told, once, however it died; of one that
+# was ended as it was asked for, none.
+set -euo pipefail
+# shellcheck source=../../scripts/lib/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib/common.sh"
+allow_root
+
+program=$1
+output=$(mktemp)
+trap 'rm -f "$output"' EXIT
+
+runs() { # variables... -- what
+    local variables=()
+    while [ "$1" != -- ]; do
+        variables+=("$1")
+        shift
+    done
+    env "${variables[@]}" timeout -k 5 60 mpirun --oversubscribe --bind-to none -np 2 "$program" "$2" >"$output" 2>&1 || true
+}
+
+says() { # how often, text
+    local found
+    found=$(grep -c "$2" "$output" || true)
+    if [ "$found" -ne "$1" ]; then
+        printf '%d times, not %d: %s\n' "$found" "$1" "$2"
+        cat "$output"
+        exit 1
+    fi
+}
+
+for hosts in 0 1; do
+    runs MUSTER_HOST_RANKS=$hosts -- lose
+    says 1 "the last events of child 'lost', ended by signal 9 (SIGKILL)"
+    says 1 "the last events of child 'lost', ended by signal 11 (SIGSEGV)"
+    says 2 "ago, thread [0-9]*: waited for queue .* 'theirs', for 0.[0-9]* s, in muster_queue_get at job.c:"
+    says 1 'signal 11; the last call before it was made'
+    says 0 "events of child 'asked'"
+    says 3 '^signal '
+
+    runs MUSTER_HOST_RANKS=$hosts -- fall
+    says 1 'the last events of rank 0, which is gone'
+    says 1 "waited for queue .* 'mine', for 0.[0-9]* s, in muster_queue_get at job.c:"
+
+    runs MUSTER_HOST_RANKS=$hosts -- crash
+    says 1 'the last events of'
+    says 1 'signal 11; the last call before it was made, in muster_pool_map at job.c:'
+done
+printf 'the dead say what they did\n'
