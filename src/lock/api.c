@@ -137,10 +137,17 @@ muster_err muster__lock_end(muster_handle lock)
 /* What most locks are: at home here, and not counted. It calls nothing, so that nothing is to be saved for it. */
 static inline struct muster__object *plain(muster_handle lock)
 {
-    if (MUSTER__UNLIKELY(!muster__handle_fits(lock, MUSTER__LOCK) || muster__counts() || !muster__self_state.number))
+    if (MUSTER__UNLIKELY(!muster__handle_fits(lock, MUSTER__LOCK) || muster__observed() || !muster__self_state.number))
         return NULL;
     struct muster__object *object = muster__object_slot(lock.slot);
     return MUSTER__LIKELY(muster__object_is(object, MUSTER__LOCK, lock.generation)) ? object : NULL;
+}
+
+static muster_err get_anywhere(muster_handle lock, int64_t timeout_ms, const char *operation)
+{
+    if (muster__is_remote(lock, MUSTER__LOCK))
+        return get_away(lock, muster__self_number(), timeout_ms, operation);
+    return get_here(lock, muster__self_number(), timeout_ms, operation);
 }
 
 static muster_err __attribute__((noinline)) get(muster_handle lock, int64_t timeout_ms, const char *operation)
@@ -148,9 +155,14 @@ static muster_err __attribute__((noinline)) get(muster_handle lock, int64_t time
     muster__count(lock);
     if (timeout_ms < MUSTER_FOREVER)
         return muster__timeout_refused(operation, timeout_ms);
-    if (muster__is_remote(lock, MUSTER__LOCK))
-        return get_away(lock, muster__self_number(), timeout_ms, operation);
-    return get_here(lock, muster__self_number(), timeout_ms, operation);
+    if (!muster__self_number() || !muster__orders())
+        return get_anywhere(lock, timeout_ms, operation);
+    if (timeout_ms == MUSTER_FOREVER)
+        muster__order_wants(lock);
+    muster_err err = get_anywhere(lock, timeout_ms, operation);
+    if (muster__commits(err))
+        muster__order_has(lock);
+    return err;
 }
 
 muster_err muster__lock_get(muster_handle lock, int64_t timeout_ms, const char *operation)
@@ -165,6 +177,8 @@ muster_err muster__lock_get(muster_handle lock, int64_t timeout_ms, const char *
 static muster_err __attribute__((noinline)) put(muster_handle lock, const char *operation)
 {
     muster__count(lock);
+    if (muster__self_number() && muster__orders())
+        muster__order_leaves(lock);
     if (muster__is_remote(lock, MUSTER__LOCK)) {
         uint32_t self = muster__self_number();
         if (MUSTER__LIKELY(is_last(lock) && self) &&

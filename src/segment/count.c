@@ -26,6 +26,7 @@ muster_err muster__count_start(uint32_t self)
     memset(memory, 0, sizeof(struct table));
     muster__heap_hand_over(ref, self, 0);
     muster__segment->roots[MUSTER__ROOT_COUNTERS] = muster__offset(memory);
+    muster__segment->observed |= MUSTER__OBSERVES_COUNTS;
     return MUSTER_OK;
 }
 

@@ -42,6 +42,11 @@ static inline bool muster__counts(void)
 {
     return MUSTER__UNLIKELY(muster__segment && muster__segment->roots[MUSTER__ROOT_COUNTERS] != 0);
 }
+/** Whether each operation is to go where it is counted, or its order noted. */
+static inline bool muster__observed(void)
+{
+    return MUSTER__UNLIKELY(muster__segment && muster__segment->observed != 0);
+}
 /** The calling thread begins an operation of the object. */
 static inline void muster__count(muster_handle object)
 {

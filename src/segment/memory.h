@@ -18,8 +18,11 @@ enum muster__root {
     MUSTER__ROOT_PROXIES,
     MUSTER__ROOT_COUNTERS,
     MUSTER__ROOT_WATCH,
+    MUSTER__ROOT_ORDER,
     MUSTER__ROOT_HEAP = MUSTER__ROOTS - 1
 };
+
+enum { MUSTER__OBSERVES_COUNTS = 1, MUSTER__OBSERVES_ORDER = 2 };
 
 struct muster__segment {
     uint64_t magic; /* written last by format, so that a half-made segment is never attached */
@@ -31,6 +34,7 @@ struct muster__segment {
     uint32_t arenas;
     uint32_t objects_max, waiters_max; /* waiters: beside the callers' own */
     uint64_t roots[MUSTER__ROOTS];     /* offsets of tables, set once at start */
+    uint64_t observed;                 /* MUSTER__OBSERVES_...: no short ways round it; set once at start */
     uint64_t callers_offset, waiters_offset, pages_offset, objects_offset, called_offset, arenas_offset;
     uint64_t holders_offset, rings_offset;
     _Alignas(MUSTER__LINE) _Atomic int32_t awake; /* callers not asleep in muster__sleep: decides about spinning */

@@ -354,3 +354,16 @@ void muster__object_describe(const struct muster__object *object, char *text, si
     else
         snprintf(text, size, "%s %u", kind, slot);
 }
+
+void muster__handle_text(muster_handle handle, char *text, size_t size)
+{
+    enum muster__kind kind = (enum muster__kind)(handle.kind_home >> 24);
+    uint32_t home = handle.kind_home & 0xffffff;
+    const struct muster__object *object = home == muster__segment->host ? muster__object_find(handle, kind) : NULL;
+    if (object)
+        muster__object_describe(object, text, size);
+    else if (kind)
+        snprintf(text, size, "%s %u of host %u", muster__class_name(kind), handle.slot, home);
+    else
+        snprintf(text, size, "the job");
+}

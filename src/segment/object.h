@@ -163,6 +163,8 @@ struct muster__object *muster__object_find(muster_handle handle, enum muster__ki
 struct muster__object *muster__object_next(enum muster__kind kind, uint32_t *at, muster_handle *handle);
 /** Fails with STALE, naming kind and operation. */
 muster_err muster__object_stale(enum muster__kind kind, const char *operation);
+/** The same by handle, of whatever host: "queue 7 of host 2", as much as is known here. */
+void muster__handle_text(muster_handle handle, char *text, size_t size);
 /** "queue 7 'jobs'": for messages. */
 void muster__object_describe(const struct muster__object *object, char *text, size_t size);
 

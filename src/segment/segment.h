@@ -22,6 +22,7 @@
 #define MUSTER_SEGMENT_H
 
 #include "segment/count.h"
+#include "segment/order.h"
 #include "segment/trace.h"
 #include "segment/wait.h"
 

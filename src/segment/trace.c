@@ -62,19 +62,6 @@ void muster__trace_forget(uint32_t member)
 
 /* ---- telling ---- */
 
-static void describe_object(muster_handle handle, char *text, size_t size)
-{
-    uint32_t kind = handle.kind_home >> 24, home = handle.kind_home & 0xffffff;
-    const struct muster__object *object =
-        home == muster__segment->host ? muster__object_find(handle, (enum muster__kind)kind) : NULL;
-    if (object)
-        muster__object_describe(object, text, size);
-    else if (kind)
-        snprintf(text, size, "%s %u of host %u", muster__class_name((enum muster__kind)kind), handle.slot, home);
-    else
-        snprintf(text, size, "the job");
-}
-
 static const char *waited_for(uint32_t operation)
 {
     switch (operation) {
@@ -95,7 +82,7 @@ static void describe(const struct muster__traced *traced, int64_t when_ns, char 
 {
     char object[80];
     int64_t until = atomic_load(&traced->until_ns);
-    describe_object(traced->object, object, sizeof object);
+    muster__handle_text(traced->object, object, sizeof object);
     switch (traced->kind) {
     case MUSTER__EVENT_WAITED:
         if (until > when_ns)

@@ -54,17 +54,6 @@ static muster_err interrupted(const struct muster__caller *caller)
     return signal ? muster__fail(MUSTER_ERR_INTERRUPTED, "signal %u asked the job to stop", signal) : MUSTER_OK;
 }
 
-static void describe_object(muster_handle handle, char *text, size_t size)
-{
-    uint32_t kind = handle.kind_home >> 24, home = handle.kind_home & 0xffffff;
-    if (!kind)
-        snprintf(text, size, "the job");
-    else if (home == muster__segment->host)
-        muster__object_describe(muster__object_slot(handle.slot), text, size);
-    else
-        snprintf(text, size, "%s %u of host %u", muster__class_name((enum muster__kind)kind), handle.slot, home);
-}
-
 /* A verdict names the wait that it is on: one that has ended meanwhile is another. */
 static muster_err doomed(struct muster__caller *caller)
 {
@@ -73,7 +62,7 @@ static muster_err doomed(struct muster__caller *caller)
     char object[80];
     if (atomic_exchange(&caller->doomed, 0) != since || !since)
         return MUSTER_OK;
-    describe_object(own->object, object, sizeof object);
+    muster__handle_text(own->object, object, sizeof object);
     muster__self_state.told = true;
     return muster__fail(MUSTER_ERR_DEADLOCK,
                         "%s: %s: waited %.1f s for what cannot come any more, since all who could bring it about wait, "

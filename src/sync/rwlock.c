@@ -381,7 +381,14 @@ muster_err muster_rwlock_destroy(muster_rwlock lock)
 
 static muster_err __attribute__((noinline)) by_step(struct muster__words words, int op, int64_t timeout_ms)
 {
-    return muster__do(muster__handle_of(words), MUSTER__RWLOCK, (uint32_t)op, &(struct muster__arg){0}, timeout_ms);
+    muster_handle lock = muster__handle_of(words);
+    bool orders = muster__self_number() && muster__orders();
+    if (orders && op != RELEASE && timeout_ms == MUSTER_FOREVER)
+        muster__order_wants(lock);
+    muster_err err = muster__do(lock, MUSTER__RWLOCK, (uint32_t)op, &(struct muster__arg){0}, timeout_ms);
+    if (orders && muster__commits(err))
+        op == RELEASE ? muster__order_leaves(lock) : muster__order_has(lock);
+    return err;
 }
 
 /* At home, what takes no time. False: nothing was done, a step will tell. */
@@ -401,7 +408,7 @@ muster_err muster_rwlock_acquire_read(muster_rwlock lock, int64_t timeout_ms)
 {
     struct muster__words words = muster__words_of(lock.handle);
     muster_err err;
-    if (MUSTER__LIKELY(timeout_ms >= MUSTER_FOREVER && !muster__counts() && do_now(words, READ, &err)))
+    if (MUSTER__LIKELY(timeout_ms >= MUSTER_FOREVER && !muster__observed() && do_now(words, READ, &err)))
         return MUSTER__LIKELY(!err) ? err : muster__failed(muster__handle_of(words), ops[READ].name, err);
     return by_step(words, READ, timeout_ms);
 }
@@ -415,7 +422,7 @@ muster_err muster_rwlock_release(muster_rwlock lock)
 {
     struct muster__words words = muster__words_of(lock.handle);
     muster_err err;
-    if (MUSTER__LIKELY(!muster__counts() && do_now(words, RELEASE, &err)))
+    if (MUSTER__LIKELY(!muster__observed() && do_now(words, RELEASE, &err)))
         return err;
     return by_step(words, RELEASE, MUSTER_FOREVER);
 }

@@ -23,7 +23,7 @@
  */
 
 enum { HUB = 0 };
-enum { ROUND = 1, TELLS, ASK, VIEW, DOOM };
+enum { ROUND = 1, TELLS, ASK, VIEW, DOOM, ORDER };
 enum { STILL = 1, FAR = 2 };
 
 #define ANSWER_NS  INT64_C(3000000000) /* what has not come by then is done without, or asked again */
@@ -371,6 +371,30 @@ static void look_for_far(void)
         ask_for_views(false, 0);
 }
 
+/* ---- orders of locks ---- */
+
+/* All come together at rank 0's host. */
+static void tell_orders(void)
+{
+    static uint32_t at;
+    const struct muster__order *order;
+    while (muster__segment->host != HUB && muster__orders() && (order = muster__order_next(&at))) {
+        struct muster__order *copy = malloc(sizeof *copy);
+        if (!copy)
+            return;
+        *copy = *order;
+        muster__watch_send(HUB, ORDER, 0, copy, sizeof *copy);
+    }
+}
+
+static void take_order(const struct muster__order *order)
+{
+    struct muster__order whole = *order;
+    whole.held_name[sizeof whole.held_name - 1] = whole.wanted_name[sizeof whole.wanted_name - 1] = '\0';
+    whole.held_site[sizeof whole.held_site - 1] = whole.wanted_site[sizeof whole.wanted_site - 1] = '\0';
+    muster__order_add(&whole);
+}
+
 /* ---- hooks ---- */
 
 static bool prepare(void)
@@ -390,6 +414,7 @@ static bool prepare(void)
 static void look(void)
 {
     static int64_t looked_ns;
+    tell_orders();
     struct watch_table *table = muster__segment->host == HUB ? watch_table() : NULL;
     int64_t now = table ? muster__now_ns() : 0;
     if (!table || now - looked_ns < WATCH_PERIOD_NS || !prepare())
@@ -444,6 +469,8 @@ static void heard(int host, uint32_t what, uint64_t number, const void *bytes, s
         answer_view(host, number);
     else if (what == VIEW && views.asked && number == views.number && views.count < hub.hosts)
         views.count += view_unpack(&views.view[views.count], bytes, size);
+    else if (what == ORDER && size == sizeof(struct muster__order))
+        take_order(bytes);
     else if (what == DOOM && number <= size / sizeof(struct watch_wait))
         verdict_carry_out(bytes, (int)number);
 }

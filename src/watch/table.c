@@ -73,8 +73,9 @@ static uint64_t make(const struct wanted *wanted, int locals)
     memset(table, 0, size);
     table->what = wanted->what;
     table->limit_ns = wanted->limit_ns;
-    table->lock_order = wanted->lock_order;
     muster__heap_hand_over(ref, self, 0);
+    if (wanted->lock_order && muster__order_start(self))
+        return 0;
     return muster__offset(table);
 }
 

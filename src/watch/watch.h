@@ -36,7 +36,6 @@ enum { WATCH_EXIT_CODE = 70, WATCH_THREADS_MAX = 255 };
 
 struct watch_table {
     int32_t what; /* enum muster_deadlock */
-    bool lock_order;
     int64_t limit_ns;
     _Atomic uint32_t off;         /* the job ends */
     _Atomic int64_t next_look_ns; /* when circles are looked for again */

@@ -40,6 +40,13 @@ says() { # how often, text
 }
 
 for hosts in 0 1; do
+    runs 0 MUSTER_HOST_RANKS=$hosts MUSTER_LOCK_ORDER=1 -- neat
+    says 0 'could deadlock'
+    runs 0 MUSTER_HOST_RANKS=$hosts -- order
+    says 0 'could deadlock'
+    runs 0 MUSTER_HOST_RANKS=$hosts MUSTER_LOCK_ORDER=1 -- order
+    says 2 'could deadlock: rank [0-9] asked for .* in muster_lock_acquire at job.c:.* while it held .*, taken in muster_lock_acquire at job.c:'
+
     runs 0 MUSTER_HOST_RANKS=$hosts -- stand
     says 1 'deadlock: the job stands still'
     says 1 "rank 0 waits for queue .* 'nothing'.* in muster_queue_get at job.c:"

@@ -1,7 +1,8 @@
 /*
  * What the end-to-end scripts start, by its first argument: wait (for a signal, in a map and in a process), crash
  * (inside an in-rank task), fail (a nonzero end), leave (exit without muster_finalize), stand (waits for what nobody
- * will bring), lose (children, to signals), fall (to SIGKILL), cross (two processes that wait for each other's lock, while this one sleeps).
+ * will bring), order, neat (takes locks), lose (children, to signals), fall (to SIGKILL), cross (two processes that
+ * wait for each other's lock, while this one sleeps).
  */
 #include <signal.h>
 #include <stdio.h>
@@ -157,6 +158,48 @@ static void lose_children(void)
     }
 }
 
+struct two {
+    muster_lock first, second;
+    int64_t timeout_ms; /* for the second one */
+};
+
+static int take_two(const void *arg, size_t size)
+{
+    const struct two *two = arg;
+    (void)size;
+    if (muster_lock_acquire(two->first, MUSTER_FOREVER) || muster_lock_acquire(two->second, two->timeout_ms))
+        return 1;
+    return muster_lock_release(two->second) || muster_lock_release(two->first);
+}
+
+static void take_in_child(muster_lock first, muster_lock second, int64_t timeout_ms, int rank)
+{
+    struct two two = {first, second, timeout_ms};
+    muster_process process;
+    muster_process_status status;
+    if (muster_process_create(&process, take_two, &two, sizeof two,
+                              &(muster_process_options){.on = muster_on_rank(rank)}) ||
+        muster_process_start(process) || muster_process_join(process, &status, MUSTER_FOREVER) || status.exit_code)
+        exit(1);
+}
+
+/* One after the other, so that nobody waits: but they might. */
+static void take_in_turn(bool neat)
+{
+    muster_lock red, blue, green;
+    int last = muster_ranks() - 1;
+    if (muster_lock_create(&red, &(muster_lock_options){.name = "red"}) ||
+        muster_lock_create(&blue, &(muster_lock_options){.name = "blue"}) ||
+        muster_lock_create(&green, &(muster_lock_options){.name = "green"}))
+        exit(1);
+    take_in_child(red, blue, MUSTER_FOREVER, 0);
+    take_in_child(blue, green, MUSTER_FOREVER, last);
+    take_in_child(green, red, neat ? MUSTER_NOWAIT : MUSTER_FOREVER, 0);
+    take_in_child(red, green, MUSTER_FOREVER, last);
+    take_in_child(red, blue, MUSTER_FOREVER, last); /* told before */
+    usleep(1000000); /* rank 0's host is told of what others did */
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -166,6 +209,8 @@ int main(int argc, char **argv)
         wait_for_signal();
     else if (strcmp(what, "crash") == 0)
         map(crash_on_seven, 100);
+    else if (strcmp(what, "order") == 0 || strcmp(what, "neat") == 0)
+        take_in_turn(*what == 'n');
     else if (strcmp(what, "lose") == 0)
         lose_children();
     else if (strcmp(what, "fall") == 0) {
