@@ -29,10 +29,10 @@ MUSTER_API muster_err muster_condition_destroy(muster_condition condition);
 
 /**
  * Gives the lock up, waits until notified, and acquires the lock again; however it ends but for STALE, PEER,
- * CLOSED and DEADLOCK of the lock, the caller holds the lock as before (an rlock: as often). What is waited for should be looked at
- * again then: a process that died while it used the condition has all who wait return MUSTER_OK. Errors: STATE (the
- * caller does not hold the lock), TIMEOUT (not notified in time; getting the lock again may take longer), OWNER_DEAD
- * (the lock's last holder died, whether notified or not), CLOSED (the condition was destroyed), STALE, PEER,
+ * CLOSED and DEADLOCK of the lock, the caller holds the lock as before (an rlock: as often). What is waited for should
+ * be looked at again then: a process that died while it used the condition has all who wait return MUSTER_OK. Errors:
+ * STATE (the caller does not hold the lock), TIMEOUT (not notified in time; getting the lock again may take longer),
+ * OWNER_DEAD (the lock's last holder died, whether notified or not), CLOSED (the condition was destroyed), STALE, PEER,
  * INTERRUPTED. Threads: any. In tasks: yes. Blocks: up to timeout_ms, and for the lock. Hosts: any.
  */
 MUSTER_API muster_err muster_condition_wait(muster_condition condition, int64_t timeout_ms);

@@ -197,7 +197,7 @@ static void take_in_turn(bool neat)
     take_in_child(green, red, neat ? MUSTER_NOWAIT : MUSTER_FOREVER, 0);
     take_in_child(red, green, MUSTER_FOREVER, last);
     take_in_child(red, blue, MUSTER_FOREVER, last); /* told before */
-    usleep(1000000); /* rank 0's host is told of what others did */
+    usleep(1000000);                                /* rank 0's host is told of what others did */
 }
 
 int main(int argc, char **argv)
