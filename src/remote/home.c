@@ -82,7 +82,7 @@ static uint32_t holder_get(int host, uint32_t caller, uint32_t incarnation)
     owner = MUSTER__OWNER_REMOTE;
     while (owner < holders_end && atomic_load(&muster__remote_holder(owner)->host))
         owner++;
-    MUSTER__CHECK_EQ(owner < MUSTER__OWNER_HOST, true);
+    MUSTER__CHECK_EQ(owner - MUSTER__OWNER_REMOTE < muster__segment->holders_max, true);
     holders_end += owner == holders_end;
     struct muster__remote_holder *holder = muster__remote_holder(owner);
     holder->caller = caller;

@@ -32,9 +32,10 @@ struct muster__segment {
     _Atomic uint32_t cores;  /* cores this job may use on this host */
     _Atomic uint32_t signal; /* the signal that asked the job to stop, 0: none */
     uint32_t arenas;
-    uint32_t objects_max, waiters_max; /* waiters: beside the callers' own */
-    uint64_t roots[MUSTER__ROOTS];     /* offsets of tables, set once at start */
-    uint64_t observed;                 /* MUSTER__OBSERVES_...: no short ways round it; set once at start */
+    uint32_t objects_max, holders_max;
+    uint32_t waiters_max;          /* waiters: beside the callers' own */
+    uint64_t roots[MUSTER__ROOTS]; /* offsets of tables, set once at start */
+    uint64_t observed;             /* MUSTER__OBSERVES_...: no short ways round it; set once at start */
     uint64_t callers_offset, waiters_offset, pages_offset, objects_offset, called_offset, arenas_offset;
     uint64_t holders_offset, rings_offset;
     _Alignas(MUSTER__LINE) _Atomic int32_t awake; /* callers not asleep in muster__sleep: decides about spinning */

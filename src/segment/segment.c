@@ -40,9 +40,10 @@ muster_err muster__segment_format(void *memory, size_t size_bytes, uint32_t job,
     segment->waiters_high = MUSTER__CALLERS_MAX;
     segment->objects_max = at_most(size_bytes / 8 / sizeof(struct muster__object), MUSTER__OBJECTS_MAX);
     segment->waiters_max = at_most(size_bytes / 16 / sizeof(struct muster__waiter), MUSTER__WAITERS_MAX);
+    segment->holders_max = at_most(size_bytes / 256 / sizeof(struct muster__remote_holder), MUSTER__HOLDERS_MAX);
     segment->callers_offset = place(&end, MUSTER__CALLERS_MAX * sizeof(struct muster__caller));
     segment->waiters_offset = place(&end, (MUSTER__CALLERS_MAX + segment->waiters_max) * sizeof(struct muster__waiter));
-    segment->holders_offset = place(&end, MUSTER__HOLDERS_MAX * sizeof(struct muster__remote_holder));
+    segment->holders_offset = place(&end, segment->holders_max * sizeof(struct muster__remote_holder));
     segment->rings_offset = place(&end, MUSTER__RINGS * sizeof(struct muster__ring));
     segment->called_offset = place(&end, (segment->waiters_max / 64 + MUSTER__CALLED_SUMS) * sizeof(uint64_t));
     segment->pages_offset = place(&end, segment->objects_max / MUSTER__PAGE);
