@@ -4,103 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- who is who ---- */
-
-uint32_t muster__member_self(void)
-{
-    return muster__me.member;
-}
-
-const char *muster__host_name(void)
-{
-    return muster__me.tables ? muster__me.tables->host_name : "";
-}
-
-int muster__host_ranks(void)
-{
-    return muster__me.tables ? muster__me.tables->locals : 1;
-}
-
-int muster__rank_of_local(int local)
-{
-    return *rank_at(local);
-}
-
-int muster__member_rank(uint32_t member)
-{
-    if (member >= MUSTER__MEMBERS_MAX)
-        return -1;
-    int local = member < (uint32_t)muster__host_ranks() ? (int)member : member_at(member)->nursery;
-    return local < 0 ? -1 : muster__rank_of_local(local);
-}
-
-uint32_t muster__rank_caller(int local)
-{
-    return nursery_at(local)->rank_caller;
-}
-
-/* ---- seats ---- */
-
-int muster__member_distance(uint32_t a, uint32_t b)
-{
-    if (a >= MUSTER__MEMBERS_MAX || b >= MUSTER__MEMBERS_MAX)
-        return 4;
-    int seat_a = member_at(a)->seat, seat_b = member_at(b)->seat;
-    return seat_a < 0 || seat_b < 0 ? 4 : muster__seat_distance(&seat_at(seat_a)->seat, &seat_at(seat_b)->seat);
-}
-
-static int choose_seat(uint32_t nearby, int32_t *seen)
-{
-    int count = muster__me.tables->seat_count, load[count > 0 ? count : 1];
-    struct muster__seat seats[count > 0 ? count : 1];
-    for (int i = 0; i < count; i++) {
-        seats[i] = seat_at(i)->seat;
-        load[i] = atomic_load(&seat_at(i)->load);
-    }
-    int chosen = muster__seat_choose(seats, count, load, nearby < MUSTER__MEMBERS_MAX ? member_at(nearby)->seat : -1);
-    *seen = chosen < 0 ? 0 : load[chosen];
-    return chosen;
-}
-
-int seat_guess(uint32_t nearby)
-{
-    int32_t load;
-    int chosen = choose_seat(nearby, &load);
-    return load == 0 ? chosen : -1;
-}
-
-/* Two that choose at once must not both take the last free seat: the choice holds if its load is still what it was. */
-int seat_take(uint32_t nearby)
-{
-    int chosen;
-    int32_t seen;
-    do
-        chosen = choose_seat(nearby, &seen);
-    while (chosen >= 0 && !atomic_compare_exchange_strong(&seat_at(chosen)->load, &seen, seen + 1));
-    return chosen;
-}
-
-void seat_give_back(int seat)
-{
-    if (seat >= 0)
-        atomic_fetch_sub(&seat_at(seat)->load, 1);
-}
-
-int muster__seats_free(void)
-{
-    int count = muster__me.tables->seat_count, free = count;
-    for (int i = 0; i < count; i++)
-        free -= atomic_load_explicit(&seat_at(i)->load, memory_order_relaxed);
-    return free;
-}
-
-void muster__rank_occupies(int local, int change)
-{
-    int seat = member_at((uint32_t)local)->seat;
-    if (seat >= 0)
-        atomic_fetch_add(&seat_at(seat)->load, change);
-}
-
 /* ---- claiming ---- */
 
 static uint32_t claim_slot(void)
@@ -206,6 +109,22 @@ void member_ring_nursery(int local)
     muster__futex_wake(&nursery->bell, 1);
 }
 
+bool member_take_spare(int local, uint32_t number)
+{
+    for (int slot = 0; slot < SPARES_MAX; slot++) {
+        struct spare *spare = &nursery_at(local)->spares[slot];
+        uint32_t ready = SPARE_READY;
+        if (atomic_load(&spare->go) != SPARE_READY)
+            continue;
+        atomic_store(&member_at(number)->pid, atomic_load(&spare->pid));
+        if (!atomic_compare_exchange_strong(&spare->go, &ready, SPARE_TAKEN + number))
+            continue;
+        muster__futex_wake(&spare->go, 1);
+        return true;
+    }
+    return false;
+}
+
 muster_err muster__child_start(uint32_t number)
 {
     struct member *member = member_at(number);
@@ -222,7 +141,7 @@ muster_err muster__child_start(uint32_t number)
     }
     member->nursery = local;
     atomic_store(&member->state, MUSTER__MEMBER_ASKED);
-    if (nursery_take_spare(local, number)) /* the nursery hears of it when the child ends or another starts */
+    if (member_take_spare(local, number)) /* the nursery hears of it when the child ends or another starts */
         return MUSTER_OK;
     uint32_t head = atomic_load(&nursery->intake);
     do

@@ -96,22 +96,6 @@ static int spares_wanted(void)
     return wanted < 0 ? 0 : wanted < SPARES_MAX ? wanted : SPARES_MAX;
 }
 
-bool nursery_take_spare(int local, uint32_t number)
-{
-    for (int slot = 0; slot < SPARES_MAX; slot++) {
-        struct spare *spare = &nursery_at(local)->spares[slot];
-        uint32_t ready = SPARE_READY;
-        if (atomic_load(&spare->go) != SPARE_READY)
-            continue;
-        atomic_store(&member_at(number)->pid, atomic_load(&spare->pid));
-        if (!atomic_compare_exchange_strong(&spare->go, &ready, SPARE_TAKEN + number))
-            continue;
-        muster__futex_wake(&spare->go, 1);
-        return true;
-    }
-    return false;
-}
-
 /* Learns which spares were taken since, and frees the slots they have left. Waking one again covers a taker that died
  * in between. */
 static void notice_taken(void)
@@ -169,7 +153,7 @@ static void start(uint32_t number)
         return;
     struct member *member = member_at(number);
     mine.first_started = true;
-    if (nursery_take_spare(mine.local, number)) /* one that was being made when it was asked for */
+    if (member_take_spare(mine.local, number)) /* one that was being made when it was asked for */
         return;
     atomic_store(&member->state, MUSTER__MEMBER_ALIVE);
     pid_t pid = fork_child(number, -1);

@@ -10,8 +10,6 @@
 
 #define ARENA_MIN ((size_t)8 << 30)
 
-struct self muster__me = {.member = UINT32_MAX};
-
 /* ---- options ---- */
 
 static muster_err check_arguments(int *argc, char ***argv, const muster_options *options)
@@ -301,15 +299,6 @@ muster_err muster__runtime_start(int *argc, char ***argv, const muster_options *
     stop_at_exit();
     if (world->local == 0)
         place_picture_if_asked(options);
-    return MUSTER_OK;
-}
-
-muster_err muster__runtime_require(const char *operation)
-{
-    if (!muster__segment || !muster__me.tables)
-        return muster__fail(MUSTER_ERR_STATE, "%s: call muster_init first, and not after muster_finalize", operation);
-    if (!muster__self_number())
-        return muster__fail(MUSTER_ERR_NOMEM, "%s: too many threads use muster on this host", operation);
     return MUSTER_OK;
 }
 

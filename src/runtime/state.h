@@ -180,7 +180,7 @@ void child_warm_up(void);
 _Noreturn void child_run(uint32_t member);
 
 /** Starts a member in a ready spare; false: there is none. */
-bool nursery_take_spare(int local, uint32_t number);
+bool member_take_spare(int local, uint32_t number);
 
 /* place.c */
 muster_err place_host(struct muster__topology *topology, const muster_options *options, struct muster__cpuset *cpusets);
