@@ -5,8 +5,6 @@
 
 #include "segment/heap.h"
 
-MUSTER__THREAD_LOCAL struct muster__self muster__self_state;
-MUSTER__THREAD_LOCAL const char *muster_site;
 muster_err (*muster__caller_adopt)(void);
 void (*muster__callers_gone)(void);
 
@@ -53,11 +51,13 @@ bool muster__pinned(uint64_t pin)
 static pthread_key_t thread_end;
 static pthread_once_t thread_end_once = PTHREAD_ONCE_INIT;
 
+void (*muster__caller_ended)(void);
+
 static void thread_ended(void *unused)
 {
     (void)unused;
     if (muster__segment && muster__self_state.number)
-        muster__sweep_self();
+        muster__caller_ended();
 }
 
 static void thread_end_make(void)

@@ -87,6 +87,9 @@ extern MUSTER__THREAD_LOCAL struct muster__self muster__self_state;
  * it: see MUSTER_SITED in muster/runtime.h. Who calls functions of the program's puts it back after. */
 extern MUSTER_API MUSTER__THREAD_LOCAL const char *muster_site;
 
+/** Told when a thread ends that is a caller: what it holds is treated as the holdings of one who died; set by sweep.c.
+ */
+extern void (*muster__caller_ended)(void);
 /** Enters the calling thread under a member (process) number. Errors: NOMEM (too many threads). */
 muster_err muster__caller_enter(uint32_t member, bool heeds_signal);
 /** The calling thread, a caller, is about to block elsewhere than in muster__sleep (true), or goes on: meanwhile it

@@ -90,6 +90,7 @@ void muster__count_in(muster_handle object, uint64_t operations, uint64_t tasks,
     if (!present.line || memcmp(&object, &present.object, sizeof object) != 0) {
         present.object = object;
         present.line = line_of(object);
+        muster__waited_ns = &present.line->waited_ns;
     }
     add(&present.line->operations, operations);
     add(&present.line->tasks, tasks);
@@ -101,10 +102,4 @@ void muster__count_sent(muster_handle object, uint64_t messages, uint64_t bytes)
     struct muster__counter *line = line_of(object);
     add(&line->messages, messages);
     add(&line->bytes, bytes);
-}
-
-void muster__count_slept(int64_t ns)
-{
-    if (present.line)
-        add(&present.line->waited_ns, (uint64_t)ns);
 }

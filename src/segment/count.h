@@ -36,7 +36,8 @@ extern uint32_t muster__count_rank;
 
 void muster__count_in(muster_handle object, uint64_t operations, uint64_t tasks, uint64_t steals);
 void muster__count_sent(muster_handle object, uint64_t messages, uint64_t bytes);
-void muster__count_slept(int64_t ns);
+/** Where the calling thread's time asleep is added; NULL: nowhere. */
+extern MUSTER__THREAD_LOCAL _Atomic uint64_t *muster__waited_ns;
 
 static inline bool muster__counts(void)
 {

@@ -55,8 +55,6 @@ void muster__line_ring_called(void);
 /** As muster__caller_enter, for a thread that will leave again before it ends. */
 muster_err muster__caller_enter_briefly(uint32_t member);
 void muster__caller_free(uint32_t number, bool died);
-/** The calling thread ends: what it holds is treated as the holdings of one who died. */
-void muster__sweep_self(void);
 
 /* ---- objects ---- */
 

@@ -24,6 +24,7 @@ void muster__latch_init(struct muster__latch *latch, uint32_t generation)
 }
 
 MUSTER__THREAD_LOCAL void (*muster__latch_meanwhile)(void);
+void (*muster__latch_rescue)(uint32_t dead, uint32_t self);
 
 static void sleep_on(struct muster__latch *latch, uint32_t expected, uint32_t self)
 {
@@ -43,10 +44,8 @@ static void sleep_on(struct muster__latch *latch, uint32_t expected, uint32_t se
      * sweep it. */
     uint32_t owner = expected & ~SLEEPERS;
     uint32_t live = atomic_load(&muster__caller(owner)->live);
-    if (live && muster__member_dead(live - 1)) {
-        muster__heap_sweep_latches(owner, self);
-        muster__line_sweep_latch(owner, self);
-    }
+    if (live && muster__member_dead(live - 1))
+        muster__latch_rescue(owner, self);
 }
 
 /* Once slept, a caller acquires with SLEEPERS set: others may still sleep, and only this bit makes the release wake

@@ -64,5 +64,7 @@ void muster__put_off(void (*what)(uint64_t a, uint64_t b), uint64_t a, uint64_t 
 /** Whether a member's process is dead though not swept yet. Set by the runtime in processes that sweep: a sweeper that
  * waits for a heap latch may be the one who has to sweep its holder, too. NULL elsewhere. */
 extern bool (*muster__member_dead)(uint32_t member);
+/** Takes the latches of heap and lines that a dead caller has; set by sweep.c. */
+extern void (*muster__latch_rescue)(uint32_t dead, uint32_t self);
 
 #endif

@@ -6,24 +6,6 @@
 /* A kind whose freed slots are fewer than this gets another page: so a slot rests for a while. */
 enum { RESTING = 16 };
 
-static const struct muster__class *classes[MUSTER__KINDS_MAX];
-
-void muster__class_register(enum muster__kind kind, const struct muster__class *class)
-{
-    _Static_assert((int)MUSTER__KINDS <= (int)MUSTER__KINDS_MAX, "kinds have room in the segment's head");
-    classes[kind] = class;
-}
-
-const struct muster__class *muster__class_of(enum muster__kind kind)
-{
-    return (int)kind < (int)MUSTER__KINDS_MAX ? classes[kind] : NULL;
-}
-
-const char *muster__class_name(enum muster__kind kind)
-{
-    return (int)kind < (int)MUSTER__KINDS_MAX && classes[kind] ? classes[kind]->name : "object";
-}
-
 static struct muster__tag tag_of(const struct muster__object *object)
 {
     return muster__tag_unpack(atomic_load(&object->tag));
@@ -144,7 +126,7 @@ muster_err muster__object_make(enum muster__kind kind, const char *name, struct 
 {
     struct muster__object *object;
     uint32_t generation, self = muster__self_number();
-    const struct muster__class *class = classes[kind];
+    const struct muster__class *class = muster__class_of(kind);
     muster_err err = muster__object_claim(kind, name, self, &object, &generation);
     if (err)
         return err;
@@ -178,7 +160,7 @@ static void finish_end_later(uint64_t slot, uint64_t self)
 
 static void finish_end(struct muster__object *object, struct muster__tag tag, uint32_t self)
 {
-    const struct muster__class *class = classes[tag.kind];
+    const struct muster__class *class = muster__class_of(tag.kind);
     muster__self_state.busy = false;
     if (class && class->drop)
         class->drop(object, tag.generation, self);
@@ -219,7 +201,7 @@ static bool lines_empty(struct muster__object *object)
 
 static void finish_clean(struct muster__object *object, struct muster__tag tag, uint32_t self)
 {
-    const struct muster__class *class = classes[tag.kind];
+    const struct muster__class *class = muster__class_of(tag.kind);
     if (class && class->clean)
         class->clean(object, self);
     set_free(object, tag);
@@ -231,7 +213,7 @@ static bool clean_one(struct muster__object *object, uint32_t self, bool *left)
     uint64_t word = atomic_load(&object->tag);
     struct muster__tag tag = muster__tag_unpack(word), mine = tag;
     uint64_t pin = (uint64_t)tag.generation << 32 | (muster__object_slot_of(object) + 1);
-    const struct muster__class *class = classes[tag.kind];
+    const struct muster__class *class = muster__class_of(tag.kind);
     if (tag.state != MUSTER__OVER || tag.claimer)
         return false;
     *left = true;
@@ -281,7 +263,7 @@ void muster__objects_look_again(void)
 void muster__object_sweep(struct muster__object *object, uint32_t dead, uint32_t self)
 {
     struct muster__tag tag = tag_of(object), mine = tag;
-    const struct muster__class *class = classes[tag.kind];
+    const struct muster__class *class = muster__class_of(tag.kind);
     if (tag.claimer != dead)
         return;
     if (tag.state == MUSTER__ENDING && class && class->repair)
@@ -302,7 +284,7 @@ void muster__end_all_objects(void)
     uint32_t at = 0;
     muster_handle handle;
     for (struct muster__object *object; (object = muster__object_next(0, &at, &handle));) {
-        const struct muster__class *class = classes[handle.kind_home >> 24];
+        const struct muster__class *class = muster__class_of(handle.kind_home >> 24);
         if (class && class->finish)
             class->finish(object, handle);
         else
@@ -311,14 +293,6 @@ void muster__end_all_objects(void)
 }
 
 /* ---- finding ---- */
-
-struct muster__object *muster__object_find(muster_handle handle, enum muster__kind kind)
-{
-    if (!muster__handle_fits(handle, kind))
-        return NULL;
-    struct muster__object *object = muster__object_slot(handle.slot);
-    return muster__object_is(object, kind, handle.generation) ? object : NULL;
-}
 
 struct muster__object *muster__object_next(enum muster__kind kind, uint32_t *at, muster_handle *handle)
 {
@@ -335,35 +309,4 @@ struct muster__object *muster__object_next(enum muster__kind kind, uint32_t *at,
             return object;
     }
     return NULL;
-}
-
-muster_err muster__object_stale(enum muster__kind kind, const char *operation)
-{
-    if (!muster__segment)
-        return muster__fail(MUSTER_ERR_STATE, "%s: muster_init has not been called, or muster_finalize has", operation);
-    return muster__fail(MUSTER_ERR_STALE, "%s: this handle's %s was destroyed or never created", operation,
-                        muster__class_name(kind));
-}
-
-void muster__object_describe(const struct muster__object *object, char *text, size_t size)
-{
-    const char *kind = muster__class_name((enum muster__kind)tag_of(object).kind);
-    unsigned slot = muster__object_slot_of(object);
-    if (object->name[0])
-        snprintf(text, size, "%s %u '%s'", kind, slot, object->name);
-    else
-        snprintf(text, size, "%s %u", kind, slot);
-}
-
-void muster__handle_text(muster_handle handle, char *text, size_t size)
-{
-    enum muster__kind kind = (enum muster__kind)(handle.kind_home >> 24);
-    uint32_t home = handle.kind_home & 0xffffff;
-    const struct muster__object *object = home == muster__segment->host ? muster__object_find(handle, kind) : NULL;
-    if (object)
-        muster__object_describe(object, text, size);
-    else if (kind)
-        snprintf(text, size, "%s %u of host %u", muster__class_name(kind), handle.slot, home);
-    else
-        snprintf(text, size, "the job");
 }

@@ -225,8 +225,8 @@ static inline struct muster__object *muster__object_pin(muster_handle handle, en
 }
 static inline void muster__object_unpin(void)
 {
-    struct muster__self *self = &muster__self_state;
-    atomic_store_explicit(&self->caller->pin[--self->pins], 0, memory_order_release);
+    uint32_t last = --muster__self_state.pins;
+    atomic_store_explicit(&muster__self_state.caller->pin[last], 0, memory_order_release);
 }
 
 /** Ends all live objects (finalize). */

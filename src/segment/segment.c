@@ -2,8 +2,6 @@
 
 #define MAGIC UINT64_C(0x6d75737465722032)
 
-struct muster__segment *muster__segment;
-
 static uint64_t page_up(uint64_t offset)
 {
     return (offset + 4095) & ~UINT64_C(4095);

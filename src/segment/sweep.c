@@ -130,7 +130,7 @@ void muster__sweep_owner(uint32_t owner, uint32_t self)
 }
 
 /* As another caller: the thread's own number is the one that is swept. Without a number left it stays taken. */
-void muster__sweep_self(void)
+static void sweep_self(void)
 {
     uint32_t dead = muster__self_state.number;
     uint32_t member = atomic_load(&muster__self_state.caller->live) - 1;
@@ -139,4 +139,16 @@ void muster__sweep_self(void)
         return;
     sweep_caller(dead, muster__self_state.number);
     muster__caller_leave();
+}
+
+static void rescue_latches(uint32_t dead, uint32_t self)
+{
+    muster__heap_sweep_latches(dead, self);
+    muster__line_sweep_latch(dead, self);
+}
+
+__attribute__((constructor)) static void set_hooks(void)
+{
+    muster__caller_ended = sweep_self;
+    muster__latch_rescue = rescue_latches;
 }

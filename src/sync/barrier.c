@@ -122,9 +122,10 @@ static bool ready(const struct muster__step *step)
     return round_of(word) != came_to(step->arg) || word & BROKEN;
 }
 
+/* Of a barrier that has ended all are told that, not that it is broken. */
 static void leave(struct muster__step *step)
 {
-    if (step->arg->own)
+    if (step->arg->own && muster__object_is(step->object, MUSTER__BARRIER, step->generation))
         break_round(step->object, came_to(step->arg));
 }
 
