@@ -127,12 +127,22 @@ static inline char step_state(pid_t pid)
     return name_end ? name_end[2] : 'Z';
 }
 
-/* Who was woken is on its way (R) from that moment on: so nobody is overlooked. */
+static inline bool step_settled(uint32_t number)
+{
+    pid_t pid = case_pids[STEP_OTHERS + number];
+    return !pid || strchr("SZ", step_state(pid));
+}
+
+/* Who was woken is on its way (R) from that moment on. One that slept when it was looked at may be woken by another that
+ * was still on its way then, and that one by a third: so nobody was, so often in turn. */
 static inline void step_settle(void)
 {
-    for (uint32_t i = 0; i < step.others; i++)
-        while (case_pids[STEP_OTHERS + i] && !strchr("SZ", step_state(case_pids[STEP_OTHERS + i])))
+    for (uint32_t still = 0, i; still <= step.others; still = i == step.others ? still + 1 : 0) {
+        for (i = 0; i < step.others && step_settled(i); i++)
+            ;
+        if (i < step.others)
             sched_yield();
+    }
 }
 
 /** Starts another participant; returns when it sleeps or has ended. They are counted from 0. */
