@@ -102,8 +102,9 @@ static muster_err make(uint32_t member, uint32_t *number_made)
 
 static void counts(struct muster__caller *caller, bool awake)
 {
-    atomic_store(&caller->asleep, !awake);
+    atomic_store(&caller->asleep, MUSTER__CALLER_CHANGES);
     atomic_fetch_add(&muster__segment->awake, awake ? 1 : -1);
+    atomic_store(&caller->asleep, !awake);
 }
 
 void muster__caller_blocks(bool blocks)

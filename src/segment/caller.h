@@ -51,13 +51,14 @@ static inline bool muster__owner_is_host(uint32_t owner)
     return owner >= MUSTER__OWNER_HOST && owner < MUSTER__OWNER_POOL;
 }
 
+enum { MUSTER__CALLER_CHANGES = 2 };
 struct muster__caller {
     /* 0 free, else the owner's member number + 1, or one of enum muster__caller_end */
     _Alignas(MUSTER__LINE) _Atomic uint32_t live;
-    _Atomic uint32_t asleep;
-    _Atomic uint32_t bell; /* rung for this thread; see muster__ring */
-    uint32_t incarnation;  /* how often this number was given out */
-    _Atomic uint64_t line; /* offset of the event whose latch it takes or has; see line.c */
+    _Atomic uint32_t asleep; /* 0: it is counted as awake; or MUSTER__CALLER_CHANGES: between flag and count */
+    _Atomic uint32_t bell;   /* rung for this thread; see muster__ring */
+    uint32_t incarnation;    /* how often this number was given out */
+    _Atomic uint64_t line;   /* offset of the event whose latch it takes or has; see line.c */
     uint32_t arena;
     _Atomic uint32_t relay;  /* who is rung with it; 0: nobody. See muster__caller_relay */
     bool heeds_signal;       /* its waits end with err INTERRUPTED when a signal asks the job to stop */

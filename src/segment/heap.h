@@ -52,6 +52,8 @@ void muster__line_ring_called(void);
 
 /* ---- callers ---- */
 
+/** By who attaches: a thread that ends, and a latch whose owner is dead, are the sweep's. */
+void muster__sweep_set_hooks(void);
 /** As muster__caller_enter, for a thread that will leave again before it ends. */
 muster_err muster__caller_enter_briefly(uint32_t member);
 void muster__caller_free(uint32_t number, bool died);

@@ -28,14 +28,11 @@ void (*muster__latch_rescue)(uint32_t dead, uint32_t self);
 
 static void sleep_on(struct muster__latch *latch, uint32_t expected, uint32_t self)
 {
-    struct muster__caller *caller = muster__self_state.caller;
     bool often = muster__member_dead || muster__latch_meanwhile;
     int64_t slice = muster__now_ns() + (often ? SWEEPER_SLICE_NS : SLICE_NS);
-    atomic_store(&caller->asleep, 1);
-    atomic_fetch_sub(&muster__segment->awake, 1);
+    muster__caller_blocks(true);
     enum muster__wake why = muster__futex_wait(low_half(latch), expected, slice);
-    atomic_fetch_add(&muster__segment->awake, 1);
-    atomic_store(&caller->asleep, 0);
+    muster__caller_blocks(false);
     if (why == MUSTER__EXPIRED && muster__latch_meanwhile)
         muster__latch_meanwhile();
     if (why != MUSTER__EXPIRED || !muster__member_dead)

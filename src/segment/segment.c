@@ -55,6 +55,7 @@ muster_err muster__segment_format(void *memory, size_t size_bytes, uint32_t job,
 
 void muster__segment_attach(void *memory)
 {
+    muster__sweep_set_hooks();
     struct muster__segment *segment = memory;
     MUSTER__CHECK_EQ(segment->magic, MAGIC);
     muster__segment = segment;

@@ -78,18 +78,24 @@ static void sweep_caller(uint32_t dead, uint32_t self)
     muster__line_ring_called();
 }
 
+/* -1: it cannot be told, somebody is between flag and count. */
 static int32_t find_awake(void)
 {
     int32_t found = 0;
     for (uint32_t number = 1; number < muster__callers_end(); number++) {
         struct muster__caller *caller = muster__caller(number);
-        found += atomic_load(&caller->live) && !atomic_load(&caller->asleep);
+        uint32_t asleep = atomic_load(&caller->asleep);
+        if (!atomic_load(&caller->live))
+            continue;
+        if (asleep == MUSTER__CALLER_CHANGES)
+            return -1;
+        found += !asleep;
     }
     return found;
 }
 
 /* The dead may have been between their flag and the count, and it would be wrong from then on: too high, and nobody
- * spins any more; too low, and everybody does. The living may be there, too, but for a moment only. */
+ * spins any more; too low, and everybody does. */
 static void mend_awake(void)
 {
     enum { LOOKS = 16, SURE = 3 };
@@ -98,8 +104,8 @@ static void mend_awake(void)
         int32_t counted = atomic_load(awake), found = find_awake();
         if (found == counted)
             return;
-        wrong += atomic_load(awake) == counted;
-        if (wrong >= SURE && atomic_compare_exchange_strong(awake, &counted, found))
+        wrong += found >= 0 && atomic_load(awake) == counted;
+        if (found >= 0 && wrong >= SURE && atomic_compare_exchange_strong(awake, &counted, found))
             return;
         sched_yield();
     }
@@ -147,7 +153,7 @@ static void rescue_latches(uint32_t dead, uint32_t self)
     muster__line_sweep_latch(dead, self);
 }
 
-__attribute__((constructor)) static void set_hooks(void)
+void muster__sweep_set_hooks(void)
 {
     muster__caller_ended = sweep_self;
     muster__latch_rescue = rescue_latches;

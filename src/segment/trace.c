@@ -18,36 +18,59 @@ void muster__site_text(char text[MUSTER__LINE])
 
 /* ---- noting ---- */
 
-static MUSTER__THREAD_LOCAL struct muster__traced *last_wait;
+/* the place of the thread's last wait, and when that began */
+static MUSTER__THREAD_LOCAL struct muster__trace_place *last_wait;
+static MUSTER__THREAD_LOCAL int64_t last_wait_ns;
+
+static void put(struct muster__trace_place *place, const struct muster__traced *traced)
+{
+    uint64_t words[MUSTER__TRACED_WORDS];
+    memcpy(words, traced, sizeof words);
+    atomic_store(&place->when_ns, 0);
+    atomic_store_explicit(&place->until_ns, 0, memory_order_relaxed);
+    for (int i = 0; i < MUSTER__TRACED_WORDS; i++)
+        atomic_store_explicit(&place->word[i], words[i], memory_order_relaxed);
+    atomic_store_explicit(&place->when_ns, traced->when_ns, memory_order_release);
+}
+
+/* False: there is none, or it is being written. */
+static bool take(struct muster__trace_place *place, struct muster__traced *traced)
+{
+    uint64_t words[MUSTER__TRACED_WORDS];
+    int64_t when = atomic_load_explicit(&place->when_ns, memory_order_acquire);
+    for (int i = 0; i < MUSTER__TRACED_WORDS; i++)
+        words[i] = atomic_load_explicit(&place->word[i], memory_order_relaxed);
+    memcpy(traced, words, sizeof words);
+    return when && traced->when_ns == when;
+}
 
 void muster__trace(enum muster__event_kind kind, muster_handle object, uint32_t operation, muster_err err)
 {
     const struct muster__caller *caller = muster__self_state.caller;
     if (!caller || caller->serves)
         return;
-    uint32_t member = atomic_load_explicit(&caller->live, memory_order_relaxed) - 1;
-    struct muster__ring *ring = ring_of(member);
-    struct muster__traced *traced = &ring->traced[atomic_fetch_add(&ring->next, 1) % MUSTER__RING];
-    atomic_store(&traced->when_ns, 0);
-    atomic_store_explicit(&traced->until_ns, 0, memory_order_relaxed);
-    traced->object = object;
-    traced->member = member;
-    traced->operation = operation;
-    traced->thread = caller->thread;
-    traced->kind = (int16_t)kind;
-    traced->err = (int16_t)err;
+    struct muster__traced traced = {.when_ns = muster__now_ns(),
+                                    .object = object,
+                                    .member = atomic_load_explicit(&caller->live, memory_order_relaxed) - 1,
+                                    .operation = operation,
+                                    .thread = caller->thread,
+                                    .kind = (int16_t)kind,
+                                    .err = (int16_t)err};
+    struct muster__ring *ring = ring_of(traced.member);
+    struct muster__trace_place *place = &ring->place[atomic_fetch_add(&ring->next, 1) % MUSTER__RING];
     if (kind == MUSTER__EVENT_WAITED)
-        memcpy(traced->site, caller->site, sizeof traced->site);
+        memcpy(traced.site, caller->site, sizeof traced.site);
     else
-        muster__site_text(traced->site);
-    atomic_store_explicit(&traced->when_ns, muster__now_ns(), memory_order_release);
-    last_wait = kind == MUSTER__EVENT_WAITED ? traced : NULL;
+        muster__site_text(traced.site);
+    put(place, &traced);
+    last_wait = kind == MUSTER__EVENT_WAITED ? place : NULL;
+    last_wait_ns = traced.when_ns;
 }
 
 /* Others of the process may have used the place since: then the event is not this thread's. */
 void muster__trace_over(void)
 {
-    if (last_wait && last_wait->thread == muster__self_state.caller->thread && last_wait->kind == MUSTER__EVENT_WAITED)
+    if (last_wait && atomic_load(&last_wait->when_ns) == last_wait_ns)
         atomic_store_explicit(&last_wait->until_ns, muster__now_ns(), memory_order_relaxed);
     last_wait = NULL;
 }
@@ -55,9 +78,10 @@ void muster__trace_over(void)
 void muster__trace_forget(uint32_t member)
 {
     struct muster__ring *ring = ring_of(member);
+    struct muster__traced traced;
     for (int i = 0; i < MUSTER__RING; i++)
-        if (ring->traced[i].member == member)
-            atomic_store(&ring->traced[i].when_ns, 0);
+        if (take(&ring->place[i], &traced) && traced.member == member)
+            atomic_store(&ring->place[i].when_ns, 0);
 }
 
 /* ---- telling ---- */
@@ -78,16 +102,15 @@ static const char *waited_for(uint32_t operation)
     }
 }
 
-static void describe(const struct muster__traced *traced, int64_t when_ns, char *text, size_t size)
+static void describe(const struct muster__traced *traced, int64_t until, char *text, size_t size)
 {
     char object[80];
-    int64_t until = atomic_load(&traced->until_ns);
     muster__handle_text(traced->object, object, sizeof object);
     switch (traced->kind) {
     case MUSTER__EVENT_WAITED:
-        if (until > when_ns)
+        if (until > traced->when_ns)
             snprintf(text, size, "%s%s, for %.6f s", waited_for(traced->operation), object,
-                     (double)(until - when_ns) * 1e-9);
+                     (double)(until - traced->when_ns) * 1e-9);
         else
             snprintf(text, size, "%s%s, which was not over", waited_for(traced->operation), object);
         break;
@@ -102,35 +125,35 @@ static void describe(const struct muster__traced *traced, int64_t when_ns, char 
     }
 }
 
-static const struct muster__traced *next_after(uint32_t member, int64_t *after_ns)
+/* The first of a member's events after that moment. False: there is no more. */
+static bool next_after(uint32_t member, int64_t after_ns, struct muster__traced *first, int64_t *until_ns)
 {
-    const struct muster__ring *ring = ring_of(member);
-    const struct muster__traced *first = NULL;
-    int64_t first_ns = INT64_MAX;
+    struct muster__ring *ring = ring_of(member);
+    first->when_ns = INT64_MAX;
     for (int i = 0; i < MUSTER__RING; i++) {
-        int64_t when = atomic_load_explicit(&ring->traced[i].when_ns, memory_order_acquire);
-        if (when <= *after_ns || when >= first_ns || ring->traced[i].member != member)
+        struct muster__traced traced;
+        if (!take(&ring->place[i], &traced) || traced.member != member)
             continue;
-        first = &ring->traced[i];
-        first_ns = when;
+        if (traced.when_ns <= after_ns || traced.when_ns >= first->when_ns)
+            continue;
+        *first = traced;
+        *until_ns = atomic_load(&ring->place[i].until_ns);
     }
-    *after_ns = first_ns;
-    return first;
+    return first->when_ns != INT64_MAX;
 }
 
 bool muster__trace_tell(uint32_t member, enum muster__level level, const char *who)
 {
-    const struct muster__traced *traced;
-    int64_t now = muster__now_ns(), when = 0;
-    bool any = false;
-    while ((traced = next_after(member, &when))) {
+    struct muster__traced traced;
+    int64_t now = muster__now_ns(), when = 0, until = 0;
+    for (; next_after(member, when, &traced, &until); when = traced.when_ns) {
         char what[192];
-        describe(traced, when, what, sizeof what);
-        if (!any)
+        describe(&traced, until, what, sizeof what);
+        if (!when)
             muster__log(level, "the last events of %s:", who);
-        any = true;
-        muster__log(level, "  %.6f s ago, thread %d: %s%s%s", (double)(now - when) * 1e-9, traced->thread, what,
-                    *traced->site ? ", in " : "", traced->site);
+        traced.site[sizeof traced.site - 1] = 0;
+        muster__log(level, "  %.6f s ago, thread %d: %s%s%s", (double)(now - traced.when_ns) * 1e-9, traced.thread,
+                    what, *traced.site ? ", in " : "", traced.site);
     }
-    return any;
+    return when != 0;
 }

@@ -20,17 +20,25 @@ enum muster__event_kind {
 };
 
 struct muster__traced {
-    _Atomic int64_t when_ns;  /* stored last; 0: none, or being written */
-    _Atomic int64_t until_ns; /* of a wait that is over */
+    int64_t when_ns;
     muster_handle object;
     uint32_t member, operation; /* operation: as a waiter's */
     int32_t thread;
     int16_t kind, err;
     char site[MUSTER__LINE]; /* the call, and where */
 };
+enum { MUSTER__TRACED_WORDS = sizeof(struct muster__traced) / sizeof(uint64_t) };
+
+/* A place in a ring: several threads of a process may write to one when they wrap around; then the event is lost, or is
+ * told with another's words. */
+struct muster__trace_place {
+    _Atomic int64_t when_ns;  /* stored last; 0: none, or being written */
+    _Atomic int64_t until_ns; /* of a wait that is over */
+    _Atomic uint64_t word[MUSTER__TRACED_WORDS];
+};
 struct muster__ring {
     _Alignas(MUSTER__LINE) _Atomic uint32_t next;
-    struct muster__traced traced[MUSTER__RING];
+    struct muster__trace_place place[MUSTER__RING];
 };
 
 /** Notes an event of the calling thread's process; of a thread that only serves, and before it is a caller, none. */
