@@ -39,7 +39,9 @@ int inner_main(int argc, char **argv);
 void inner_process(void);
 void inner_pool(void);
 void inner_queue(void);
+void inner_ring(void);
 void inner_lock(void);
+void inner_contend(void);
 void inner_sync(void);
 void inner_idle(void);
 

@@ -165,6 +165,33 @@ static void sync_rows(struct table *t, const struct run *run)
         time_row(t, run, rows[i].name, rows[i].what, rows[i].yardstick_name, 0, rows[i].target);
 }
 
+/* More processes than cores at one lock, 100 ns of work between their sections. */
+static void contend_rows(struct table *t, const struct run *run)
+{
+    static const int crowds[] = {4, 8, 16};
+    static const struct {
+        const char *name, *what, *unit;
+        double target;
+    } rows[] = {
+        {"crowd", "an acquisition", "us", 1.1},
+        {"worst", "longest wait", "ms", 1.5},
+        {"row", "in a row by one", "", 0},
+        {"fairness", "least / most", "", 0},
+    };
+    enum { CROWDS = sizeof crowds / sizeof *crowds, ROWS = sizeof rows / sizeof *rows };
+    static char titles[CROWDS * ROWS][64];
+    for (int i = 0; i < CROWDS * ROWS; i++) {
+        int n = crowds[i / ROWS], which = i % ROWS;
+        char name[64];
+        snprintf(name, sizeof name, "lock_%d_%s", n, rows[which].name);
+        snprintf(titles[i], sizeof titles[i], "lock, %d processes: %s", n, rows[which].what);
+        const struct figure *f = find(run, name);
+        if (f)
+            table_add(t, (struct row){titles[i], rows[which].unit, "pthread mutex", f->ours, f->yardstick, 0,
+                                      rows[which].target, false});
+    }
+}
+
 static void main_rows(struct table *t, const struct run *run, const struct yardsticks *y)
 {
     speed_row(t, run, "process_start_join", "process start, join", "Python's", y->python_process, 5);
@@ -176,6 +203,8 @@ static void main_rows(struct table *t, const struct run *run, const struct yards
     const struct figure *small = find(run, "queue_8B");
     speed_row(t, run, "queue_2x2", "queue 8 B, 2 to 2", "raw MPI stream", small ? small->yardstick : 0, 0.5);
     speed_row(t, run, "queue_1MiB", "queue 1 MiB", "raw MPI stream", 0, 1);
+    time_row(t, run, "ring_one", "queue 8 B, 1 to 1", "bare ring", 0, 3);
+    time_row(t, run, "ring_many", "queue 8 B, 256 at a time", "bare ring", 0, 1.5);
     time_row(t, run, "lock_free", "lock, free", "pthread mutex", y->mutex, 2);
     time_row(t, run, "lock_contended", "lock, 2 contenders", "pthread mutex", y->mutex_contended, 1.3);
     const struct figure *fair = find(run, "lock_fairness"), *idle = find(run, "idle");
@@ -183,6 +212,7 @@ static void main_rows(struct table *t, const struct run *run, const struct yards
         table_add(t, (struct row){"lock, 4 contenders: least / most", "", "1", fair->ours, 1, 0, 0.5, false});
     if (fair)
         t->rows[t->count - 1].at_least = true;
+    contend_rows(t, run);
     sync_rows(t, run);
     if (idle)
         table_add(t, (struct row){"idle rank and its nursery", "% cpu", "1 %", idle->ours, 1, 0, 1, false});
@@ -203,7 +233,8 @@ static void crowd_rows(struct table *t, const struct run *two, const struct run 
     }
 }
 
-#define PARTS "process,pool,queue,lock,sync,idle,start"
+#define PARTS "process,pool,queue,ring,lock,contend,sync,idle,start"
+#define CROWD "pool,queue,lock" /* what is measured with 16 ranks, too */
 
 static void help(void)
 {
@@ -238,7 +269,7 @@ static int outer_main(int argc, char **argv)
                                           {"no-crowd", no_argument, NULL, 'n'},
                                           {"help", no_argument, NULL, 'h'},
                                           {NULL, 0, NULL, 0}};
-    const char *only = PARTS;
+    const char *only = NULL;
     bool json = false, crowd = true;
     for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         if (c == '?' || c == 'h') {
@@ -254,9 +285,9 @@ static int outer_main(int argc, char **argv)
     static struct run two, sixteen;
     static struct table table;
     struct yardsticks y = yardsticks_measure();
-    bool ok = run_inner(2, only, &two);
+    bool ok = run_inner(2, only ? only : PARTS, &two);
     main_rows(&table, &two, &y);
-    if (strstr(only, "start")) {
+    if (!only || strstr(only, "start")) {
         struct start start = start_over_empty();
         table_add(&table,
                   (struct row){"init, finalize over an empty MPI program", "ms", "20 ms", start.ms, 20, 0, 1, false});
@@ -264,7 +295,7 @@ static int outer_main(int argc, char **argv)
                                        0, 1, false});
     }
     if (crowd) {
-        ok &= run_inner(16, only, &sixteen);
+        ok &= run_inner(16, only ? only : CROWD, &sixteen);
         crowd_rows(&table, &two, &sixteen);
     }
     if (json)
