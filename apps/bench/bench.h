@@ -56,5 +56,7 @@ int empty_mpi_main(int argc, char **argv);
 int empty_muster_main(int argc, char **argv);
 /** Proportional set size of a process in KiB; 0 when it cannot be read. */
 long bench_pss_kib(long pid);
+/** This process and its children (a rank's nursery). */
+long bench_family_pss_kib(void);
 
 #endif

@@ -1,3 +1,4 @@
+#include "between.h"
 #include "bench.h"
 #include "table.h"
 
@@ -7,14 +8,21 @@
 #include <string.h>
 #include <time.h>
 
-#include <muster/muster.h>
-
 /*
  * What goes between two hosts, beside raw MPI between the same two ranks. "Here" is rank 0's host, "there" the other
  * one. The raw side is a task in the other rank, which sits in MPI meanwhile.
  */
 
-enum { ROUNDS = 3000, SMALL = 100000, LARGE = 300, LARGE_BYTES = 1 << 20, MAP_ITEMS = 10000, TRIES = 3, TAG = 7 };
+enum {
+    ROUNDS = 3000,
+    SMALL = 100000,
+    LARGE = 300,
+    LARGE_BYTES = 1 << 20,
+    MAP_ITEMS = 10000,
+    TRIES = 3,
+    TAG = 7,
+    CROWD = 10000
+};
 
 static const int there = 1;
 
@@ -89,7 +97,12 @@ static muster_process start_at(int rank, muster_process_fn fn, const void *arg, 
     return process;
 }
 
-static void end_process(muster_process process)
+muster_process between_start(muster_process_fn fn, const void *arg, size_t size)
+{
+    return start_at(there, fn, arg, size);
+}
+
+void between_end(muster_process process)
 {
     bench_must(muster_process_join(process, NULL, MUSTER_FOREVER), "join");
     bench_must(muster_process_close(process), "close");
@@ -152,7 +165,7 @@ static double contest(muster_lock lock, double *fairness)
         all += count;
     }
     for (int i = 0; i < CONTENDERS; i++)
-        end_process(processes[i]);
+        between_end(processes[i]);
     muster_queue_destroy(c.ready);
     muster_queue_destroy(c.go);
     muster_queue_destroy(c.counts);
@@ -184,13 +197,13 @@ static double stream_once(muster_queue queue, size_t bytes, int items)
 {
     struct stream s = {.queue = queue, .bytes = bytes, .items = items};
     char *buffer = malloc(bytes);
-    muster_process producer = start_at(there, produce, &s, sizeof s);
+    muster_process producer = between_start(produce, &s, sizeof s);
     bench_must(muster_queue_get(queue, buffer, bytes, NULL, MUSTER_FOREVER), "get");
     double began = bench_now_s();
     for (int i = 1; i < items; i++)
         bench_must(muster_queue_get(queue, buffer, bytes, NULL, MUSTER_FOREVER), "get");
     double took = bench_now_s() - began;
-    end_process(producer);
+    between_end(producer);
     free(buffer);
     return took / (items - 1) * 1e6;
 }
@@ -260,8 +273,25 @@ enum figure {
     LARGE_THERE,
     SUBMIT,
     MAP,
+    BARRIER,
+    RAW_BARRIER,
+    ONE_EVENT,
+    ONE_QUEUE,
+    CROWD_EVENT,
+    CROWD_QUEUE,
+    CROWD_KIB,
     FIGURES
 };
+
+static void measure_crowd(double figures[FIGURES][TRIES], int i)
+{
+    struct between_crowd one = between_crowd(1), crowd = between_crowd(CROWD);
+    figures[ONE_EVENT][i] = one.event_us;
+    figures[ONE_QUEUE][i] = one.queue_us;
+    figures[CROWD_EVENT][i] = crowd.event_us;
+    figures[CROWD_QUEUE][i] = crowd.queue_us;
+    figures[CROWD_KIB][i] = i ? figures[CROWD_KIB][0] : crowd.kib; /* it stays touched */
+}
 
 static void measure(const struct objects *far, double figures[FIGURES][TRIES])
 {
@@ -283,6 +313,9 @@ static void measure(const struct objects *far, double figures[FIGURES][TRIES])
         figures[LARGE_THERE][i] = stream_once(far->queue, LARGE_BYTES, LARGE);
         figures[SUBMIT][i] = submit_once(pool);
         figures[MAP][i] = map_once();
+        figures[RAW_BARRIER][i] = between_raw_barrier(pool);
+        figures[BARRIER][i] = between_barrier();
+        measure_crowd(figures, i);
     }
     muster_lock_destroy(lock);
     muster_queue_destroy(near);
@@ -309,6 +342,13 @@ static void fill(struct table *t, double figures[FIGURES][TRIES])
                               f[RAW_LARGE], 0, 0.8, true});
     table_add(t, (struct row){"submit, get, there", "us", "round trip", f[SUBMIT], trip, 0, 2, false});
     table_add(t, (struct row){"map 10,000 of 1 ms: time not in tasks", "", "0.05", 1 - f[MAP], 0.05, 0, 1, false});
+    table_add(t, (struct row){"barrier, one here, one there", "us", "MPI_Barrier", f[BARRIER], f[RAW_BARRIER], 0, 1.5,
+                              false});
+    table_add(t, (struct row){"event, 10,000 there wait: a wake", "us", "one waits", f[CROWD_EVENT], f[ONE_EVENT], 0, 2,
+                              false});
+    table_add(t, (struct row){"queue, 10,000 there wait: an item", "us", "one waits", f[CROWD_QUEUE], f[ONE_QUEUE], 0,
+                              2, false});
+    table_add(t, (struct row){"  memory here for them", "KiB", "4 MiB", f[CROWD_KIB], 4096, 0, 1, false});
 }
 
 int between_main(int argc, char **argv)
@@ -329,11 +369,11 @@ int between_main(int argc, char **argv)
     struct objects far;
     muster_queue answers;
     bench_must(muster_queue_create(&answers, NULL), "queue");
-    muster_process owner = start_at(there, own_objects, &answers, sizeof answers);
+    muster_process owner = between_start(own_objects, &answers, sizeof answers);
     bench_must(muster_queue_get(answers, &far, sizeof far, NULL, MUSTER_FOREVER), "get");
     measure(&far, figures);
     bench_must(muster_queue_put(far.end, "", 1, MUSTER_FOREVER), "put");
-    end_process(owner);
+    between_end(owner);
     muster_queue_destroy(answers);
     fill(&table, figures);
     if (json)

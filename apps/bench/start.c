@@ -20,8 +20,7 @@ long bench_pss_kib(long pid)
     return kib;
 }
 
-/* This process and its children (a rank's nursery). */
-static long family_pss_kib(void)
+long bench_family_pss_kib(void)
 {
     char path[64];
     long kib = bench_pss_kib(getpid()), child;
@@ -40,7 +39,7 @@ int empty_mpi_main(int argc, char **argv)
     MPI_Init(&argc, &argv);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     if (rank == 0)
-        printf("pss %ld\n", family_pss_kib());
+        printf("pss %ld\n", bench_family_pss_kib());
     return MPI_Finalize();
 }
 
@@ -48,6 +47,6 @@ int empty_muster_main(int argc, char **argv)
 {
     if (muster_init(&argc, &argv, NULL) != MUSTER_OK)
         return 1;
-    printf("pss %ld\n", family_pss_kib());
+    printf("pss %ld\n", bench_family_pss_kib());
     return muster_finalize();
 }

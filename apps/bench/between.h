@@ -1,0 +1,23 @@
+/* What is measured between two hosts, of which the caller's is "here". */
+#ifndef BETWEEN_H
+#define BETWEEN_H
+
+#include <muster/muster.h>
+
+/** A process there. */
+muster_process between_start(muster_process_fn fn, const void *arg, size_t size);
+void between_end(muster_process process);
+
+/** Microseconds a round, of one here and one there. pool: its tasks run there. */
+double between_raw_barrier(muster_pool pool);
+double between_barrier(void);
+
+/* n threads there wait for what is here */
+struct between_crowd {
+    double kib;      /* of memory that this takes here */
+    double event_us; /* from an event's set until all are awake, divided by n */
+    double queue_us; /* from an item's put until who got it has said so */
+};
+struct between_crowd between_crowd(int n);
+
+#endif
