@@ -181,6 +181,15 @@ static void show(struct line *lines, size_t count)
         muster__log(MUSTER__ERROR, "the counters cannot be written to %s: %s", where, strerror(errno));
 }
 
+void muster__counters_print(FILE *file)
+{
+    size_t count;
+    struct line *lines = lines_here(&count);
+    if (lines)
+        print_table(lines, tidy(lines, count), file);
+    free(lines);
+}
+
 void report_counters(bool politely)
 {
     if (!muster__counts())

@@ -173,6 +173,8 @@ struct muster__watch {
     /** Nobody looks any more. */
     void (*stop)(void);
 };
+/** What this host has counted, as a table. */
+void muster__counters_print(FILE *file);
 void muster__watch_register(const struct muster__watch *watch);
 /** Members of this host, ranks and children, are below this. */
 uint32_t muster__members_end(void);

@@ -151,6 +151,7 @@ struct circle {
 
 static struct {
     bool asked, whole; /* whole: since the job stands still */
+    bool outside;      /* somebody outside asked */
     uint64_t number;
     int64_t until_ns, lasted_ns;
     struct view *view;
@@ -336,9 +337,13 @@ static void take_views(const struct watch_table *table)
 {
     if (!views.asked || !views_are_here())
         return;
-    if (views.whole)
+    if (views.outside) {
+        if (status_take(views.view, views.count))
+            views.count = 0;
+        views.outside = false;
+    } else if (views.whole)
         conclude_whole();
-    else
+    else if (table)
         look_for_circle(table);
     drop_views();
     views.next_ns = muster__now_ns() + views.gaps * FAR_GAP_NS;
@@ -369,6 +374,14 @@ static void look_for_far(void)
         views.gaps = 1;
     else if (!views.asked && muster__now_ns() >= views.next_ns)
         ask_for_views(false, 0);
+}
+
+static void look_for_outside(void)
+{
+    if (views.asked || !status_asked())
+        return;
+    views.outside = true;
+    ask_for_views(false, 0);
 }
 
 /* ---- orders of locks ---- */
@@ -415,13 +428,17 @@ static void look(void)
 {
     static int64_t looked_ns;
     tell_orders();
-    struct watch_table *table = muster__segment->host == HUB ? watch_table() : NULL;
-    int64_t now = table ? muster__now_ns() : 0;
-    if (!table || now - looked_ns < WATCH_PERIOD_NS || !prepare())
+    bool decides = muster__segment->host == HUB;
+    int64_t now = decides ? muster__now_ns() : 0;
+    if (!decides || now - looked_ns < WATCH_PERIOD_NS || !prepare())
         return;
+    const struct watch_table *table = watch_table();
     looked_ns = now;
-    hub.flags[HUB] = tells();
     take_views(table);
+    look_for_outside();
+    if (!table)
+        return;
+    hub.flags[HUB] = tells();
     look_at_rounds();
     look_for_far();
 }

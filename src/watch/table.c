@@ -87,6 +87,8 @@ static muster_err start(const struct muster__world *world, const muster_options 
     muster__transport_host_tell(&offset, sizeof offset);
     if (!offset)
         return muster__fail_logged(MUSTER_ERR_NOMEM, "the host segment is too small for %d ranks", world->locals);
+    if (world->local == 0)
+        status_start(); /* before its thread is noted as not the program's */
     note_threads(&((struct watch_table *)muster__at(offset))->threads[world->local]);
     muster__transport_host_barrier();
     atomic_thread_fence(memory_order_release);
@@ -98,6 +100,7 @@ static muster_err start(const struct muster__world *world, const muster_options 
 static void stop(void)
 {
     struct watch_table *table = watch_table();
+    status_stop();
     if (table)
         atomic_store(&table->off, 1);
 }

@@ -169,6 +169,16 @@ void report_circle(const struct view *views, int n, const struct watch_wait *cir
 /** "lock 3 'jobs' of host n02". */
 void report_object(const struct view *views, int n, muster_handle object, char *text, size_t size);
 
+/* ---- status.c: who asks from outside; by the lowest rank of each host ---- */
+
+/** Begins to answer; without a socket or a thread for it the job runs all the same, and says so. */
+void status_start(void);
+void status_stop(void);
+/** By the agent: whether somebody wants to hear of all hosts. */
+bool status_asked(void);
+/** Gives the views of all hosts, and all they hold. False: nobody wants them any more. */
+bool status_take(const struct view *views, int n);
+
 /* ---- verdict.c ---- */
 
 struct verdict {
