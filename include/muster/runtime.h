@@ -146,7 +146,7 @@ typedef struct muster_options {
  * rank's nursery (children are forked from it later, so they see the program's memory as it was here).
  * Rank 0 returns; the others serve work and leave the process at the end, unless options->spmd. Without a launcher
  * the program starts itself again under mpirun, with one rank per core. Call once, from the main thread, before
- * other threads exist. Collective.
+ * other threads exist. A copy that the program makes by fork() is nobody of the job: its calls fail with STATE. Collective.
  * Errors: STATE (called twice, or in a child), MPI, SYSTEM, NOMEM (segment), BROKEN (ranks run different binaries).
  * Threads: main. In tasks: no. Blocks: until all ranks have come. Hosts: none.
  */

@@ -76,7 +76,7 @@ static pid_t fork_child(uint32_t member, int spare)
 {
     if (!room_for_one())
         return -1;
-    pid_t nursery = getpid(), pid = fork();
+    pid_t nursery = getpid(), pid = fork_own();
     if (pid == 0) {
         guard_child(nursery);
         if (spare >= 0)
@@ -372,7 +372,7 @@ _Noreturn static void nursery_main(int local)
 muster_err nursery_start(int local)
 {
     fflush(NULL);
-    pid_t pid = fork();
+    pid_t pid = fork_own();
     if (pid == 0)
         nursery_main(local);
     if (pid < 0)

@@ -241,6 +241,7 @@ static muster_err set_up(const struct muster__world *world, const muster_options
         err = agree(report_start(world));
     if (!err)
         err = agree(nursery_start(world->local));
+    fork_watch();
     if (!err && world->hosts > 1)
         err = agree(hosts_start(world));
     if (!err)

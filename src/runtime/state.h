@@ -179,6 +179,13 @@ void child_warm_up(void);
 /** In a warm child; never returns. */
 _Noreturn void child_run(uint32_t member);
 
+/* ---- fork.c ---- */
+
+/** From now on copies that the program forks are nobody of the job. */
+void fork_watch(void);
+/** fork(), of one who becomes somebody. */
+pid_t fork_own(void);
+
 /** Starts a member in a ready spare; false: there is none. */
 bool member_take_spare(int local, uint32_t number);
 

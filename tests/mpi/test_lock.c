@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -253,6 +254,27 @@ static void is_fair(void **state)
     job_end(job);
 }
 
+/* A copy that the program forks owns nothing: 59. */
+static void a_copy_is_nobody(void **state)
+{
+    (void)state;
+    struct job job = job_make();
+    int status = -1;
+    assert_int_equal(muster_lock_acquire(job.lock, MUSTER_NOWAIT), MUSTER_OK);
+    pid_t copy = fork();
+    if (copy == 0)
+        _exit(muster_lock_release(job.lock) == MUSTER_ERR_STATE &&
+                      muster_lock_acquire(job.lock, MUSTER_FOREVER) == MUSTER_ERR_STATE &&
+                      muster_queue_put(job.out, "", 1, MUSTER_FOREVER) == MUSTER_ERR_STATE
+                  ? 0
+                  : 1);
+    assert_int_equal(waitpid(copy, &status, 0), copy);
+    assert_int_equal(status, 0);
+    assert_int_equal(muster_lock_acquire(job.lock, MUSTER_NOWAIT), MUSTER_ERR_DEADLOCK); /* it is still ours */
+    assert_int_equal(muster_lock_release(job.lock), MUSTER_OK);
+    job_end(job);
+}
+
 static void destroyed_while_waited_for(void **state)
 {
     (void)state;
@@ -282,8 +304,13 @@ static void destroyed_while_waited_for(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(try_and_timeout), cmocka_unit_test(misuse),  cmocka_unit_test(excludes),
-        cmocka_unit_test(holder_dies),     cmocka_unit_test(is_fair), cmocka_unit_test(destroyed_while_waited_for),
+        cmocka_unit_test(try_and_timeout),
+        cmocka_unit_test(misuse),
+        cmocka_unit_test(excludes),
+        cmocka_unit_test(holder_dies),
+        cmocka_unit_test(is_fair),
+        cmocka_unit_test(a_copy_is_nobody),
+        cmocka_unit_test(destroyed_while_waited_for),
     };
     return mpi_case_main(&argc, &argv, tests, sizeof tests / sizeof *tests, "lock");
 }
