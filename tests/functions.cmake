@@ -123,12 +123,12 @@ function(muster_unit_test name)
   muster_test_properties(${name} ${seconds} 1 ${labels})
 endfunction()
 
-# muster_mpi_test(<name> [RANKS <n>...] [HOSTS <ranks>x<hosts>...] [SOURCES <more>...] [TIMEOUT <s>])
+# muster_mpi_test(<name> [RANKS <n>...] [HOSTS <ranks>x<hosts>...] [SOURCES <more>...] [TIMEOUT <s>] [SLEEPS])
 # tests/mpi/test_<name>.c, with mpi_case_main, as <name>.np<n>, and with its ranks on several hosts as
 # <name>.np<n>.hosts<h>; these hosts are this machine, several times. Its watchdogs bark first, then timeout ends the
-# launcher, and last CTest ends all.
+# launcher, and last CTest ends all. SLEEPS: it does little else, and others may run beside it.
 function(muster_mpi_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "RANKS;HOSTS;SOURCES")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "SLEEPS" "TIMEOUT" "RANKS;HOSTS;SOURCES")
   muster_suite_exists(mpi/test_${name}.c exists)
   if(NOT exists)
     return()
@@ -163,6 +163,9 @@ function(muster_mpi_test name)
     set(processors ${ranks})
     if(ranks LESS 2)
       set(processors 2)
+    endif()
+    if(arg_SLEEPS)
+      set(processors 1)
     endif()
     muster_test_properties(${test} ${last} ${processors} ${labels})
     set_property(TEST ${test} APPEND PROPERTY ENVIRONMENT MUSTER_CASE_LIMIT_S=${watchdog} ${more})
