@@ -11,6 +11,11 @@
 
 #include "shared_case.h"
 
+#include <muster/counter.h>
+#include <muster/event.h>
+#include <muster/rwlock.h>
+#include <muster/semaphore.h>
+
 #include "lock/lock.h"
 #include "queue/queue.h"
 
@@ -18,6 +23,10 @@
 struct steps_objects {
     muster_lock lock;
     muster_queue queue;
+    muster_event event;
+    muster_semaphore semaphore;
+    muster_counter counter;
+    muster_rwlock rwlock;
 };
 static _Thread_local struct steps_objects *steps_at;
 
@@ -234,6 +243,8 @@ static muster_err steps_queue_get_closed(void)
     return err == MUSTER_ERR_CLOSED ? MUSTER_OK : err ? err : MUSTER_ERR_BROKEN;
 }
 
+#include "steps_sync.h"
+
 /* ---- the tables ---- */
 
 static const struct steps_kind steps_lock = {.name = "lock",
@@ -262,7 +273,8 @@ static const struct steps_kind steps_small_queue = {
     .stop = steps_queue_put_two,
     .waits = {steps_queue_put, steps_queue_put_large, steps_queue_put_many, steps_queue_join}};
 
-static const struct steps_kind *const steps_kinds[] = {&steps_lock, &steps_queue, &steps_small_queue};
+static const struct steps_kind *const steps_kinds[] = {
+    &steps_lock, &steps_queue, &steps_small_queue, &steps_event, &steps_semaphore, &steps_counter, &steps_rwlock};
 enum { STEPS_KINDS = sizeof steps_kinds / sizeof *steps_kinds };
 
 static inline uint32_t steps_waits_of(const struct steps_kind *kind)
@@ -371,6 +383,7 @@ static const struct steps_row steps_rows[] = {
      .act = steps_queue_put_large,
      .wakes = steps_queue_get,
      .looks = {1, 2}},
+    STEPS_SYNC_ROWS,
 };
 enum { STEPS_ROWS = sizeof steps_rows / sizeof *steps_rows };
 

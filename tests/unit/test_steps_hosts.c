@@ -336,12 +336,11 @@ static void make_round(uint32_t steps)
     hosts_meet();
 }
 
-/* Who ends it waits until its hosts know. If it dies over that they hear of it later: who comes before that is told
- * CLOSED, once. */
+/* A host may hear of the end after it: who comes there before that is told CLOSED, as who waited is; once. */
 static bool is_stale(steps_do wait)
 {
     muster_err err = wait();
-    if (err == MUSTER_ERR_CLOSED && !atomic_load(&shared->ended))
+    if (err == MUSTER_ERR_CLOSED)
         err = wait();
     return err == MUSTER_ERR_STALE;
 }
