@@ -349,7 +349,8 @@ void muster__remote_relay(uint32_t caller, bool on)
 static bool look(void)
 {
     beat();
-    bool any = take_outbox() | look_for_gone();
+    bool any = take_outbox();
+    any |= look_for_gone();
     any |= muster__mail_poll(take_letter) > 0;
     if (muster__bulk_poll()) {
         agent.traffic++;
@@ -423,6 +424,15 @@ static void meanwhile(void)
     letters_flush();
 }
 
+/* Looks at all of it, whatever the first has. */
+static bool work_is_left(void)
+{
+    bool any = errand_look();
+    any |= home_look();
+    any |= letters_flush();
+    return any;
+}
+
 static void *agent_main(void *unused)
 {
     (void)unused;
@@ -452,7 +462,7 @@ static void *agent_main(void *unused)
             nap(seen, muster__now_ns() - traffic_ns);
     }
     errand_stop();
-    while (atomic_load(&agent.leave) == LEAVE_POLITELY && (errand_look() | home_look() | letters_flush()))
+    while (atomic_load(&agent.leave) == LEAVE_POLITELY && work_is_left())
         ;
     if (atomic_load(&agent.leave) == LEAVE_POLITELY)
         meet_agents();
