@@ -137,8 +137,14 @@ muster_err muster__lock_take(struct muster__step *step)
         if (passed(word, step->generation))
             return MUSTER_ERR_STALE;
         uint32_t owner = (uint32_t)(word & OWNER);
-        if (owner == self)
-            return muster__owner_is_host(self) ? MUSTER_OK : MUSTER_ERR_DEADLOCK; /* a host may ask twice */
+        if (owner == self && !muster__owner_is_host(self))
+            return MUSTER_ERR_DEADLOCK;
+        if (owner == self) { /* a host may ask twice; its call has been of use by that */
+            next = step->called ? word & ~(WOKEN | STARVING) : word;
+            if (next != word && !atomic_compare_exchange_weak(&lock->word, &word, next))
+                continue;
+            return MUSTER_OK;
+        }
         if (!owner && (!(word & STARVING) || step->called)) {
             next = (word | self) & ~DEAD;
             if (step->called)

@@ -158,6 +158,35 @@ static void a_dead_waiter_is_no_obstacle(void **state)
     assert_int_equal(case_join(3), 0);
 }
 
+/* Two calls of a host for one lock: the one that is called finds that the other has got it. What it was called for is
+ * over by that: the release calls the next one. */
+static void a_host_asks_twice(void **state)
+{
+    (void)state;
+    muster_err expected = MUSTER_OK;
+    struct muster__step step = {
+        .object = object, .generation = handle.generation, .self = MUSTER__OWNER_HOST + 1, .rests = true};
+    uint32_t waiter = muster__waiter_make();
+    assert_int_equal(acquire(MUSTER_NOWAIT), MUSTER_OK);
+    assert_true(muster__event_hang(muster__lock_line(object), waiter, 0, true));
+    assert_int_equal(muster__lock_take(&step), MUSTER__WAIT);
+    case_fork(1, wait_for_it, &expected);
+    CASE_UNTIL(muster__lock_line(object)->tail != waiter);
+    assert_int_equal(release(), MUSTER_OK);
+    assert_true(muster__waiter_called(muster__waiter(waiter)));
+
+    struct muster__step other = step;
+    other.rests = false;
+    assert_int_equal(muster__lock_take(&other), MUSTER_OK);
+    step.called = true;
+    assert_int_equal(muster__lock_take(&step), MUSTER_OK);
+    muster__event_unhang(waiter);
+    muster__waiter_free(waiter);
+    assert_int_equal(muster__lock_release_slow(object, handle.generation, step.self, false), MUSTER_OK);
+    assert_int_equal(case_join(1), 0);
+    assert_true(no_trace());
+}
+
 static int die_holding_nothing(void *arg)
 {
     (void)arg;
@@ -305,6 +334,7 @@ int main(void)
         CASE(destroying_tells_who_waits),
         CASE(the_next_is_told_that_the_holder_died),
         CASE(a_dead_waiter_is_no_obstacle),
+        CASE(a_host_asks_twice),
         CASE(sweeping_finishes_a_destroy),
         CASE(excludes),
         CASE(timeouts_leave_no_trace),
