@@ -161,6 +161,9 @@ void muster__thread_serves(void);
 /** Ends all objects of this host and lets its ranks leave. In any thread of local rank 0. */
 void muster__host_stop(void);
 
+/** What this host has counted, as a table. */
+void muster__counters_print(FILE *file);
+
 /* ---- the watch, who looks whether the job stands still: set by that layer ---- */
 
 struct muster__watch {
@@ -173,8 +176,6 @@ struct muster__watch {
     /** Nobody looks any more. */
     void (*stop)(void);
 };
-/** What this host has counted, as a table. */
-void muster__counters_print(FILE *file);
 void muster__watch_register(const struct muster__watch *watch);
 /** Members of this host, ranks and children, are below this. */
 uint32_t muster__members_end(void);

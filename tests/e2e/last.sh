@@ -4,6 +4,8 @@
 set -euo pipefail
 # shellcheck source=../../scripts/lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib/common.sh"
+# shellcheck source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 allow_root
 
 program=$1
@@ -17,16 +19,6 @@ runs() { # variables... -- what
         shift
     done
     env "${variables[@]}" timeout -k 5 60 mpirun --oversubscribe --bind-to none -np 2 "$program" "$2" >"$output" 2>&1 || true
-}
-
-says() { # how often, text
-    local found
-    found=$(grep -c "$2" "$output" || true)
-    if [ "$found" -ne "$1" ]; then
-        printf '%d times, not %d: %s\n' "$found" "$1" "$2"
-        cat "$output"
-        exit 1
-    fi
 }
 
 for hosts in 0 1; do
