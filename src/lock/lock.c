@@ -167,12 +167,13 @@ muster_err muster__lock_take(struct muster__step *step)
 /* Of a lock that is at home here. */
 static muster_err acquire_at_home(struct muster__step *step)
 {
+    bool already = muster__lock_has_already(step);
     muster_err err = muster__lock_take(step);
     if (MUSTER__UNLIKELY(muster__lock_hosts)) {
         if (muster__would_wait(err) && muster__owner_is_host(step->on))
             muster__lock_hosts->waits(step);
         if (muster__commits(err) && muster__owner_is_host(step->self))
-            muster__lock_hosts->granted(step, err);
+            muster__lock_hosts->granted(step, err, already);
     }
     return err;
 }
@@ -402,8 +403,7 @@ static const struct muster__op ops[MUSTER__LOCK_OPS] = {
                               .late = MUSTER_ERR_TIMEOUT,
                               .late_now = MUSTER_ERR_BUSY},
     [MUSTER__LOCK_TRY] = {.name = "muster_lock_acquire",
-                          .step = try,
-                          .undo = undo,
+                          .step = try, /* given too late: the host has it, and gives it back when it is called */
                           .late = MUSTER_ERR_BUSY,
                           .late_now = MUSTER_ERR_BUSY},
     [MUSTER__LOCK_RELEASE] = {.name = "muster_lock_release", .step = release_of_nobody},

@@ -64,8 +64,8 @@ void muster__lock_turn_begins(struct muster__lock *lock);
 struct muster__lock_hosts {
     /** At home: the owner that a step waits for is a host. */
     void (*waits)(struct muster__step *step);
-    /** At home: a host has got it. err: OK or OWNER_DEAD. */
-    void (*granted)(struct muster__step *step, muster_err err);
+    /** At home: a host has got it. err: OK or OWNER_DEAD. already: before it asked. */
+    void (*granted)(struct muster__step *step, muster_err err, bool already);
     /** Of a proxy that is away: the agent asks for it. */
     void (*fetch)(struct muster__lock *lock);
     muster_err (*try)(struct muster__step *step);
@@ -82,6 +82,13 @@ static inline struct muster__lock *muster__lock_of(struct muster__object *object
 static inline struct muster__event *muster__lock_line(struct muster__object *object)
 {
     return &object->event[0];
+}
+
+/** At home, before the step is taken: the host that asks has it. */
+static inline bool muster__lock_has_already(const struct muster__step *step)
+{
+    uint64_t word = atomic_load(&muster__lock_of(step->object)->word);
+    return muster__owner_is_host(step->self) && (word & MUSTER__LOCK_OWNER) == step->self;
 }
 
 /* The lock's word names the generation, so these two need no pin. */

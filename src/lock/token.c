@@ -25,6 +25,8 @@
  *   - whoever waits at home asks the owner for it unless `called` says that somebody has; the agent clears that before
  *     it releases the lock for a host. So each time that a host has it and somebody waits it is asked at least once
  *   - `asked`, likewise, of a proxy: set by who asks, cleared by the answer
+ *   - a host that has the lock may ask for it, by a thread's try, or when a try has brought it meanwhile. Home tells it
+ *     that it has it; what it does with `here` goes by what else it was sent, which says so in the right order
  *   - the agent alone makes and ends proxies
  */
 #include "lock/lock.h"
@@ -35,6 +37,9 @@
 enum { USES, ENDED, FETCH, CALL_BACK, CALL_BACK_FREE, IN_USE, RETURN, RETURN_DEAD };
 /* errands */
 enum { PREPARE, END };
+
+/* how a host got it, in the answer */
+enum { CALLED = 1, ALREADY = 2 }; /* others wait, and shall have it next; it had it before it asked */
 
 enum { AWAY = MUSTER__LOCK_AWAY, HERE = MUSTER__LOCK_HERE, DIED = MUSTER__LOCK_DIED };
 
@@ -206,6 +211,13 @@ static void send_back(struct muster__lock *lock, const int64_t out[2])
 }
 
 /* For who waits here the host stands in the line at home again at once, not only when one of them has run. */
+static void fetch_for_line(struct muster__object *object)
+{
+    struct muster__lock *lock = muster__lock_of(object);
+    if (!atomic_load(&lock->here) && atomic_load(&muster__lock_line(object)->head) && !atomic_exchange(&lock->asked, 1))
+        fetch(lock->home);
+}
+
 static void gave_back(muster_handle proxy, muster_err err, const int64_t out[2])
 {
     struct muster__object *object = muster__object_find(proxy, MUSTER__LOCK);
@@ -214,8 +226,7 @@ static void gave_back(muster_handle proxy, muster_err err, const int64_t out[2])
     struct muster__lock *lock = muster__lock_of(object);
     lock->returns = 0;
     send_back(lock, out);
-    if (atomic_load(&muster__lock_line(object)->head) && !atomic_exchange(&lock->asked, 1))
-        fetch(lock->home);
+    fetch_for_line(object);
 }
 
 static void call_back(muster_handle home)
@@ -259,30 +270,38 @@ static void put_here(muster_handle home, bool died)
     struct muster__lock *lock = muster__lock_of(proxy.object);
     muster__lock_turn_begins(lock);
     atomic_store(&lock->here, died ? HERE | DIED : HERE);
-    atomic_store(&lock->asked, 0);
     muster__lock_call(proxy.object, proxy.generation);
+}
+
+/* What this host had already when home heard of it may be on its way back by now: that puts nothing here. */
+static void got(muster_handle home, muster_err err, int64_t how)
+{
+    if (!(how & ALREADY))
+        put_here(home, err == MUSTER_ERR_OWNER_DEAD);
+    if (how & CALLED)
+        call_back(home);
 }
 
 /* Without an answer there is no lock any more. */
 static void granted_here(muster_handle home, muster_err err, const int64_t out[2])
 {
+    struct muster__proxy proxy;
     if (!muster__commits(err)) {
         (err == MUSTER_ERR_STALE ? end_stale : end)(home);
         return;
     }
-    put_here(home, err == MUSTER_ERR_OWNER_DEAD);
-    if (out[1])
-        call_back(home);
+    if (muster__proxy_find(home, &proxy))
+        atomic_store(&muster__lock_of(proxy.object)->asked, 0);
+    got(home, err, out[1]);
+    if (out[1] & ALREADY && muster__proxy_find(home, &proxy))
+        fetch_for_line(proxy.object);
 }
 
 /* A caller's own try. */
 static void tried(muster_handle home, uint32_t op, muster_err err, const int64_t out[2])
 {
-    if (op == MUSTER__LOCK_TRY && muster__commits(err)) {
-        put_here(home, err == MUSTER_ERR_OWNER_DEAD);
-        if (out[1])
-            call_back(home);
-    }
+    if (op == MUSTER__LOCK_TRY && muster__commits(err))
+        got(home, err, out[1]);
 }
 
 /* ---- home ---- */
@@ -295,7 +314,7 @@ static void waits(struct muster__step *step)
         tell(host, handle_of(step), CALL_BACK, 0);
 }
 
-static void granted(struct muster__step *step, muster_err err)
+static void granted(struct muster__step *step, muster_err err, bool already)
 {
     struct muster__lock *lock = muster__lock_of(step->object);
     struct muster__event *line = muster__lock_line(step->object);
@@ -303,7 +322,7 @@ static void granted(struct muster__step *step, muster_err err)
     bool others =
         first && !(first == atomic_load(&line->tail) && atomic_load(&muster__waiter(first)->host) == step->host);
     step->arg->out[0] = err == MUSTER_ERR_OWNER_DEAD;
-    step->arg->out[1] = others;
+    step->arg->out[1] = (others ? CALLED : 0) | (already ? ALREADY : 0);
     if (others)
         atomic_store(&lock->called, 1);
 }
@@ -315,9 +334,10 @@ static muster_err try(struct muster__step *step)
     uint32_t self = step->self;
     if (!self)
         step->self = MUSTER__OWNER_HOST + (uint32_t)step->host;
+    bool already = muster__lock_has_already(step);
     muster_err err = muster__lock_take(step);
     if (muster__commits(err) && muster__owner_is_host(step->self))
-        granted(step, err);
+        granted(step, err, already);
     step->self = self;
     if (!muster__would_wait(err) || !muster__owner_is_host(step->on))
         return err;
