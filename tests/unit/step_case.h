@@ -113,6 +113,16 @@ static inline void *step_share(size_t bytes)
 
 /* ---- others ---- */
 
+/* Who sleeps for as long as it takes looks around twice a second: in the midst of a recording, say, that then goes
+ * another way than all others. Here nobody does. */
+enum muster__wake __real_muster__futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns);
+enum muster__wake __wrap_muster__futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns)
+{
+    const struct muster__caller *caller = muster__self_state.caller;
+    bool forever = caller && word == &caller->bell && atomic_load(&caller->forever);
+    return __real_muster__futex_wait(word, expected, forever ? MUSTER__NEVER : deadline_ns);
+}
+
 /* As /proc tells it: S asleep, R on its way, Z ended, t stopped by the tracer. */
 static inline char step_state(pid_t pid)
 {
