@@ -196,13 +196,18 @@ static void lose(int host)
             on_lost[kind](host);
 }
 
-static void silent(int host, int64_t for_ns)
+static void lose_for_all(int host)
 {
     struct frame frame = {.type = FRAME_LOST, .lost.host = host};
-    muster__log(MUSTER__ERROR, "host %s has not been heard of for %.1f s and is taken for dead (MUSTER_PEER_LIMIT_MS)",
-                muster__host_name_of(host), (double)for_ns * 1e-9);
     lose(host);
     letter_send_others(&frame);
+}
+
+static void silent(int host, int64_t for_ns)
+{
+    muster__log(MUSTER__ERROR, "host %s has not been heard of for %.1f s and is taken for dead (MUSTER_PEER_LIMIT_MS)",
+                muster__host_name_of(host), (double)for_ns * 1e-9);
+    lose_for_all(host);
 }
 
 static const struct muster__agents_watch *watch;
@@ -318,6 +323,14 @@ static void take_letter(int host, const void *bytes, size_t size)
     agent.peers[host].heard = true;
     while (size && !agent.peers[host].lost) {
         const struct frame *frame = (const void *)at;
+        if (!wire_frame_fits(at, size, agent.world->hosts)) {
+            muster__log(MUSTER__ERROR,
+                        "host %s has sent what is no letter (its memory is broken, or it runs another "
+                        "muster) and is taken for dead",
+                        muster__host_name_of(host));
+            lose_for_all(host);
+            return;
+        }
         take_frame(host, frame, frame + 1);
         at += frame->bytes;
         size -= frame->bytes;

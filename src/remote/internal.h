@@ -168,6 +168,11 @@ bool letters_flush(void);
 bool letters_sent(void);
 void letters_lost(int host);
 
+/* ---- wire.c: what comes in ---- */
+
+/** Whether what is left of a letter begins with a frame, whole and within it; bytes: aligned to 8. */
+bool wire_frame_fits(const void *bytes, size_t left, int hosts);
+
 /* ---- held.c: what has come and cannot be done yet ---- */
 
 /**

@@ -10,7 +10,7 @@
 struct muster__order {
     muster_handle held, wanted;
     uint32_t rank;
-    bool told; /* that it closes a circle */
+    uint8_t told; /* that it closes a circle */
     char held_name[80], wanted_name[80];
     char held_site[MUSTER__LINE], wanted_site[MUSTER__LINE];
 };

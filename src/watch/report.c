@@ -144,7 +144,7 @@ static void put_object(struct text *text, const struct view *views, int n, muste
 
 static void put_what(struct text *text, const struct view *views, int n, const struct view_line *line)
 {
-    char name[128];
+    char name[128] = "";
     bool pool = line->object.kind_home != 0;
     if (pool)
         report_object(views, n, line->object, name, sizeof name);
@@ -231,7 +231,9 @@ static int by_group(const void *left, const void *right)
     int different = compare(a, b);
     if (different)
         return different;
-    return a->rank != b->rank ? a->rank - b->rank : a->caller < b->caller ? -1 : a->caller > b->caller;
+    if (a->rank != b->rank)
+        return a->rank < b->rank ? -1 : 1;
+    return a->caller < b->caller ? -1 : a->caller > b->caller;
 }
 
 void report_roll(const struct view *views, int n, report_say say, void *to)

@@ -122,9 +122,9 @@ struct view_line {
     int32_t pid, thread;
     uint32_t state;       /* enum watch_state */
     uint32_t operation;   /* or MUSTER__FOR_... */
-    bool stopped;         /* its process is */
-    bool is_rank;         /* a rank's main thread */
-    bool told;            /* that its wait is in vain */
+    uint8_t stopped;      /* its process is */
+    uint8_t is_rank;      /* a rank's main thread */
+    uint8_t told;         /* that its wait is in vain */
     muster_handle object; /* as its home names it; all zero: none */
     int64_t since_ns, waited_ns;
     char who[64];
@@ -152,6 +152,9 @@ struct view {
 };
 /** Of the host that this process is attached to; all: also objects that nobody waits for. False: no memory. */
 bool view_make(struct view *view, bool all);
+
+/* ---- parcel.c ---- */
+
 void view_free(struct view *view);
 /** As bytes; NULL: no memory. Gives (free). */
 void *view_pack(const struct view *view, size_t *size);

@@ -181,6 +181,7 @@ static void a_host_asks_twice(void **state)
 /* ---- a host is lost ---- */
 
 enum { LOST = 2 };
+static bool talks_nonsense; /* the lost one does; else it is silent */
 
 static void lost_part(int host)
 {
@@ -198,7 +199,10 @@ static void lost_part(int host)
     hosts_meet();
     if (host == LOST) {
         atomic_store(&hosts_shared->gone[LOST], 1);
-        atomic_store(&hosts_shared->cut[LOST], 1);
+        if (talks_nonsense)
+            muster__mail_send(0, &(uint64_t[20]){UINT64_C(96) | UINT64_C(1) << 40}, 160);
+        else
+            atomic_store(&hosts_shared->cut[LOST], 1);
         for (;;)
             pause(); /* its agent ends it: rank 0's host does not answer */
     }
@@ -219,6 +223,17 @@ static void others_go_on_without_a_host(void **state)
     setenv("MUSTER_PEER_LIMIT_MS", "700", 1);
     hosts_run(lost_part, 0, LOST);
     hosts_run(lost_part, LATE_NS, LOST);
+    unsetenv("MUSTER_PEER_LIMIT_MS");
+}
+
+/* A letter that is none proves as much as silence. */
+static void others_go_on_without_one_that_talks_nonsense(void **state)
+{
+    (void)state;
+    setenv("MUSTER_PEER_LIMIT_MS", "700", 1);
+    talks_nonsense = true;
+    hosts_run(lost_part, 0, LOST);
+    talks_nonsense = false;
     unsetenv("MUSTER_PEER_LIMIT_MS");
 }
 
@@ -572,6 +587,7 @@ int main(void)
         cmocka_unit_test(lock_excludes),
         cmocka_unit_test(a_host_asks_twice),
         cmocka_unit_test(others_go_on_without_a_host),
+        cmocka_unit_test(others_go_on_without_one_that_talks_nonsense),
         cmocka_unit_test(parked_calls_are_stepped_when_called),
         cmocka_unit_test(remote_waiters_need_no_caller_at_home),
         cmocka_unit_test(a_deadline_holds_whatever_home_does),
