@@ -68,13 +68,13 @@ allow_root() {
     fi
 }
 
-# build_in <folder> [<cmake option>...]: configures and builds; quiet unless something goes wrong.
+# build_in <folder> <target> [<cmake option>...]: configures and builds; quiet unless something goes wrong.
 build_in() {
-    local folder=$1 log=$1/build.log
-    shift
+    local folder=$1 target=$2 log=$1/build.log
+    shift 2
     mkdir -p "$folder"
     say "building in $folder"
-    if ! { cmake -S "$root" -B "$folder" "$@" && cmake --build "$folder" -j "$(nproc)"; } >"$log" 2>&1; then
+    if ! { cmake -S "$root" -B "$folder" "$@" && cmake --build "$folder" -j "$(nproc)" --target "$target"; } >"$log" 2>&1; then
         grep -E -A8 'error|Error' "$log" | head -60 >&2
         say "the build failed; its whole output: $log" >&2
         return 1

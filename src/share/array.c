@@ -165,12 +165,11 @@ muster_err muster_array_create(muster_array *array, int64_t count, size_t item_b
     return err;
 }
 
+/* The lock first: who dies between leaves an array that can be destroyed. */
 muster_err muster_array_destroy(muster_array array)
 {
-    muster_err err = muster__destroy(array.handle, MUSTER__ARRAY, "muster_array_destroy");
-    if (!err)
-        muster__lock_end(array.lock);
-    return err;
+    muster__lock_end(array.lock);
+    return muster__destroy(array.handle, MUSTER__ARRAY, "muster_array_destroy");
 }
 
 static muster_err out_of_bounds(const muster_array *array, int64_t first, int64_t n, const char *operation)

@@ -223,8 +223,11 @@ muster_err muster_condition_destroy(muster_condition condition)
     return muster__destroy(condition.handle, MUSTER__CONDITION, "muster_condition_destroy");
 }
 
-static muster_err not_held(const char *operation)
+/* Nobody holds a lock that has ended. */
+static muster_err not_held(muster_handle lock, const char *operation)
 {
+    if (!muster__is_remote(lock, MUSTER__LOCK) && !muster__object_find(lock, MUSTER__LOCK))
+        return muster__object_stale(MUSTER__LOCK, operation);
     return muster__fail(MUSTER_ERR_STATE, "%s: this thread does not hold the condition's lock", operation);
 }
 
@@ -270,7 +273,7 @@ muster_err muster_condition_wait(muster_condition condition, int64_t timeout_ms)
     muster_err err = muster__timeout_bad(operation, timeout_ms);
     struct muster__lock *mine = err ? NULL : muster__lock_mine(condition.lock);
     if (!mine)
-        return err ? err : not_held(operation);
+        return err ? err : not_held(condition.lock, operation);
     uint32_t depth = mine->depth;
     mine->depth = 0;
     err = wait_given(condition, &giving, timeout_ms);
@@ -288,7 +291,7 @@ muster_err muster_condition_wait_for(muster_condition condition, bool (*holds)(v
     if (!err)
         err = muster__timeout_bad(operation, timeout_ms);
     if (!err && !muster__lock_mine(condition.lock))
-        err = not_held(operation);
+        err = not_held(condition.lock, operation);
     if (err)
         return err;
     int64_t deadline = muster__deadline_ns(timeout_ms);
@@ -308,7 +311,7 @@ static muster_err notify_n(muster_condition condition, int64_t n, int64_t *notif
 {
     struct muster__arg arg = {.in = {n}};
     if (!muster__lock_mine(condition.lock))
-        return not_held(operation);
+        return not_held(condition.lock, operation);
     muster_err err = muster__do(condition.handle, MUSTER__CONDITION, NOTIFY, &arg, MUSTER_FOREVER);
     if (!err && notified)
         *notified = arg.out[0];

@@ -5,6 +5,7 @@
 #ifndef MUSTER_TESTS_ONE_HOST_H
 #define MUSTER_TESTS_ONE_HOST_H
 
+#define CASE_HOST 0 /* the only one */
 #include "shared_case.h"
 
 #include "remote/remote.h"

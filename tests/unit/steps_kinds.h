@@ -11,10 +11,16 @@
 
 #include "shared_case.h"
 
+#include <muster/array.h>
+#include <muster/barrier.h>
+#include <muster/condition.h>
 #include <muster/counter.h>
+#include <muster/dict.h>
 #include <muster/event.h>
+#include <muster/once.h>
 #include <muster/rwlock.h>
 #include <muster/semaphore.h>
+#include <muster/value.h>
 
 #include "lock/lock.h"
 #include "queue/queue.h"
@@ -27,6 +33,13 @@ struct steps_objects {
     muster_semaphore semaphore;
     muster_counter counter;
     muster_rwlock rwlock;
+    muster_barrier barrier;
+    muster_once once;
+    muster_lock condition_lock;
+    muster_condition condition;
+    muster_value_i64 value;
+    muster_array array;
+    muster_dict dict;
 };
 static _Thread_local struct steps_objects *steps_at;
 
@@ -40,11 +53,13 @@ struct steps_kind {
     muster_handle *(*handle)(void); /* in steps_at */
     /** How it stands, for whoever may ask. NULL: there is nothing to see. */
     int64_t (*look)(void);
-    /** Uses a fresh object, alone. False: it is not as that should have left it. */
+    /** Uses a fresh object, alone, and leaves it as it was. False: it is not as that should be. */
     bool (*canary)(void);
     /** By somebody who stays: from here on each of `waits` waits. NULL: they do anyhow. */
     steps_do stop;
     steps_do waits[4];
+    steps_do uses; /* of a kind that nobody waits for: again and again, until it has ended */
+    bool is_two;   /* objects: who comes between their ends may be told CLOSED */
     bool as_hosts; /* hosts stand in its line at home, their waiters in lines of their own */
 };
 
@@ -245,6 +260,8 @@ static muster_err steps_queue_get_closed(void)
 
 #include "steps_sync.h"
 
+#include "steps_share.h"
+
 /* ---- the tables ---- */
 
 static const struct steps_kind steps_lock = {.name = "lock",
@@ -274,7 +291,8 @@ static const struct steps_kind steps_small_queue = {
     .waits = {steps_queue_put, steps_queue_put_large, steps_queue_put_many, steps_queue_join}};
 
 static const struct steps_kind *const steps_kinds[] = {
-    &steps_lock, &steps_queue, &steps_small_queue, &steps_event, &steps_semaphore, &steps_counter, &steps_rwlock};
+    &steps_lock,    &steps_queue, &steps_small_queue, &steps_event, &steps_semaphore, &steps_counter, &steps_rwlock,
+    &steps_barrier, &steps_once,  &steps_condition,   &steps_value, &steps_array,     &steps_dict};
 enum { STEPS_KINDS = sizeof steps_kinds / sizeof *steps_kinds };
 
 static inline uint32_t steps_waits_of(const struct steps_kind *kind)
@@ -442,6 +460,69 @@ static const struct steps_row steps_rows[] = {
      .before = steps_rwlock_read,
      .act = steps_rwlock_use_write,
      .wakes = steps_rwlock_release},
+    {.name = "wait as the last, two wait",
+     .kind = &steps_barrier,
+     .act = steps_barrier_wait,
+     .waits = steps_barrier_come,
+     .waiters = 2,
+     .woken = {0, 2},
+     .wakes = steps_barrier_abort},
+    {.name = "abort, two wait",
+     .kind = &steps_barrier,
+     .act = steps_barrier_abort,
+     .waits = steps_barrier_come,
+     .waiters = 2,
+     .woken = {0, 2},
+     .wakes = steps_barrier_abort},
+    {.name = "reset, two wait",
+     .kind = &steps_barrier,
+     .act = steps_barrier_reset,
+     .waits = steps_barrier_come,
+     .waiters = 2,
+     .woken = {0, 2},
+     .wakes = steps_barrier_abort},
+    {.name = "wait that waits", .kind = &steps_barrier, .act = steps_barrier_come, .wakes = steps_barrier_abort},
+    {.name = "run", .kind = &steps_once, .act = steps_once_run, .looks = {0, 1}},
+    {.name = "end of a run, two wait",
+     .kind = &steps_once,
+     .mine = steps_once_begin_it,
+     .act = steps_once_end_it,
+     .waits = steps_once_run,
+     .waiters = 2,
+     .woken = {2, 2},
+     .looks = {1, 1}},
+    {.name = "run that waits",
+     .kind = &steps_once,
+     .before = steps_once_begin_it,
+     .act = steps_once_run,
+     .wakes = steps_once_end_it,
+     .looks = {1, 1}},
+    {.name = "notify_all, two wait",
+     .kind = &steps_condition,
+     .act = steps_condition_notify,
+     .waits = steps_condition_wait,
+     .waiters = 2,
+     .woken = {0, 2},
+     .wakes = steps_condition_notify},
+    {.name = "wait that waits", .kind = &steps_condition, .act = steps_condition_wait, .wakes = steps_condition_notify},
+    {.name = "add", .kind = &steps_value, .act = steps_value_add, .looks = {0, 2}},
+    {.name = "compare_exchange", .kind = &steps_value, .act = steps_value_exchange, .looks = {0, 1}},
+    {.name = "write", .kind = &steps_array, .act = steps_array_write, .looks = {0, STEPS_ITEMS}},
+    {.name = "add_i64", .kind = &steps_array, .act = steps_array_add, .looks = {0, STEPS_ITEMS}},
+    {.name = "lock and unlock", .kind = &steps_array, .act = steps_array_use},
+    {.name = "set, two wait",
+     .kind = &steps_dict,
+     .act = steps_dict_set,
+     .waits = steps_dict_get,
+     .waiters = 2,
+     .woken = {0, 2},
+     .wakes = steps_dict_set,
+     .looks = {0, 1}},
+    {.name = "set, large", .kind = &steps_dict, .mine = steps_dict_fill, .act = steps_dict_set_large, .looks = {0, 1}},
+    {.name = "set again", .kind = &steps_dict, .before = steps_dict_set, .act = steps_dict_set, .looks = {1, 1}},
+    {.name = "add", .kind = &steps_dict, .act = steps_dict_add, .looks = {0, 1}},
+    {.name = "remove", .kind = &steps_dict, .before = steps_dict_set, .act = steps_dict_remove, .looks = {1, 0}},
+    {.name = "get that waits", .kind = &steps_dict, .act = steps_dict_get, .wakes = steps_dict_set, .looks = {1, 1}},
 };
 enum { STEPS_ROWS = sizeof steps_rows / sizeof *steps_rows };
 
