@@ -218,9 +218,8 @@ static void holder_dies(void **state)
     job_end(job);
 }
 
-/* Among those of one host. In most of five tries: where the kernel shares a core unevenly for a second, so does the
- * lock. */
-/* In a second the least gets at least half of what the most gets; where the kernel shares cores unevenly, in several.
+/* Among those of one host. In a second the least gets at least half of what the most gets; where the kernel shares
+ * cores unevenly, in several.
  */
 static void is_fair(void **state)
 {

@@ -128,21 +128,20 @@ static int count_up(const void *arg, size_t size)
     return 0;
 }
 
+/* Until told 0: contends until then, and tells how often it has had the lock so far. */
 static int contend(const void *arg, size_t size)
 {
     (void)size;
     const struct job *job = arg;
     int64_t n = 0;
     say(job->out, 0);
-    int64_t until = hear(job->in);
-    while (n % 64 || now_ns() < until) {
-        if (muster_lock_acquire(job->lock, MUSTER_FOREVER) != MUSTER_OK)
-            return 2;
-        n++;
-        if (muster_lock_release(job->lock) != MUSTER_OK)
-            return 3;
-    }
-    say(job->out, n);
+    for (int64_t until; (until = hear(job->in)) != 0; say(job->out, n))
+        do {
+            if (muster_lock_acquire(job->lock, MUSTER_FOREVER) != MUSTER_OK)
+                return 2;
+            if (muster_lock_release(job->lock) != MUSTER_OK)
+                return 3;
+        } while (++n % 64 || now_ns() < until);
     return 0;
 }
 
@@ -210,33 +209,43 @@ static void excludes_all_others(void **state)
     job_end(job);
 }
 
-/* 44, two on each of two hosts. As in the suite of one host: others use this machine, too. */
+/* 44, two on each of two hosts. In a second the least gets at least half of what the most gets; where the kernel shares
+ * cores unevenly, in several. */
 static void is_fair(void **state)
 {
     (void)state;
-    int fair = 0;
-    for (int try = 0; try < 5 && fair < 3; try++) {
-        struct job job = job_make();
-        muster_process processes[4];
-        for (int i = 0; i < 4; i++)
-            processes[i] = start_on(i % 2 ? last_rank() : 0, contend, &job);
-        for (int i = 0; i < 4; i++)
-            hear(job.out);
-        int64_t until = now_ns() + 1000000000, least = INT64_MAX, most = 0;
-        for (int i = 0; i < 4; i++)
-            say(job.in, until);
-        for (int i = 0; i < 4; i++) {
+    enum { CONTENDERS = 4 };
+    struct job job = job_make();
+    struct job each[CONTENDERS];
+    muster_process processes[CONTENDERS];
+    int64_t least = 0, most = 1;
+    for (int i = 0; i < CONTENDERS; i++) {
+        each[i] = job;
+        assert_int_equal(muster_queue_create(&each[i].in, NULL), MUSTER_OK);
+        processes[i] = start_on(i % 2 ? last_rank() : 0, contend, &each[i]);
+    }
+    for (int i = 0; i < CONTENDERS; i++)
+        hear(job.out);
+    for (int second = 0; second < 10 && least * 2 < most; second++) {
+        int64_t until = now_ns() + 1000000000;
+        for (int i = 0; i < CONTENDERS; i++)
+            say(each[i].in, until);
+        least = INT64_MAX, most = 0;
+        for (int i = 0; i < CONTENDERS; i++) {
             int64_t n = hear(job.out);
             least = n < least ? n : least;
             most = n > most ? n : most;
         }
-        for (int i = 0; i < 4; i++)
-            join(processes[i]);
-        fair += least * 2 >= most;
-        assert_int_equal(muster_lock_destroy(job.lock), MUSTER_OK);
-        job_end(job);
     }
-    assert_int_equal(fair, 3);
+    for (int i = 0; i < CONTENDERS; i++) {
+        say(each[i].in, 0);
+        join(processes[i]);
+        assert_int_equal(muster_queue_destroy(each[i].in), MUSTER_OK);
+    }
+    if (least * 2 < most)
+        fail_msg("of four that want it, one had the lock %lld times, another %lld", (long long)least, (long long)most);
+    assert_int_equal(muster_lock_destroy(job.lock), MUSTER_OK);
+    job_end(job);
 }
 
 /* 43: told to the next one, on whichever host that is. */
