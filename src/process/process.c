@@ -151,6 +151,8 @@ static muster_err join(struct muster__step *step)
         step->event = muster__child_event(member);
         return MUSTER__WAIT;
     }
+    if (!muster__gone_are_told())
+        return MUSTER__AGAIN;
     muster__child_info(member, &info);
     if (info.system_errno)
         return MUSTER_ERR_SYSTEM;
@@ -196,8 +198,11 @@ static muster_err tell(struct muster__step *step)
     snprintf(info.host, sizeof info.host, "%s", muster__host_name());
     if (has_started(body)) {
         struct muster__member_info member;
+        bool ended = muster__child_ended(atomic_load(&body->member));
+        if (ended && !muster__gone_are_told())
+            return MUSTER__AGAIN;
         muster__child_info(atomic_load(&body->member), &member);
-        info.state = member.state == MUSTER__MEMBER_ENDED ? MUSTER_PROCESS_ENDED : MUSTER_PROCESS_ALIVE;
+        info.state = ended ? MUSTER_PROCESS_ENDED : MUSTER_PROCESS_ALIVE;
         info.status = (muster_process_status){.exit_code = member.exit_code, .signal = member.signal};
         info.pid = member.pid;
         info.rank = member.rank;

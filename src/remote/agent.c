@@ -90,18 +90,6 @@ static void send_posted(struct asked *asked)
         send_word(asked);
 }
 
-static bool take_outbox(void)
-{
-    gather_posted();
-    bool any = agent.posted != 0;
-    while (agent.posted) {
-        struct asked *asked = muster__heap_at(agent.posted);
-        agent.posted = asked->next;
-        send_posted(asked);
-    }
-    return any;
-}
-
 /* What callers have this host's agent do may wait: it is no mail. */
 void muster__agent_posted_first(void)
 {
@@ -139,28 +127,61 @@ static bool caller_has_gone(uint32_t number, bool died)
     return true;
 }
 
+static bool is_gone(uint32_t number)
+{
+    uint32_t live = atomic_load(&muster__caller(number)->live);
+    return live == (uint32_t)MUSTER__CALLER_LEFT || live == (uint32_t)MUSTER__CALLER_DIED;
+}
+
+/* What they asked before they went, in order; what others have posted waits. */
+static void send_posted_of(const bool *gone)
+{
+    muster__ref *link = &agent.posted;
+    gather_posted();
+    while (*link) {
+        struct asked *asked = muster__heap_at(*link);
+        if (!gone[asked->caller]) {
+            link = &asked->next;
+            continue;
+        }
+        *link = asked->next;
+        send_posted(asked);
+    }
+}
+
 /* What one has asked was posted before it went: it is taken between finding it and what follows. */
-static bool look_for_gone(void)
+static bool tell_of_gone(void)
 {
     uint32_t end = muster__callers_end(), count = 0;
     if (!atomic_load(&office()->gone))
         return false;
     atomic_store(&office()->gone, 0);
-    uint32_t *found = malloc(end * sizeof *found);
-    MUSTER__CHECK_EQ(found != NULL, true);
+    bool *gone = calloc(MUSTER__CALLERS_MAX, sizeof *gone);
+    MUSTER__CHECK_EQ(gone != NULL, true);
+    for (uint32_t number = 1; number < end; number++)
+        count += gone[number] = is_gone(number);
+    send_posted_of(gone);
     for (uint32_t number = 1; number < end; number++) {
-        uint32_t live = atomic_load(&muster__caller(number)->live);
-        if (live == (uint32_t)MUSTER__CALLER_LEFT || live == (uint32_t)MUSTER__CALLER_DIED)
-            found[count++] = number;
-    }
-    take_outbox();
-    for (uint32_t i = 0; i < count; i++) {
-        bool died = atomic_load(&muster__caller(found[i])->live) == (uint32_t)MUSTER__CALLER_DIED;
-        if (!caller_has_gone(found[i], died))
+        bool died = atomic_load(&muster__caller(number)->live) == (uint32_t)MUSTER__CALLER_DIED;
+        if (gone[number] && !caller_has_gone(number, died))
             atomic_store(&office()->gone, 1);
     }
-    free(found);
+    free(gone);
     return count > 0;
+}
+
+/* Who has posted something may know that another one has gone: others hear of that first. */
+static bool take_outbox(void)
+{
+    gather_posted();
+    bool any = tell_of_gone();
+    any |= agent.posted != 0;
+    while (agent.posted) {
+        struct asked *asked = muster__heap_at(agent.posted);
+        agent.posted = asked->next;
+        send_posted(asked);
+    }
+    return any;
 }
 
 /* ---- who lives ---- */
@@ -363,7 +384,6 @@ static bool look(void)
 {
     beat();
     bool any = take_outbox();
-    any |= look_for_gone();
     any |= muster__mail_poll(take_letter) > 0;
     if (muster__bulk_poll()) {
         agent.traffic++;

@@ -139,6 +139,11 @@ bool muster__is_agent(void)
     return box && muster__self_state.number && muster__self_state.number == atomic_load(&box->agent);
 }
 
+bool muster__gone_are_told(void)
+{
+    return !muster__is_agent() || !atomic_load(&office()->gone);
+}
+
 bool muster__host_lost(int host)
 {
     const struct office *box = office();

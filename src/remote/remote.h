@@ -143,6 +143,10 @@ void muster__agent_do(muster_handle object, uint32_t op, const int64_t in[3],
  * before goes first. */
 void muster__agent_posted_first(void);
 bool muster__is_agent(void);
+/** In a step: false if the agent takes it before it has told other hosts of all callers of this one that have gone: the
+ * step is to be taken AGAIN. So who hears that a process has ended, and gives something to who stands in line there,
+ * does not give it to the dead. */
+bool muster__gone_are_told(void);
 /** Has the agent call it whenever it looks for mail. A few may be registered. */
 void muster__remote_on_look(void (*look)(void));
 /** Told by the agent when a host was lost. */

@@ -175,9 +175,14 @@ void muster__child_info(uint32_t number, struct muster__member_info *info)
         muster__cpuset_format(&cpus, info->cores, sizeof info->cores);
 }
 
+/* Of a killed one: what it held is repaired, and it stands in no line any more. One that ended by itself said so
+ * itself, and held nothing unless its program is wrong. */
 bool muster__child_ended(uint32_t number)
 {
-    return atomic_load(&member_at(number)->outcome) != 0;
+    const struct member *member = member_at(number);
+    uint32_t outcome = atomic_load(&member->outcome);
+    return outcome &&
+           ((outcome & ~(uint32_t)OUTCOME_VALUE) != OUTCOME_SIGNAL || atomic_load(&member->left) & LEFT_REAPED);
 }
 
 struct muster__event *muster__child_event(uint32_t number)
@@ -251,4 +256,5 @@ void member_reaped(uint32_t number)
         return;
     seat_give_back(member->seat);
     add_left(number, LEFT_REAPED);
+    muster__event_signal(&member->changed, -1);
 }

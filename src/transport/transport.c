@@ -40,12 +40,20 @@ bool muster__transport_runs(void)
     return runs;
 }
 
+/* MPICH looks for an address that is free in all ranks, page by page, which takes seconds for a host's segment; muster
+ * needs none. */
+static void want_any_address(void)
+{
+    setenv("MPIR_CVAR_SHM_SYMHEAP_RETRY", "0", 0);
+}
+
 static muster_err initialize(int *argc, char ***argv)
 {
     int provided;
     if (muster__transport_runs()) {
         MPI_Query_thread(&provided);
     } else {
+        want_any_address();
         int code = MPI_Init_thread(argc, argv, MPI_THREAD_MULTIPLE, &provided);
         if (code != MPI_SUCCESS)
             return transport_failed("MPI_Init_thread", code);

@@ -580,6 +580,36 @@ static void goes_on_when_users_die(void **state)
     job_end(job);
 }
 
+/* Says so, and waits for an item that it never gets. */
+static int wait_for_ever(const void *arg, size_t size)
+{
+    (void)size;
+    const struct job *job = arg;
+    char item;
+    say(job->out, job->id);
+    return muster_queue_get(job->queue, &item, sizeof item, NULL, MUSTER_FOREVER) != MUSTER_OK;
+}
+
+/* Who has been told that a process was killed does not give it anything any more, wherever it waited. */
+static void the_dead_get_nothing(void **state)
+{
+    (void)state;
+    struct job job = job_make(0, 0);
+    for (int32_t i = 0; i < 40; i++) {
+        char item = 0;
+        muster_process victim = start_on(muster_ranks() - 1, wait_for_ever, job, i);
+        assert_int_equal(hear(job.out), i);
+        nanosleep(&(struct timespec){.tv_nsec = i % 8 * 50000}, NULL); /* in line, or on the way there */
+        assert_int_equal(muster_process_kill(victim), MUSTER_OK);
+        assert_int_equal(muster_process_join(victim, NULL, MUSTER_FOREVER), MUSTER_OK);
+        assert_int_equal(muster_queue_put(job.queue, "x", 1, MUSTER_FOREVER), MUSTER_OK);
+        assert_int_equal(muster_queue_get(job.queue, &item, sizeof item, NULL, MUSTER_NOWAIT), MUSTER_OK);
+        assert_int_equal(item, 'x');
+        assert_int_equal(muster_process_close(victim), MUSTER_OK);
+    }
+    job_end(job);
+}
+
 static void large_and_many(void **state)
 {
     (void)state;
@@ -638,6 +668,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(too_big_stays_first),
         cmocka_unit_test(a_put_is_seen_by_who_starts_afterwards),
         cmocka_unit_test(goes_on_when_users_die),
+        cmocka_unit_test(the_dead_get_nothing),
         cmocka_unit_test(large_and_many),
         cmocka_unit_test(destroyed_while_waited_for),
         cmocka_unit_test(many_in_order),
