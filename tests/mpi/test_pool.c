@@ -183,25 +183,33 @@ static void test_map_user(void **state)
     pool_end(pool);
 }
 
+struct balance {
+    muster_counter done;
+    int wanted; /* before the first item ends */
+};
+
 static int uneven(const void *item, void *result, const void *user)
 {
-    (void)user;
-    int ms = *(const int *)item;
-    nap(ms);
+    const struct balance *balance = user;
     *(int *)result = muster_task_worker();
+    if (*(const int *)item)
+        return muster_counter_add(balance->done, 1, NULL);
+    muster_counter_wait(balance->done, balance->wanted, 20000, NULL);
     return 0;
 }
 
-/* the first item takes longer than all others together: others must not wait behind it in its chunk */
+/* The first item takes until most of the others are done: they must not wait behind it in its chunk. */
 static void test_map_balances(void **state)
 {
-    int workers;
+    int workers, items[33], results[33], with_first = 0;
     muster_pool pool = pool_make(state, (muster_pool_options){.workers = 2});
     assert_int_equal(muster_pool_workers(pool, &workers), MUSTER_OK);
-    int items[33], results[33], with_first = 0;
+    struct balance balance = {.wanted = workers > 1 ? 20 : 0};
+    assert_int_equal(muster_counter_create(&balance.done, 0, NULL), MUSTER_OK);
     for (int i = 0; i < 33; i++)
-        items[i] = i == 0 ? 300 : 1;
-    assert_int_equal(muster_pool_map(pool, uneven, items, 33, sizeof *items, results, sizeof *results, NULL),
+        items[i] = i;
+    assert_int_equal(muster_pool_map(pool, uneven, items, 33, sizeof *items, results, sizeof *results,
+                                     &(muster_map_options){.user = &balance, .user_bytes = sizeof balance}),
                      MUSTER_OK);
     for (int i = 1; i < 33; i++)
         with_first += results[i] == results[0];
@@ -209,6 +217,7 @@ static void test_map_balances(void **state)
         assert_true(with_first < 33 / 2);
     else
         assert_int_equal(with_first, 32);
+    assert_int_equal(muster_counter_destroy(balance.done), MUSTER_OK);
     pool_end(pool);
 }
 
