@@ -100,9 +100,23 @@ static muster_err put_what(struct muster__step *step, struct muster__queue_item 
     return err;
 }
 
+static void drop_copy(struct muster__arg *arg)
+{
+    if (!arg->own)
+        return;
+    muster__heap_free(arg->bytes_block, me());
+    arg->own = arg->bytes_block = 0;
+}
+
 static bool from_elsewhere(const struct muster__step *step)
 {
     return MUSTER__UNLIKELY(step->host != (int)muster__segment->host);
+}
+
+/* Who waits keeps its copy until it leaves; a first step that does not wait is followed by nothing. */
+static bool keeps_copy(const struct muster__step *step, muster_err err)
+{
+    return step->waited || (err == MUSTER_ERR_FULL && !step->nowait);
 }
 
 static muster_err put(struct muster__step *step)
@@ -114,6 +128,8 @@ static muster_err put(struct muster__step *step)
     if (err)
         return err;
     err = muster__queue_put_now(step->object, step->generation, &item);
+    if (err && !keeps_copy(step, err))
+        drop_copy(step->arg);
     if (err == MUSTER_ERR_FULL)
         return wait_for(step, MUSTER__QUEUE_SPACE);
     if (err)
@@ -128,9 +144,7 @@ static muster_err put(struct muster__step *step)
 
 static void leave_put(struct muster__step *step)
 {
-    if (step->arg->own)
-        muster__heap_free(step->arg->bytes_block, me());
-    step->arg->own = step->arg->bytes_block = 0;
+    drop_copy(step->arg);
     if (step->called)
         muster__event_signal(muster__queue_event(step->object, MUSTER__QUEUE_SPACE), 1);
 }

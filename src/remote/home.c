@@ -330,10 +330,11 @@ static bool park(struct job *like, const void *payload)
 }
 
 /* It was to wait, and cannot. */
-static muster_err no_place(const struct job *job, struct muster__step *step)
+static muster_err no_place(struct job *job, struct muster__step *step)
 {
     if (job->op->leave && !job->watches)
         job->op->leave(step);
+    job->block = step->arg->bytes_block;
     return MUSTER_ERR_NOMEM;
 }
 

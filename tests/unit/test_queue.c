@@ -464,6 +464,20 @@ static void close_lets_drain(void **state)
     destroy_frees_all();
 }
 
+/* A large item is copied before it is put. */
+static void closed_leaves_no_copy(void **state)
+{
+    (void)state;
+    static const unsigned char large[5000];
+    queue_make(0);
+    uint64_t used = muster__heap_used();
+    assert_int_equal(queue_close(), MUSTER_OK);
+    assert_int_equal(put(large, sizeof large, MUSTER_NOWAIT), MUSTER_ERR_CLOSED);
+    assert_int_equal(put(large, sizeof large, MUSTER_FOREVER), MUSTER_ERR_CLOSED);
+    assert_int_equal(muster__heap_used(), used);
+    destroy_frees_all();
+}
+
 static int get_until_closed(void *arg)
 {
     (void)arg;
@@ -716,14 +730,30 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, queue_setup, case_teardown)
     const struct CMUnitTest tests[] = {
-        CASE(first_in_first_out),       CASE(a_million_items),       CASE(items_of_all_sizes),
-        CASE(over_a_gigabyte),          CASE(too_big_stays_first),   CASE(full_and_empty),
-        CASE(many_keep_their_order),    CASE(many_of_any_size),      CASE(many_as_far_as_they_fit),
-        CASE(many_until_the_deadline),  CASE(many_until_the_end),    CASE(many_wait_for_room),
-        CASE(many_given_back),          CASE(many_of_one_who_dies),  CASE(no_memory_leaves_it_as_it_was),
-        CASE(close_lets_drain),         CASE(close_wakes_all),       CASE(destroying_tells_who_waits),
-        CASE(joins_when_all_is_marked), CASE(many_processes),        CASE(many_threads),
-        CASE(size_is_never_impossible), CASE(a_put_is_seen_at_once),
+        CASE(first_in_first_out),
+        CASE(a_million_items),
+        CASE(items_of_all_sizes),
+        CASE(over_a_gigabyte),
+        CASE(too_big_stays_first),
+        CASE(full_and_empty),
+        CASE(many_keep_their_order),
+        CASE(many_of_any_size),
+        CASE(many_as_far_as_they_fit),
+        CASE(many_until_the_deadline),
+        CASE(many_until_the_end),
+        CASE(many_wait_for_room),
+        CASE(many_given_back),
+        CASE(many_of_one_who_dies),
+        CASE(no_memory_leaves_it_as_it_was),
+        CASE(closed_leaves_no_copy),
+        CASE(close_lets_drain),
+        CASE(close_wakes_all),
+        CASE(destroying_tells_who_waits),
+        CASE(joins_when_all_is_marked),
+        CASE(many_processes),
+        CASE(many_threads),
+        CASE(size_is_never_impossible),
+        CASE(a_put_is_seen_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
