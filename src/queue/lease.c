@@ -187,7 +187,10 @@ static muster_err settle(muster_handle handle)
     struct muster__queue *queue = muster__queue_of(object);
     uint64_t lessees = atomic_load(&queue->lessees);
     uint32_t lent = atomic_load(&queue->lent);
+    bool asked = atomic_load(&queue->settling); /* else that was done already: who sweeps may have asked again */
     muster__object_unpin();
+    if (!asked)
+        return MUSTER_OK;
     for (int host = 0; lessees && host < muster_hosts(); host++)
         if (lessees & bit_of(host) && host != this_host())
             recall(handle, host, false);

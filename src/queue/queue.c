@@ -642,7 +642,8 @@ static void repair(struct muster__object *object, uint32_t generation, uint32_t 
             muster__queue_repair_get(queue, dead, self);
         muster__latch_release(&queue->get_latch, held, self);
     }
-    atomic_store(&queue->settling, 0); /* it may have been about to ask */
+    if (atomic_load(&queue->settling)) /* it may have been about to ask; while leases end none may begin */
+        muster__queue_hosts->settle(object, generation);
     atomic_store(&queue->told, 0);
     if (muster__queue_hosts && atomic_load(&queue->ships))
         muster__queue_hosts->ship(object, generation);
