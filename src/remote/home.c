@@ -242,13 +242,13 @@ static void unlink_job(struct job *job)
     while (*link != job)
         link = &(*link)->next;
     *link = job->next;
+    job_of[job->waiter - MUSTER__CALLERS_MAX] = NULL;
     set_again(job, false);
     parked--;
 }
 
 static void free_job(struct job *job)
 {
-    job_of[job->waiter - MUSTER__CALLERS_MAX] = NULL;
     muster__waiter_free(job->waiter);
     free(job->bytes);
     muster__heap_free(job->block, muster__self_state.number);
@@ -566,9 +566,9 @@ static bool stepped;
 static void told(uint32_t waiter)
 {
     struct job *job = job_of ? job_of[waiter - MUSTER__CALLERS_MAX] : NULL;
-    atomic_store(&muster__waiter(waiter)->state, MUSTER__WAITER_IDLE);
-    if (!job)
+    if (!job) /* it is over, and gets out of the line later: see there */
         return;
+    atomic_store(&muster__waiter(waiter)->state, MUSTER__WAITER_IDLE);
     job->called = true;
     stepped = true;
     go_on(job);
