@@ -277,6 +277,13 @@ static void get_out(uint64_t address, uint64_t committed)
     free_job(job);
 }
 
+/* Whoever is told that it was in vain may ask again at once: what its waiting has changed is to be undone by then, for
+ * which it has to be out of the line. */
+static bool may_end(const struct job *job, muster_err err)
+{
+    return muster__commits(err) || muster__event_unhang(job->waiter);
+}
+
 /* Steps a parked job; it is gone when that is over. */
 static void go_on(struct job *job)
 {
@@ -289,10 +296,12 @@ static void go_on(struct job *job)
         err = stand(job, &step);
     if (object)
         muster__object_unpin();
-    if (err == (muster_err)MUSTER__AGAIN)
-        set_again(job, true);
-    if (err == (muster_err)MUSTER__AGAIN || waits_on(job, err))
+    if (err != (muster_err)MUSTER__AGAIN && waits_on(job, err))
         return;
+    if (err == (muster_err)MUSTER__AGAIN || !may_end(job, err)) {
+        set_again(job, true);
+        return;
+    }
     err = muster__would_wait(err) ? late(job) : muster__ended(&step, err);
     unlink_job(job);
     conclude(job, err, &arg);
