@@ -8,15 +8,13 @@
  * one on that the seed chooses, and once when it sleeps (MUSTER_SEED; MUSTER_STEPS_KILLS: how many a row;
  * MUSTER_STEPS=all: at each instruction).
  */
-#include "process_hosts.h"
+#include "hosts_members.h"
 #include "steps_kinds.h"
 
 #include <sys/ptrace.h>
 
-#include "segment/heap.h"
-
 enum { HOME = 0, ASKER = 1, BESIDE = 2 }; /* hosts: of the object and who stays; of the victim; of who waits */
-enum { VICTIM = 1, WAITERS = 2, WAITERS_MAX = 4, KILLS = 8, LEFT_MS = 5000 };
+enum { VICTIM = 1, WAITERS = 2, WAITERS_MAX = 4, KILLS = 8 };
 #define UNTIL_ASLEEP (UINT32_MAX - 1)
 
 static struct shared {
@@ -39,11 +37,6 @@ static int code_of(muster_err err)
     return err == MUSTER_ERR_OWNER_DEAD ? 0 : err;
 }
 
-static void nap(void)
-{
-    nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
-}
-
 /* ---- at home ---- */
 
 static uint32_t standing(void)
@@ -61,22 +54,6 @@ static uint32_t hanging(void)
 }
 
 /* ---- processes of a host ---- */
-
-static pid_t start(uint32_t member, void (*body)(uint32_t member))
-{
-    pid_t host = getpid(), pid = fork();
-    HOSTS_CHECK(pid >= 0);
-    if (pid > 0)
-        return pid;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != host)
-        _exit(1);
-    muster__caller_forget();
-    HOSTS_CHECK(muster__caller_enter(member, false) == MUSTER_OK);
-    body(member);
-    muster__caller_leave();
-    _exit(0);
-}
 
 static void victim_main(uint32_t member)
 {
@@ -173,31 +150,9 @@ static void step_and_kill(uint32_t steps)
 
 /* ---- nothing is left on this host ---- */
 
-static uint64_t used_before;
-
-static const char *what_is_left(void)
-{
-    for (int of = 1; of < MUSTER__KINDS; of++)
-        muster__objects_clean((enum muster__kind)of, muster__self_number());
-    for (uint32_t slot = 0; slot < muster__objects_end(); slot++)
-        if (muster__tag_unpack(atomic_load(&muster__object_slot(slot)->tag)).state != MUSTER__FREE)
-            return "an object";
-    for (uint32_t number = MUSTER__CALLERS_MAX; number < muster__waiters_end(); number++)
-        if (atomic_load(&muster__waiter(number)->owner))
-            return "a waiter";
-    uint32_t callers = 0;
-    for (uint32_t number = 1; number < muster__callers_end(); number++)
-        callers += atomic_load(&muster__caller(number)->live) != 0;
-    if (callers > 2)
-        return "a caller, beside this one and the agent";
-    return muster__heap_used() > used_before ? "a block" : NULL;
-}
-
 static void nothing_is_left(const char *name)
 {
-    const char *left;
-    for (int64_t until = case_ms() + LEFT_MS; (left = what_is_left()) && case_ms() < until;)
-        nap();
+    const char *left = what_stays_left();
     if (left) {
         fprintf(stderr, "host%d: %s: %s is left (%lld bytes); the victim, of host %d, was killed after step %u\n",
                 hosts_self, name, left, (long long)(muster__heap_used() - used_before), victims_host,
