@@ -459,8 +459,8 @@ static muster_err lend_put(muster_handle handle)
 {
     struct muster__proxy stash;
     muster_err err = proxy_open(handle, handle, STASH_ITEMS, &stash);
-    if (err == MUSTER_OK && !pipe_of(handle))
-        pipe_make(handle, muster__handle_home(handle), stash);
+    if (err == MUSTER_OK && !pipe_of(handle)) /* puts that had found the stash before the pipe was there told nobody */
+        ship(pipe_make(handle, muster__handle_home(handle), stash));
     return err;
 }
 
