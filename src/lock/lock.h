@@ -22,6 +22,7 @@ struct muster__lock {
     muster_handle home;
     /* at home, between hosts */
     _Atomic uint32_t called;        /* the host that has it was asked to give it back */
+    _Atomic uint32_t grants;        /* to hosts, so far */
     _Atomic uint32_t tries, in_use; /* that asked whether a host uses it; the last one that heard it does */
     _Atomic uint64_t hosts;         /* that have something that stands for it: bit host % 64 */
 };

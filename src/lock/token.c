@@ -323,8 +323,17 @@ static void granted(struct muster__step *step, muster_err err, bool already)
         first && !(first == atomic_load(&line->tail) && atomic_load(&muster__waiter(first)->host) == step->host);
     step->arg->out[0] = err == MUSTER_ERR_OWNER_DEAD;
     step->arg->out[1] = (others ? CALLED : 0) | (already ? ALREADY : 0);
+    atomic_fetch_add(&lock->grants, !already);
     if (others)
         atomic_store(&lock->called, 1);
+}
+
+/* A number, and at which grant it was asked with: of a later one nobody has asked yet. */
+static void ask_whether_used(struct muster__step *step, uint32_t grants)
+{
+    uint32_t number = atomic_fetch_add(&muster__lock_of(step->object)->tries, 1) + 1;
+    step->arg->own = (uint64_t)grants << 32 | number;
+    tell(muster__holder_host(step->on), handle_of(step), CALL_BACK_FREE, number);
 }
 
 /* Who tries a lock that another host has hears whether somebody uses it there. */
@@ -341,12 +350,11 @@ static muster_err try(struct muster__step *step)
     step->self = self;
     if (!muster__would_wait(err) || !muster__owner_is_host(step->on))
         return err;
-    if (!step->arg->own) {
-        step->arg->own = atomic_fetch_add(&lock->tries, 1) + 1;
-        tell(muster__holder_host(step->on), handle_of(step), CALL_BACK_FREE, (int64_t)step->arg->own);
-    } else if (atomic_load(&lock->in_use) >= step->arg->own) {
+    uint32_t grants = atomic_load(&lock->grants);
+    if (!step->arg->own || step->arg->own >> 32 != grants)
+        ask_whether_used(step, grants);
+    else if (atomic_load(&lock->in_use) >= (uint32_t)step->arg->own)
         return MUSTER_ERR_BUSY;
-    }
     step->event = &step->object->event[1];
     return MUSTER__ASKING;
 }
