@@ -107,9 +107,30 @@ uint32_t muster__asker(void)
     return stepping ? holder_get(stepping->host, stepping->caller, stepping->incarnation) : 0;
 }
 
+/* Calls of the holder's that are called off but wait for a latch: they give back themselves what waiting has changed.
+ */
+static bool is_leaving(uint32_t owner)
+{
+    bool is_host = muster__owner_is_host(owner);
+    int host = muster__holder_host(owner);
+    for (int i = 0; again && i < BUCKETS; i++)
+        for (const struct job *job = buckets[i]; job; job = job->next) {
+            const struct muster__remote_holder *holder = is_host ? NULL : muster__remote_holder(owner);
+            bool its =
+                is_host ? job->host == host : job->caller == holder->caller && job->incarnation == holder->incarnation;
+            if (its && job->canceled && job->again)
+                return true;
+        }
+    return false;
+}
+
 /* A number is another's only when all that its holder held was swept. */
 static void sweep_later(uint64_t owner, uint64_t self)
 {
+    if (is_leaving((uint32_t)owner)) {
+        muster__put_off(sweep_later, owner, self);
+        return;
+    }
     muster__self_state.busy = false;
     muster__sweep_owner((uint32_t)owner, (uint32_t)self);
     if (muster__self_state.busy)
