@@ -149,15 +149,17 @@ static void got(const unsigned char *item, size_t size)
     next[of] = number + 1;
 }
 
+/* However long it takes: the items of a get that is given up go back first, behind those that others got meanwhile. */
 static bool consume(struct worker *self)
 {
     static unsigned char items[ITEM_MAX];
-    int64_t most = draw(2) ? 1 + draw(AT_ONCE) : 1, n = 1, timeout_ms = round.alone ? draw_timeout() : MUSTER_FOREVER;
+    int64_t most = draw(2) ? 1 + draw(AT_ONCE) : 1, n = 1;
     size_t sizes[AT_ONCE];
     begins(self, GETS, (uint32_t)most);
-    muster_err err = most == 1 ? muster_queue_get(the_queue(), items, sizeof items, sizes, timeout_ms)
-                               : muster_queue_get_many(the_queue(), items, sizeof items, most, sizes, &n, timeout_ms);
-    HOSTS_CHECK(err == MUSTER_OK || err == MUSTER_ERR_EMPTY || err == MUSTER_ERR_CLOSED);
+    muster_err err = most == 1
+                         ? muster_queue_get(the_queue(), items, sizeof items, sizes, MUSTER_FOREVER)
+                         : muster_queue_get_many(the_queue(), items, sizeof items, most, sizes, &n, MUSTER_FOREVER);
+    HOSTS_CHECK(err == MUSTER_OK || err == MUSTER_ERR_CLOSED);
     const unsigned char *at = items;
     for (int64_t i = 0; err == MUSTER_OK && i < n; at += sizes[i++])
         got(at, sizes[i]);

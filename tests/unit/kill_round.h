@@ -49,7 +49,6 @@ struct round {
     int home, maker;
     uint32_t workers[HOSTS], producers[HOSTS], kills[HOSTS];
     uint32_t size_class, maxsize, permits;
-    bool alone; /* there is one consumer */
     int64_t late_ns;
 };
 static struct round round;

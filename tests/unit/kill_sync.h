@@ -194,8 +194,8 @@ static bool semaphore_work(struct worker *self)
     HOSTS_CHECK(err == MUSTER_OK || is_late(err));
     if (err == MUSTER_OK) {
         becomes(self, HOLDS, 0);
-        uint32_t holders = count(HOLDS);
-        HOSTS_CHECK(holders <= round.permits + atomic_load(&shared->extra) - atomic_load(&shared->sure));
+        uint32_t lost = atomic_load(&shared->sure), holders = count(HOLDS); /* none is in both */
+        HOSTS_CHECK(holders <= round.permits + atomic_load(&shared->extra) - lost);
         linger();
         becomes(self, LEAVES, 0);
         HOSTS_CHECK(muster_semaphore_release(the_semaphore(), 1) == MUSTER_OK);

@@ -45,7 +45,6 @@ static void draw_hosts(void)
         round.producers[0]++;
     else if (producers == all)
         round.producers[0]--;
-    round.alone = producers + 1 >= all;
 }
 
 static void draw_round(uint32_t number)
