@@ -74,20 +74,48 @@ static bool calls_another(void)
     return ++releases % RELEASES_A_CALL == 0;
 }
 
-void muster__lock_call(struct muster__object *object, uint32_t generation)
+/* WOKEN says from here on that one is on the way. False: nobody is to be called. */
+static bool notes_call(struct muster__object *object, uint32_t generation)
 {
     struct muster__lock *lock = muster__lock_of(object);
-    do {
-        uint64_t word = atomic_load(&lock->word);
-        if (word & WOKEN && !calls_another())
-            return;
-        do
-            if (passed(word, generation) || !somebody_waits(object))
-                return;
-        while (!atomic_compare_exchange_weak(&lock->word, &word, word | WOKEN));
-        if (muster__event_call(muster__lock_line(object), 1))
-            return;
-    } while (!call_was_idle(object, generation));
+    uint64_t word = atomic_load(&lock->word);
+    if (word & WOKEN && !calls_another())
+        return false;
+    do
+        if (passed(word, generation) || !somebody_waits(object))
+            return false;
+    while (!atomic_compare_exchange_weak(&lock->word, &word, word | WOKEN));
+    return true;
+}
+
+static void call_later(uint64_t slot, uint64_t generation);
+
+/* False: who was to be called has left the line, and another one has come. */
+static bool call_noted(struct muster__object *object, uint32_t generation)
+{
+    switch (muster__event_call_one(muster__lock_line(object))) {
+    case MUSTER__CALLED_LATER: /* and then somebody has to see whether anybody is on the way */
+        muster__put_off(call_later, muster__object_slot_of(object), generation);
+        return true;
+    case MUSTER__CALLED_NOBODY:
+        return call_was_idle(object, generation);
+    default:
+        return true;
+    }
+}
+
+static void call_later(uint64_t slot, uint64_t generation)
+{
+    struct muster__object *object = muster__object_slot((uint32_t)slot);
+    if (!passed(atomic_load(&muster__lock_of(object)->word), (uint32_t)generation) &&
+        !call_noted(object, (uint32_t)generation))
+        muster__lock_call(object, (uint32_t)generation);
+}
+
+void muster__lock_call(struct muster__object *object, uint32_t generation)
+{
+    while (notes_call(object, generation) && !call_noted(object, generation))
+        ;
 }
 
 muster_err muster__lock_release_slow(struct muster__object *object, uint32_t generation, uint32_t owner, bool died)

@@ -180,25 +180,41 @@ static int call_some(struct muster__event *event, int *n, uint64_t until, uint32
     return count;
 }
 
-int muster__event_call(struct muster__event *event, int n)
+/* Up to *n; *all: so many, watchers not counted. False: busy, *n are still to be called. */
+static bool call_in_line(struct muster__event *event, int *n, int *all)
 {
     uint32_t called[BATCH];
     uint64_t until = 0;
-    int all = 0;
     bool busy = muster__self_state.busy;
-    for (int count = BATCH; n && count == BATCH;) {
+    for (int count = BATCH; *n && count == BATCH;) {
         if (!take(event)) {
-            muster__put_off(call_later, muster__offset(event), (uint64_t)(int64_t)n);
-            muster__self_state.busy = busy; /* it is as good as done: what called need not be done again */
-            return all + 1;
+            muster__self_state.busy = busy; /* who called does so later: what called need not be done again */
+            return false;
         }
         until = until ? until : event->tickets;
-        count = call_some(event, &n, until, called, &all);
+        count = call_some(event, n, until, called, all);
         give(event);
         for (int i = 0; i < count; i++)
             ring(called[i]);
     }
-    return all;
+    return true;
+}
+
+int muster__event_call(struct muster__event *event, int n)
+{
+    int all = 0;
+    if (call_in_line(event, &n, &all))
+        return all;
+    muster__put_off(call_later, muster__offset(event), (uint64_t)(int64_t)n);
+    return all + 1; /* it is as good as done */
+}
+
+enum muster__called muster__event_call_one(struct muster__event *event)
+{
+    int n = 1, all = 0;
+    if (!call_in_line(event, &n, &all))
+        return MUSTER__CALLED_LATER;
+    return all ? MUSTER__CALLED_ONE : MUSTER__CALLED_NOBODY;
 }
 
 muster_err muster__event_await(struct muster__event *event, bool (*over)(void *arg), void *arg, int64_t deadline_ns)

@@ -84,6 +84,9 @@ bool muster__event_unhang(uint32_t waiter);
 /** Calls up to n (n < 0: all who stand there now). Returns how many, without watchers; a thread that hurries may call
  * them later. */
 int muster__event_call(struct muster__event *event, int n);
+/** The same of one, for who has to know: LATER: the line is busy, it is still to be called. */
+enum muster__called { MUSTER__CALLED_NOBODY, MUSTER__CALLED_ONE, MUSTER__CALLED_LATER };
+enum muster__called muster__event_call_one(struct muster__event *event);
 /** After the condition changed and a full barrier (any atomic read-modify-write). */
 static inline void muster__event_signal(struct muster__event *event, int n)
 {
