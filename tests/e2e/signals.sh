@@ -8,7 +8,8 @@ allow_root
 
 program=$1
 out=$(mktemp)
-trap 'rm -f "$out"' EXIT
+pid=
+trap '[ -z "$pid" ] || kill "$pid" 2>/dev/null || true; rm -f "$out"' EXIT
 
 fail() {
     printf '%s\n--- printed\n' "$*"
@@ -29,13 +30,14 @@ left() {
 # heedless <child>: it ignores what reaches the whole process group, SIGINT (2) and SIGUSR1 (10)
 heedless() {
     local mask
+    [ -r "/proc/$1/status" ] || fail "child $1 is not there"
     mask=0x$(sed -n 's/^SigIgn:[[:space:]]*//p' "/proc/$1/status")
     (((mask >> 1) & (mask >> 9) & 1)) || fail "child $1 ignores $mask only"
 }
 
 # ends <code> <signal name> <signal number>
 ends() {
-    local code=0 pid
+    local code=0
     MUSTER_RANKS=2 "$program" wait >"$out" 2>&1 &
     pid=$!
     for _ in $(seq 300); do
@@ -46,6 +48,7 @@ ends() {
     heedless "$(sed -n 's/^ready //p' "$out")"
     kill -"$2" "$pid"
     wait "$pid" || code=$?
+    pid=
     [ "$code" -eq "$1" ] || fail "$2: exit code $code, expected $1"
     grep -q '^map: INTERRUPTED$' "$out" || fail "$2: the map did not say so"
     grep -q '^join: INTERRUPTED$' "$out" || fail "$2: the join did not say so"
@@ -69,6 +72,7 @@ for _ in $(seq 300); do
 done
 kill -KILL "$pid"
 wait "$pid" 2>/dev/null || true
+pid=
 for _ in $(seq 50); do
     [ -z "$(left)" ] && break
     sleep 0.1
