@@ -143,8 +143,8 @@ static inline bool step_settled(uint32_t number)
     return !pid || strchr("SZ", step_state(pid));
 }
 
-/* Who was woken is on its way (R) from that moment on. One that slept when it was looked at may be woken by another that
- * was still on its way then, and that one by a third: so nobody was, so often in turn. */
+/* Who was woken is on its way (R) from that moment on. One that slept when it was looked at may be woken by another
+ * that was still on its way then, and that one by a third: so nobody was, so often in turn. */
 static inline void step_settle(void)
 {
     for (uint32_t still = 0, i; still <= step.others; still = i == step.others ? still + 1 : 0) {
