@@ -214,8 +214,8 @@ function(muster_valgrind_test program)
 endfunction()
 
 # muster_fuzz_test(<name> [LAYERS <layer>...] [LIBRARIES <target>...] SEEDS <folder>...)
-# tests/fuzz/fuzz_<name>.c, with LLVMFuzzerTestOneInput; LAYERS as of muster_unit_test. With MUSTER_FUZZ it is fuzzed for MUSTER_FUZZ_SECONDS (label
-# fuzz); else the seeds are run through it once.
+# tests/fuzz/fuzz_<name>.c, with LLVMFuzzerTestOneInput; LAYERS as of muster_unit_test. With MUSTER_FUZZ it is fuzzed
+# for MUSTER_FUZZ_SECONDS (label fuzz); else the seeds are run through it once.
 function(muster_fuzz_test name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LAYERS;LIBRARIES;SEEDS")
   muster_suite_exists(fuzz/fuzz_${name}.c exists)

@@ -1,20 +1,11 @@
 /* Any bytes as an experiment file: either an experiment within its bounds or one message, no crash, no leak. */
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "require.h"
 #include "simulate/experiment.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
-
-#define REQUIRE(condition)                                                                                             \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            fprintf(stderr, "not so: %s\n", #condition);                                                               \
-            abort();                                                                                                   \
-        }                                                                                                              \
-    } while (0)
 
 static void require_bounds(const struct experiment *e)
 {

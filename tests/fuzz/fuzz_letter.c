@@ -1,22 +1,13 @@
 /* Any bytes as a letter of another host: frames within it, with their payloads, or an end; no byte beyond it is read.
  */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "remote/internal.h"
+#include "require.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 enum { HOSTS = 3 };
-
-#define REQUIRE(condition)                                                                                             \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            fprintf(stderr, "not so: %s\n", #condition);                                                               \
-            abort();                                                                                                   \
-        }                                                                                                              \
-    } while (0)
 
 /* As those whom it is for would read it. */
 static void read_frame(const struct frame *frame)

@@ -1,19 +1,10 @@
 /* Any bytes as another host's view of who waits for what: none, or one that can be told in lines. */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "require.h"
 #include "watch/watch.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
-
-#define REQUIRE(condition)                                                                                             \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            fprintf(stderr, "not so: %s\n", #condition);                                                               \
-            abort();                                                                                                   \
-        }                                                                                                              \
-    } while (0)
 
 static void say(void *count, const char *line)
 {

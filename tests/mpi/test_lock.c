@@ -219,8 +219,7 @@ static void holder_dies(void **state)
 }
 
 /* Among those of one host. In a second the least gets at least half of what the most gets; where the kernel shares
- * cores unevenly, in several.
- */
+ * cores unevenly, in several. */
 static void is_fair(void **state)
 {
     (void)state;
