@@ -290,10 +290,11 @@ static void granted_here(muster_handle home, muster_err err, const int64_t out[2
         (err == MUSTER_ERR_STALE ? end_stale : end)(home);
         return;
     }
-    if (muster__proxy_find(home, &proxy))
+    bool stands = muster__proxy_find(home, &proxy);
+    if (stands)
         atomic_store(&muster__lock_of(proxy.object)->asked, 0);
     got(home, err, out[1]);
-    if (out[1] & ALREADY && muster__proxy_find(home, &proxy))
+    if (stands)
         fetch_for_line(proxy.object);
 }
 

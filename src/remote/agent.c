@@ -90,20 +90,32 @@ static void send_posted(struct asked *asked)
         send_word(asked);
 }
 
-/* What callers have this host's agent do may wait: it is no mail. */
-void muster__agent_posted_first(void)
+/* Sends those of what was posted, in order; the rest waits, in order. */
+static void send_posted_if(bool (*goes)(const struct asked *asked, const bool *of), const bool *of)
 {
     muster__ref *link = &agent.posted;
     gather_posted();
     while (*link) {
         struct asked *asked = muster__heap_at(*link);
-        if (asked->what == ASKED_NOTE && asked->host == agent.world->host) {
+        if (!goes(asked, of)) {
             link = &asked->next;
             continue;
         }
         *link = asked->next;
         send_posted(asked);
     }
+}
+
+/* What callers have this host's agent do may wait: it is no mail. */
+static bool is_mail(const struct asked *asked, const bool *unused)
+{
+    (void)unused;
+    return asked->what != ASKED_NOTE || asked->host != agent.world->host;
+}
+
+void muster__agent_posted_first(void)
+{
+    send_posted_if(is_mail, NULL);
 }
 
 /* ---- callers that have gone ---- */
@@ -133,20 +145,9 @@ static bool is_gone(uint32_t number)
     return live == (uint32_t)MUSTER__CALLER_LEFT || live == (uint32_t)MUSTER__CALLER_DIED;
 }
 
-/* What they asked before they went, in order; what others have posted waits. */
-static void send_posted_of(const bool *gone)
+static bool is_of(const struct asked *asked, const bool *callers)
 {
-    muster__ref *link = &agent.posted;
-    gather_posted();
-    while (*link) {
-        struct asked *asked = muster__heap_at(*link);
-        if (!gone[asked->caller]) {
-            link = &asked->next;
-            continue;
-        }
-        *link = asked->next;
-        send_posted(asked);
-    }
+    return callers[asked->caller];
 }
 
 /* What one has asked was posted before it went: it is taken between finding it and what follows. */
@@ -160,7 +161,7 @@ static bool tell_of_gone(void)
     MUSTER__CHECK_EQ(gone != NULL, true);
     for (uint32_t number = 1; number < end; number++)
         count += gone[number] = is_gone(number);
-    send_posted_of(gone);
+    send_posted_if(is_of, gone);
     for (uint32_t number = 1; number < end; number++) {
         bool died = atomic_load(&muster__caller(number)->live) == (uint32_t)MUSTER__CALLER_DIED;
         if (gone[number] && !caller_has_gone(number, died))
