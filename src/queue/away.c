@@ -53,9 +53,11 @@ static muster_err failed(struct muster__object *object, uint32_t generation, enu
                           op(number)->name, err);
 }
 
+/* Of a deadline at least 1: without time to wait is something else. */
 static int64_t left_ms(int64_t timeout_ms, int64_t deadline_ns)
 {
-    return timeout_ms > 0 ? muster__left_ms(deadline_ns) : timeout_ms;
+    int64_t left = timeout_ms > 0 ? muster__left_ms(deadline_ns) : timeout_ms;
+    return timeout_ms > 0 && left == 0 ? 1 : left;
 }
 
 static bool is_away(muster_err err)
@@ -67,13 +69,16 @@ static bool is_away(muster_err err)
 
 static MUSTER__THREAD_LOCAL struct seen stash;
 
+/* Also without time to wait a home that takes in what it was sent gets so long, in ms. */
+enum { TAKES_IN_MS = 250 };
+
 /* The stash is full: of what the home takes in later, or never for want of room. */
-static muster_err put_when_room(struct muster__object *object, uint32_t generation, struct muster__arg *arg,
-                                int64_t timeout_ms)
+static muster_err put_when_room(struct muster__object *object, uint32_t generation, enum muster__queue_op number,
+                                struct muster__arg *arg, int64_t timeout_ms)
 {
     if (timeout_ms != MUSTER_FOREVER && atomic_load(&muster__queue_of(object)->starved))
         return MUSTER_ERR_NOMEM;
-    return do_here(object, generation, MUSTER__QUEUE_PUT, arg, MUSTER_FOREVER);
+    return do_here(object, generation, number, arg, timeout_ms == MUSTER_NOWAIT ? TAKES_IN_MS : timeout_ms);
 }
 
 /* A large one goes by itself, behind what is there: then that is to go home by a call. */
@@ -81,13 +86,13 @@ static muster_err put_in(struct muster__object *object, uint32_t generation, str
                          int64_t timeout_ms)
 {
     if (arg->size > MUSTER__QUEUE_INLINE_MAX) {
-        muster_err err = do_here(object, generation, MUSTER__QUEUE_EMPTIED, arg, MUSTER_FOREVER);
-        return err == MUSTER_ERR_INTERRUPTED || err == MUSTER_ERR_DEADLOCK ? err : MUSTER_ERR_CLOSED;
+        muster_err err = put_when_room(object, generation, MUSTER__QUEUE_EMPTIED, arg, timeout_ms);
+        return err == MUSTER_ERR_TIMEOUT ? MUSTER_ERR_FULL : err == MUSTER_OK ? MUSTER_ERR_CLOSED : err;
     }
     struct muster__queue_item item = {.bytes = arg->bytes, .size = arg->size};
     muster_err err = muster__queue_put_now(object, generation, &item);
     if (MUSTER__UNLIKELY(err == MUSTER_ERR_FULL))
-        err = put_when_room(object, generation, arg, timeout_ms);
+        err = put_when_room(object, generation, MUSTER__QUEUE_PUT, arg, timeout_ms);
     if (MUSTER__LIKELY(err == MUSTER_OK))
         muster__queue_goes_on(object, generation);
     return err;
@@ -96,6 +101,7 @@ static muster_err put_in(struct muster__object *object, uint32_t generation, str
 muster_err away_put(muster_handle queue, const void *item, size_t size, int64_t timeout_ms)
 {
     uint32_t generation;
+    int64_t deadline_ns = timeout_ms > 0 ? muster__deadline_ns(timeout_ms) : MUSTER__NEVER;
     struct muster__arg arg = {.bytes = item, .size = size};
     struct muster__object *object = enter(&stash, queue, &generation);
     if (MUSTER__LIKELY(object != NULL)) {
@@ -108,7 +114,7 @@ muster_err away_put(muster_handle queue, const void *item, size_t size, int64_t 
             return err;
         }
     }
-    return muster__do(queue, MUSTER__QUEUE, MUSTER__QUEUE_PUT, &arg, timeout_ms);
+    return muster__do(queue, MUSTER__QUEUE, MUSTER__QUEUE_PUT, &arg, left_ms(timeout_ms, deadline_ns));
 }
 
 /* ---- get ---- */
@@ -165,9 +171,7 @@ static muster_err put_many_in(struct muster__object *object, uint32_t generation
         muster__queue_goes_on(object, generation);
     if (MUSTER__LIKELY(err != MUSTER_ERR_FULL))
         return err;
-    if (timeout_ms != MUSTER_FOREVER && atomic_load(&muster__queue_of(object)->starved))
-        return MUSTER_ERR_NOMEM;
-    return do_here(object, generation, MUSTER__QUEUE_PUT_MANY, arg, MUSTER_FOREVER);
+    return put_when_room(object, generation, MUSTER__QUEUE_PUT_MANY, arg, timeout_ms);
 }
 
 /* CLOSED, STALE: there is no lease. */
@@ -205,7 +209,7 @@ muster_err away_put_many(muster_handle queue, const char *items, int64_t n, size
     muster_err err;
     do {
         arg.own = (uint64_t)*done;
-        err = put_in_stash(queue, &arg, timeout_ms);
+        err = put_in_stash(queue, &arg, left_ms(timeout_ms, deadline_ns));
         *done = (int64_t)arg.own;
         if (MUSTER__LIKELY(!is_away(err)))
             muster__count(queue);

@@ -65,28 +65,17 @@ muster_err muster__queue_put_packed(struct muster__object *object, uint32_t gene
     return closed ? MUSTER_ERR_CLOSED : room ? MUSTER_OK : muster__again(MUSTER_ERR_NOMEM);
 }
 
-static muster_err put_back(struct muster__object *object, uint32_t generation, const char *bytes, size_t size,
-                           bool ends_lease)
+muster_err muster__queue_returned(struct muster__object *object, uint32_t generation, const char *bytes, size_t size)
 {
     struct muster__queue *queue = muster__queue_of(object);
     if (!muster__latch_acquire(&queue->get_latch, generation, muster__self_state.number))
         return muster__latch_lost(&queue->get_latch, generation);
     bool done = muster__queue_prepend(queue, bytes, size, muster__self_state.number);
-    if (done && ends_lease)
+    if (done)
         atomic_store(&queue->lent, 0);
     muster__latch_release(&queue->get_latch, generation, muster__self_state.number);
     muster__event_signal(muster__queue_event(object, MUSTER__QUEUE_ITEMS), -1);
     return done ? MUSTER_OK : muster__again(MUSTER_ERR_NOMEM);
-}
-
-muster_err muster__queue_put_back(struct muster__object *object, uint32_t generation, const char *bytes, size_t size)
-{
-    return put_back(object, generation, bytes, size, false);
-}
-
-muster_err muster__queue_returned(struct muster__object *object, uint32_t generation, const char *bytes, size_t size)
-{
-    return put_back(object, generation, bytes, size, true);
 }
 
 muster_err muster__queue_lend(struct muster__object *object, uint32_t generation, uint32_t to)

@@ -18,10 +18,16 @@
  *
  * Queues with a maxsize have no leases: how many items they hold is known to their home at any time.
  *
+ * Without a lease, who has a deadline may be gone when the answer comes. Its put claims a place, which is an item when
+ * the agent there says that the caller knows; until then the host is a claimant, whom a settlement asks as it asks
+ * lessees. Its get takes the first items out, and nobody gets the next ones until the agent there says that the caller
+ * has them, or gives them back (claim.c). So an error says that nothing was done, and items keep their order.
+ *
  * Who may touch what
- *   lessees, lent   home's agent
+ *   lessees, claimants, claimed, lent   home's agent
  *   settling        raised by whoever needs leases to have ended, lowered by home's agent when they have; while it is
- * up no lease begins pipes, inlets, habits and proxies are the agent's
+ *                   up no lease begins
+ *   pipes, inlets, habits and proxies are the agent's
  *
  * Order. What a host's agent sends of one queue arrives in order, large items too (remote.h). So what a host has sent
  * before it says that a lease has ended is in the queue before that is read; and a put that goes home by itself comes
@@ -71,6 +77,8 @@ void pipe_end(muster_handle handle);
 void pipe_host_lost(int host);
 /** At home: what that host has sent before waits for room. */
 bool pipe_is_full(muster_handle handle, int from);
+/** At home: what that host has sent waits for room; a large item as it is, or packed ones. */
+void pipe_hold(muster_handle handle, int from, bool large, const void *bytes, size_t size);
 /** All but what concerns leases at home. */
 muster_err pipe_noted(struct muster__note *note);
 

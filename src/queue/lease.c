@@ -86,8 +86,31 @@ static void put_by_itself(struct muster__step *step)
         return;
     atomic_fetch_or(&queue->users, bit);
     atomic_fetch_or(&queue->lessees, bit);
+    if (atomic_load(&queue->closing)) /* by who may have seen no lessee */
+        return;
     wish->granted = true;
     queue_tell(step->host, handle_of(step), QUEUE_LEND_PUT);
+}
+
+static void hold(const struct muster__step *step, int64_t done)
+{
+    const struct muster__arg *arg = step->arg;
+    if (arg->size > MUSTER__QUEUE_INLINE_MAX && !arg->in[1]) {
+        pipe_hold(handle_of(step), step->host, true, arg->bytes, arg->size);
+        return;
+    }
+    uint64_t size = arg->in[1] ? (uint64_t)arg->in[1] : arg->size;
+    size_t packed = muster__queue_packed(size), all = packed * (size_t)(arg->in[2] - done);
+    char *bytes = calloc(1, all);
+    MUSTER__CHECK_EQ(bytes != NULL, true);
+    for (int64_t i = done; i < arg->in[2]; i++) {
+        char *at = bytes + (size_t)(i - done) * packed;
+        memcpy(at, &size, sizeof size);
+        if (size)
+            memcpy(at + sizeof size, (const char *)arg->bytes + (size_t)i * size, size);
+    }
+    pipe_hold(handle_of(step), step->host, false, bytes, all);
+    free(bytes);
 }
 
 static bool is_full(const struct muster__step *step)
@@ -143,12 +166,20 @@ static void recall(muster_handle handle, int host, bool get)
     queue_tell(host, handle, get ? QUEUE_RECALL_GET : QUEUE_RECALL_PUT);
 }
 
+/* What is out is taken or given back without being asked for. */
+static bool is_lent(const struct muster__queue *queue)
+{
+    uint32_t lent = atomic_load(&queue->lent);
+    return lent && lent != MUSTER__QUEUE_OUT;
+}
+
 static muster_err settle_pinned(struct muster__object *object, uint32_t generation)
 {
     struct muster__queue *queue = muster__queue_of(object);
-    if (atomic_load(&queue->lent) && muster__queue_lend(object, generation, 0) == (muster_err)MUSTER__AGAIN)
+    if (is_lent(queue) && muster__queue_lend(object, generation, 0) == (muster_err)MUSTER__AGAIN)
         return MUSTER__AGAIN;
     atomic_store(&queue->lessees, 0);
+    atomic_store(&queue->claimants, 0);
     atomic_store(&queue->ships, 0);
     atomic_fetch_add(&queue->settlements, 1);
     atomic_store(&queue->settling, 0);
@@ -185,8 +216,8 @@ static muster_err settle(muster_handle handle)
     if (!object)
         return MUSTER_OK;
     struct muster__queue *queue = muster__queue_of(object);
-    uint64_t lessees = atomic_load(&queue->lessees);
-    uint32_t lent = atomic_load(&queue->lent);
+    uint64_t lessees = atomic_load(&queue->lessees) | atomic_load(&queue->claimants);
+    uint32_t lent = is_lent(queue) ? atomic_load(&queue->lent) : 0;
     bool asked = atomic_load(&queue->settling); /* else that was done already: who sweeps may have asked again */
     muster__object_unpin();
     if (!asked)
@@ -273,8 +304,8 @@ static void ended(struct muster__object *object, uint32_t generation)
 
 __attribute__((constructor)) static void set_hooks(void)
 {
-    static const struct muster__queue_hosts between = {ask_to_settle, ask_to_ship,   is_full,
-                                                       put_by_itself, got_by_itself, ended};
+    static const struct muster__queue_hosts between = {ask_to_settle, ask_to_ship, is_full, put_by_itself,
+                                                       got_by_itself, hold,        ended};
     muster__queue_hosts = &between;
     muster__remote_register(MUSTER__QUEUE, noted);
     muster__remote_on_lost(MUSTER__QUEUE, host_lost);

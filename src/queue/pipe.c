@@ -409,18 +409,34 @@ static muster_err arrive(struct inlet *inlet, bool large, struct muster__note *n
     return err == (muster_err)MUSTER__AGAIN ? err : MUSTER_OK;
 }
 
+/* Also at a host that uses it, where only a lease makes one; NULL: there is none, or the queue has ended. */
+static struct inlet *inlet_for(muster_handle handle, int from)
+{
+    struct inlet *inlet = inlet_of(handle, from);
+    struct muster__object *object = at_home(handle) ? muster__object_find(handle, MUSTER__QUEUE) : NULL;
+    if (!inlet && object)
+        inlet = inlet_make(handle, from, (struct muster__proxy){object, handle.generation});
+    return inlet;
+}
+
 /* What comes for a queue that has ended, or a stock that does not exist, is nobody's. */
 static muster_err items_come(struct muster__note *note)
 {
-    struct inlet *inlet = inlet_of(note->object, note->host);
-    struct muster__object *object = at_home(note->object) ? muster__object_find(note->object, MUSTER__QUEUE) : NULL;
-    if (!inlet && object)
-        inlet = inlet_make(note->object, note->host, (struct muster__proxy){object, note->object.generation});
+    struct inlet *inlet = inlet_for(note->object, note->host);
     if (!inlet)
         return MUSTER_OK;
     muster_err err = arrive(inlet, note->operation == QUEUE_LARGE, note);
     waiting += inlet->waits = wants_look(inlet);
     return err;
+}
+
+void pipe_hold(muster_handle handle, int from, bool large, const void *bytes, size_t size)
+{
+    struct inlet *inlet = inlet_for(handle, from);
+    if (!inlet)
+        return;
+    hold(inlet, large, bytes, size);
+    waiting += inlet->waits = true;
 }
 
 bool pipe_is_full(muster_handle handle, int from)

@@ -23,11 +23,19 @@ static muster_err wait_for(struct muster__step *step, int event)
     return MUSTER__WAIT;
 }
 
+/* Whether there is nothing to be called back: what is out is sure soon. */
+static bool only_out(const struct muster__queue *queue)
+{
+    return atomic_load(&queue->lent) == MUSTER__QUEUE_OUT && !atomic_load(&queue->lessees) &&
+           !atomic_load(&queue->claimants);
+}
+
 /* An answer of other hosts: they send what they have of it. */
 static muster_err wait_settled(struct muster__step *step)
 {
+    struct muster__queue *queue = muster__queue_of(step->object);
     step->event = muster__queue_event(step->object, MUSTER__QUEUE_SETTLED);
-    if (!atomic_exchange(&muster__queue_of(step->object)->settling, 1))
+    if (!only_out(queue) && !atomic_exchange(&queue->settling, 1))
         muster__queue_hosts->settle(step->object, step->generation);
     return MUSTER__ASKING;
 }
@@ -42,8 +50,10 @@ static uint32_t me(void)
 static bool is_full(struct muster__queue *queue, int64_t puts)
 {
     int64_t maxsize = queue->maxsize;
-    return MUSTER__UNLIKELY(maxsize) && puts - queue->gets_seen >= maxsize &&
-           puts - (queue->gets_seen = muster__queue_gets(queue)) >= maxsize;
+    if (MUSTER__LIKELY(!maxsize))
+        return false;
+    puts += atomic_load_explicit(&queue->claimed, memory_order_relaxed);
+    return puts - queue->gets_seen >= maxsize && puts - (queue->gets_seen = muster__queue_gets(queue)) >= maxsize;
 }
 
 static inline muster_err put_latched(struct muster__queue *queue, const struct muster__queue_item *item)
@@ -68,10 +78,15 @@ muster_err muster__queue_put_now(struct muster__object *object, uint32_t generat
     return err;
 }
 
+/* At least so many are in it, or are sure to come. */
+static int64_t about(const struct muster__queue *queue)
+{
+    return muster__queue_puts(queue) + atomic_load(&queue->claimed) - muster__queue_gets(queue);
+}
+
 static bool looks_full(const struct muster__queue *queue)
 {
-    return queue->maxsize && muster__queue_puts(queue) - muster__queue_gets(queue) >= queue->maxsize &&
-           !atomic_load(&queue->closed);
+    return queue->maxsize && about(queue) >= queue->maxsize && !atomic_load(&queue->closed);
 }
 
 /* The copy is made once there seems to be room: a putter that waits holds no memory, but for losing a race. */
@@ -119,6 +134,16 @@ static bool keeps_copy(const struct muster__step *step, muster_err err)
     return step->waited || (err == MUSTER_ERR_FULL && !step->nowait);
 }
 
+/* What a claim has come to; a copy is kept by who may need it yet. */
+static muster_err sure(struct muster__step *step, muster_err err)
+{
+    if (err == (muster_err)MUSTER__ASKING)
+        return wait_settled(step);
+    if (err && !keeps_copy(step, err))
+        drop_copy(step->arg);
+    return err == MUSTER_ERR_FULL ? wait_for(step, MUSTER__QUEUE_SPACE) : err;
+}
+
 static muster_err put(struct muster__step *step)
 {
     struct muster__queue_item item;
@@ -127,6 +152,10 @@ static muster_err put(struct muster__step *step)
     muster_err err = put_what(step, &item);
     if (err)
         return err;
+    if (step->claims) {
+        step->arg->in[1] = 0; /* of many alone */
+        return sure(step, muster__queue_claim(step, 1));
+    }
     err = muster__queue_put_now(step->object, step->generation, &item);
     if (err && !keeps_copy(step, err))
         drop_copy(step->arg);
@@ -159,7 +188,7 @@ static int64_t room_for(struct muster__queue *queue, int64_t n)
 {
     if (MUSTER__LIKELY(!queue->maxsize))
         return n;
-    int64_t room = queue->maxsize - (muster__queue_puts(queue) - muster__queue_gets(queue));
+    int64_t room = queue->maxsize - about(queue);
     return room < n ? room < 0 ? 0 : room : n;
 }
 
@@ -192,13 +221,26 @@ muster_err muster__queue_put_many_now(struct muster__object *object, uint32_t ge
     return err;
 }
 
+/* As another host says; a broken one may say anything. */
+static bool many_fit(const struct muster__arg *arg)
+{
+    enum { MOST = 1 << 16 };
+    int64_t size = arg->in[1];
+    return arg->in[0] > 0 && arg->in[0] <= MOST && size >= 0 && size <= MUSTER__QUEUE_INLINE_MAX &&
+           (!size || (uint64_t)arg->in[0] <= arg->size / (uint64_t)size);
+}
+
 /* Those that are in stay in, whatever becomes of the rest. */
 static muster_err put_many(struct muster__step *step)
 {
     struct muster__arg *arg = step->arg;
     int64_t done = (int64_t)arg->own;
+    if (from_elsewhere(step) && !many_fit(arg))
+        return MUSTER_ERR_INVAL;
     if (from_elsewhere(step) && muster__queue_hosts->is_full(step))
         return MUSTER_ERR_NOMEM;
+    if (step->claims)
+        return sure(step, muster__queue_claim(step, arg->in[0]));
     muster_err err =
         muster__queue_put_many_now(step->object, step->generation, arg->bytes, (size_t)arg->in[1], arg->in[0], &done);
     bool more = done > (int64_t)arg->own;
@@ -249,6 +291,8 @@ muster_err muster__queue_get_now(struct muster__object *object, uint32_t generat
 /* Items that are lent are called back, but for the host that has them: it is told to look there. */
 static muster_err get_lent(struct muster__step *step, uint32_t lent)
 {
+    if (lent == MUSTER__QUEUE_OUT)
+        return wait_for(step, MUSTER__QUEUE_ITEMS);
     if (lent == (uint32_t)step->host + 1 && step->arg->takes_block) {
         step->arg->out[1] = MUSTER__QUEUE_IN_STOCK;
         return MUSTER_OK;
@@ -267,6 +311,8 @@ static muster_err get_once(struct muster__step *step, uint32_t *lent)
     *lent = atomic_load_explicit(&queue->lent, memory_order_relaxed);
     muster_err err =
         *lent ? barred(*lent) : muster__queue_take(queue, arg->room, arg->capacity, &arg->got, &block, me());
+    if (!err && step->claims)
+        atomic_store(&queue->lent, MUSTER__QUEUE_OUT);
     muster__latch_release(&queue->get_latch, step->generation, me());
     if (err)
         return err;
@@ -285,14 +331,27 @@ static muster_err nothing_yet(struct muster__step *step, uint32_t lent)
     return lent ? get_lent(step, lent) : wait_for(step, MUSTER__QUEUE_ITEMS);
 }
 
+/* Whom the end of OUT has called passes that on: it calls one, however many items there are. */
+static void got(struct muster__step *step, int64_t items)
+{
+    if (step->claims) {
+        step->arg->in[2] = items;
+        return;
+    }
+    if (from_elsewhere(step))
+        muster__queue_hosts->got(step, items);
+    if (step->called && muster__queue_glance(muster__queue_of(step->object)))
+        muster__event_signal(muster__queue_event(step->object, MUSTER__QUEUE_ITEMS), 1);
+}
+
 static muster_err get(struct muster__step *step)
 {
     uint32_t lent;
     muster_err err = get_once(step, &lent);
     if (err == MUSTER_ERR_EMPTY)
         return nothing_yet(step, lent);
-    if (!err && from_elsewhere(step))
-        muster__queue_hosts->got(step, 1);
+    if (!err)
+        got(step, 1);
     return err;
 }
 
@@ -343,7 +402,11 @@ static muster_err try_get(struct muster__step *step)
 {
     uint32_t lent, settlements = atomic_load(&muster__queue_of(step->object)->settlements);
     muster_err err = get_once(step, &lent);
-    return err == MUSTER_ERR_EMPTY ? nothing_now(step, lent, settlements) : err;
+    if (err == MUSTER_ERR_EMPTY)
+        return nothing_now(step, lent, settlements);
+    if (!err && step->claims)
+        got(step, 1);
+    return err;
 }
 
 /* ---- get many ---- */
@@ -358,6 +421,8 @@ static muster_err take_latched(struct muster__object *object, uint32_t generatio
         return muster__latch_lost(&queue->get_latch, generation);
     *lent = atomic_load_explicit(&queue->lent, memory_order_relaxed);
     muster_err err = MUSTER__LIKELY(!*lent) ? muster__queue_take_some(queue, many, me()) : barred(*lent);
+    if (!err && MUSTER__UNLIKELY(many->claims))
+        atomic_store(&queue->lent, MUSTER__QUEUE_OUT);
     muster__latch_release(&queue->get_latch, generation, me());
     if (!err)
         muster__queue_give_place(object, many->block ? 1 : (int)(many->count - before));
@@ -400,6 +465,7 @@ static muster_err take_packed(struct muster__step *step, uint32_t *lent)
     struct muster__queue_many many = {.at = arg->room,
                                       .left = arg->capacity < BYTES_AT_ONCE ? arg->capacity : BYTES_AT_ONCE,
                                       .sizes = sizes,
+                                      .claims = step->claims,
                                       .most = arg->in[0] < ITEMS_AT_ONCE ? arg->in[0] : ITEMS_AT_ONCE};
     muster_err err = take_latched(step->object, step->generation, &many, lent);
     if (err == MUSTER_ERR_TOOBIG && many.size <= arg->capacity) {
@@ -431,8 +497,8 @@ static muster_err get_many(struct muster__step *step)
     muster_err err = far ? take_packed(step, &lent) : take_all(step->object, step->generation, step->arg->room, &lent);
     if (err == MUSTER_ERR_EMPTY)
         return step->arg->in[1] ? nothing_now(step, lent, settlements) : nothing_yet(step, lent);
-    if (!err && from_elsewhere(step))
-        muster__queue_hosts->got(step, step->arg->out[0]);
+    if (!err)
+        got(step, step->arg->out[0]);
     return err;
 }
 
@@ -440,64 +506,6 @@ static bool ready_to_get(const struct muster__step *step)
 {
     const struct muster__queue *queue = muster__queue_of(step->object);
     return muster__queue_glance(queue) || muster__latch_ended(&queue->get_latch, step->generation);
-}
-
-/* ---- what was got by one who gave up ---- */
-
-struct packed {
-    char *at;
-    size_t used;
-};
-
-static void pack(struct packed *packed, const void *bytes, uint64_t size)
-{
-    memcpy(packed->at + packed->used, &size, sizeof size);
-    if (size)
-        memcpy(packed->at + packed->used + sizeof size, bytes, size);
-    packed->used += muster__queue_packed(size);
-}
-
-static void put_back(struct muster__step *step, struct packed packed)
-{
-    muster_err err = muster__queue_put_back(step->object, step->generation, packed.at, packed.used);
-    free(packed.at);
-    muster__self_state.busy |= err == MUSTER_ERR_NOMEM; /* until there is room */
-}
-
-static struct packed packed_make(size_t bytes)
-{
-    struct packed packed = {.at = malloc(bytes)};
-    MUSTER__CHECK_EQ(packed.at != NULL, true);
-    return packed;
-}
-
-/* The item of one who gave up goes back first; what a dead one had in hand is lost. */
-static void undo_get(struct muster__step *step, bool died)
-{
-    struct muster__arg *arg = step->arg;
-    if (died || arg->out[1] == MUSTER__QUEUE_IN_STOCK)
-        return;
-    struct packed packed = packed_make(muster__queue_packed(arg->size));
-    pack(&packed, arg->bytes, arg->size);
-    put_back(step, packed);
-}
-
-static void undo_get_many(struct muster__step *step, bool died)
-{
-    struct muster__arg *arg = step->arg;
-    if (died || arg->out[1] || (uint64_t)arg->out[0] > arg->size / sizeof(uint64_t)) {
-        undo_get(step, died);
-        return;
-    }
-    struct packed packed = packed_make(arg->size + (size_t)arg->out[0] * sizeof(uint64_t));
-    const char *bytes = arg->bytes, *sizes = bytes + arg->size - (size_t)arg->out[0] * sizeof(uint64_t);
-    for (int64_t i = 0; i < arg->out[0]; i++) {
-        uint64_t size;
-        memcpy(&size, sizes + (size_t)i * sizeof size, sizeof size);
-        pack(&packed, bytes, size);
-        bytes += size;
-    }
-    put_back(step, packed);
 }
 
 /* ---- the rest ---- */
@@ -514,7 +522,7 @@ static muster_err size(struct muster__step *step)
 static muster_err full(struct muster__step *step)
 {
     int64_t maxsize = muster__queue_of(step->object)->maxsize;
-    step->arg->out[0] = maxsize && count_items(step) >= maxsize;
+    step->arg->out[0] = maxsize && count_items(step) + atomic_load(&muster__queue_of(step->object)->claimed) >= maxsize;
     return MUSTER_OK;
 }
 
@@ -679,30 +687,37 @@ static const struct muster__op ops[MUSTER__QUEUE_OPS] = {
                            .step = put,
                            .ready = ready_to_put,
                            .leave = leave_put,
+                           .undo = muster__queue_undo_put,
+                           .taken = muster__queue_taken_put,
                            .late = MUSTER_ERR_FULL,
                            .late_now = MUSTER_ERR_FULL},
     [MUSTER__QUEUE_GET] = {.name = "muster_queue_get",
                            .step = get,
                            .watch = watch_get,
                            .ready = ready_to_get,
-                           .undo = undo_get,
+                           .undo = muster__queue_undo_get,
+                           .taken = muster__queue_taken_get,
                            .late = MUSTER_ERR_EMPTY,
                            .late_now = MUSTER_ERR_EMPTY},
     [MUSTER__QUEUE_TRY_GET] = {.name = "muster_queue_get",
                                .step = try_get,
                                .watch = watch_try_get,
-                               .undo = undo_get,
+                               .undo = muster__queue_undo_get,
+                               .taken = muster__queue_taken_get,
                                .late = MUSTER_ERR_EMPTY,
                                .late_now = MUSTER_ERR_EMPTY},
     [MUSTER__QUEUE_PUT_MANY] = {.name = "muster_queue_put_many",
                                 .step = put_many,
                                 .ready = ready_to_put,
+                                .undo = muster__queue_undo_put,
+                                .taken = muster__queue_taken_put_many,
                                 .late = MUSTER_ERR_FULL,
                                 .late_now = MUSTER_ERR_FULL},
     [MUSTER__QUEUE_GET_MANY] = {.name = "muster_queue_get_many",
                                 .step = get_many,
                                 .ready = ready_to_get,
-                                .undo = undo_get_many,
+                                .undo = muster__queue_undo_get_many,
+                                .taken = muster__queue_taken_get,
                                 .late = MUSTER_ERR_EMPTY,
                                 .late_now = MUSTER_ERR_EMPTY},
     [MUSTER__QUEUE_SIZE] = {.name = "muster_queue_size", .step = size, .late = MUSTER_ERR_TIMEOUT},

@@ -24,6 +24,7 @@ struct muster__queue {
     _Atomic muster__ref tail_next; /* chunk that is being linked */
     _Atomic muster__ref pending;   /* block that is being put */
     int64_t gets_seen;             /* what the get side's count was, when it last mattered */
+    _Atomic int64_t claimed;       /* places, by puts of other hosts that are not sure yet; home's agent changes it */
 
     /* get side: under get_latch */
     _Alignas(MUSTER__LINE) struct muster__latch get_latch;
@@ -33,7 +34,7 @@ struct muster__queue {
     _Atomic muster__ref retired; /* chunk that is being left */
     _Atomic int64_t done;
     _Atomic uint32_t crossing; /* where the first item is in the chunk after it */
-    _Atomic uint32_t lent;     /* host + 1 that has the first items, or SHUT; see lease.c */
+    _Atomic uint32_t lent;     /* host + 1 that has the first items, or SHUT, or OUT; see lease.c */
 
     /* both */
     _Alignas(MUSTER__LINE) int64_t maxsize;
@@ -44,6 +45,7 @@ struct muster__queue {
     _Atomic uint32_t settling;    /* the agent was asked to end all leases, and has not yet */
     _Atomic uint32_t settlements; /* so far */
     _Atomic uint64_t lessees;     /* hosts that may have items for it: bit host % 64 */
+    _Atomic uint64_t claimants;   /* hosts that may be about to say that they take a place they have claimed */
     _Atomic uint64_t users;       /* hosts that have proxies of it, or had */
     _Atomic uint32_t ships;       /* puts are told to the agent, who sends the items on */
     _Atomic uint32_t told;        /* the agent knows that there are some */
@@ -102,6 +104,7 @@ struct muster__queue_many {
     int64_t most, count;
     muster__ref block; /* a large one, taken but not copied yet; the caller's */
     size_t size;       /* its; with err TOOBIG: the first one's */
+    bool claims;       /* who may give them back takes them: see OUT */
 };
 /** One more has come to where the next one is to go. */
 static inline void muster__queue_took(struct muster__queue_many *many, size_t size)
@@ -171,7 +174,9 @@ enum muster__queue_op {
 /* out[1] of a get: what came; of many, one behind the other, and behind these, from a multiple of 8 on, their sizes as
  * uint64_t; nothing, since the host that asks has the first items itself, in its stock; a large one alone, as it is */
 enum { MUSTER__QUEUE_IN_STOCK = 1, MUSTER__QUEUE_LARGE };
-#define MUSTER__QUEUE_SHUT UINT32_MAX /* as what lent says: gets are CLOSED, whatever is there */
+/* as what lent says: gets are CLOSED, whatever is there; the first items were taken, and may come back yet */
+#define MUSTER__QUEUE_SHUT UINT32_MAX
+#define MUSTER__QUEUE_OUT  (UINT32_MAX - 1)
 
 /** One put, or get, that does not wait: OK, FULL, EMPTY (also while the items are lent), CLOSED, TOOBIG, NOMEM, STALE,
  * MUSTER__AGAIN. Of a pinned queue. */
@@ -197,6 +202,8 @@ struct muster__queue_hosts {
     /** By the agent: another host has put, or got, small items by itself. */
     void (*put)(struct muster__step *step);
     void (*got)(struct muster__step *step, int64_t items);
+    /** By the agent: what another host has put, all but the first done items of it, waits for room. */
+    void (*hold)(const struct muster__step *step, int64_t done);
     /** It ends; hosts that used it have something that stands for it. */
     void (*ended)(struct muster__object *object, uint32_t generation);
 };
@@ -204,7 +211,7 @@ extern const struct muster__queue_hosts *muster__queue_hosts;
 
 static inline bool muster__queue_leased(const struct muster__queue *queue)
 {
-    return atomic_load(&queue->lessees) || atomic_load(&queue->lent);
+    return atomic_load(&queue->lessees) || atomic_load(&queue->claimants) || atomic_load(&queue->lent);
 }
 static inline void muster__queue_goes_on(struct muster__object *object, uint32_t generation)
 {
@@ -212,6 +219,22 @@ static inline void muster__queue_goes_on(struct muster__object *object, uint32_t
     if (MUSTER__UNLIKELY(atomic_load_explicit(&queue->ships, memory_order_relaxed)) && !atomic_load(&queue->told))
         muster__queue_hosts->ship(object, generation);
 }
+
+/* ---- claim.c: puts and gets of other hosts' callers who may give up; by home's agent ----
+ *
+ * A put with a deadline claims its place, and the item follows when its caller knows; a get with one takes its items,
+ * and nobody else gets any until its caller has them: given back they come first, before all that others got later.
+ * in[2] is the claim's: how many items. */
+
+/** Claims up to n places: in[2] and out[0] of them. OK, FULL, CLOSED, STALE, MUSTER__AGAIN; MUSTER__ASKING: leases end,
+ * again after that. */
+muster_err muster__queue_claim(struct muster__step *step, int64_t n);
+muster_err muster__queue_taken_put(struct muster__step *step);
+muster_err muster__queue_taken_put_many(struct muster__step *step);
+muster_err muster__queue_taken_get(struct muster__step *step);
+void muster__queue_undo_put(struct muster__step *step, bool died);
+void muster__queue_undo_get(struct muster__step *step, bool died);
+void muster__queue_undo_get_many(struct muster__step *step, bool died);
 
 /* ---- batch.c: many at once, by agents: each is a word that says its size, and its bytes, rounded up to 8
  * ---- */
@@ -233,9 +256,8 @@ muster_err muster__queue_take_many(struct muster__object *object, uint32_t gener
 /** Appends items up to *used bytes of size; the rest did not fit: err NOMEM. CLOSED, STALE, MUSTER__AGAIN. */
 muster_err muster__queue_put_packed(struct muster__object *object, uint32_t generation, const char *bytes, size_t size,
                                     size_t *used);
-/** Puts items before the first one. NOMEM, STALE, MUSTER__AGAIN. */
-muster_err muster__queue_put_back(struct muster__object *object, uint32_t generation, const char *bytes, size_t size);
-/** The same with what was lent: that is over in the same moment. */
+/** Puts items that were lent, or out, before the first one; that is over in the same moment. NOMEM, STALE,
+ * MUSTER__AGAIN. */
 muster_err muster__queue_returned(struct muster__object *object, uint32_t generation, const char *bytes, size_t size);
 /** Changes to whom the items are lent: a host + 1; 0: nobody; MUSTER__QUEUE_SHUT. STALE, MUSTER__AGAIN. */
 muster_err muster__queue_lend(struct muster__object *object, uint32_t generation, uint32_t to);

@@ -312,6 +312,9 @@ static void take_frame(int host, const struct frame *frame, const void *payload)
     case FRAME_UNDO:
         held_or_done(host, frame, payload, home_undo);
         break;
+    case FRAME_TAKEN:
+        held_or_done(host, frame, payload, home_taken);
+        break;
     case FRAME_NOTE:
         held_or_done(host, frame, payload, note_taken);
         break;

@@ -105,19 +105,22 @@ static muster_err wait_until(struct asked *asked, int64_t deadline_ns)
     }
 }
 
-/* Called off once, it is soon answered, with what it came to; unless home is stopped or gone. *why: what ended the wait
- * for it before that. */
+/* Called off once, it is soon answered, with what it came to; unless home is stopped or gone. What nobody could undo
+ * is waited for then, too: without a deadline there is time. *why: what ended the wait for it before that. */
 static muster_err wait_or(struct asked *asked, int64_t deadline_ns, muster_err *why)
 {
     *why = wait_until(asked, deadline_ns);
     if (*why == MUSTER_OK)
         return MUSTER_OK;
     struct muster__caller *caller = muster__self_state.caller;
-    bool heeds = caller->heeds_signal;
+    bool heeds = caller->heeds_signal, is_final = asked->is_final;
+    muster_err late;
     if (!asked->nowait)
         cancel(asked);
     caller->heeds_signal = false;
-    muster_err late = wait_until(asked, muster__now_ns() + GRACE_NS);
+    do
+        late = wait_until(asked, is_final ? MUSTER__NEVER : muster__now_ns() + GRACE_NS);
+    while (late != MUSTER_OK && is_final);
     caller->heeds_signal = heeds;
     if (late != MUSTER_OK && give_up(asked))
         return *why;
@@ -200,6 +203,9 @@ static muster_err do_there(muster_handle handle, const struct muster__op *op, ui
     asked->takes_block = arg->takes_block;
     asked->nowait = how->timeout_ms == MUSTER_NOWAIT;
     asked->watches = how->watches;
+    bool hurries = how->timeout_ms != MUSTER_FOREVER;
+    asked->claims = hurries && op->taken && !how->watches;
+    asked->is_final = !hurries && (op->taken || !op->undo) && !how->watches;
     memcpy(asked->in, arg->in, sizeof asked->in);
     int64_t deadline = until(how);
     uint32_t waiter = muster__waiter_own();

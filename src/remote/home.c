@@ -23,7 +23,7 @@ struct job {
     uint32_t caller, incarnation;
     uint32_t waiter;
     uint8_t kind;
-    bool of_host, watches, nowait, canceled, again, called; /* again: a latch was busy */
+    bool of_host, watches, nowait, claims, canceled, again, called; /* again: a latch was busy */
     int64_t in[3];
     uint64_t own;
     char *bytes; /* what came along */
@@ -147,10 +147,55 @@ static void holder_end(uint32_t owner)
 
 /* ---- answers ---- */
 
+/* What was claimed, until it is taken or undone: jobs without a waiter. */
+static struct job *claims;
+
+static struct job **claim_of(int host, uint64_t id)
+{
+    struct job **link = &claims;
+    while (*link && !((*link)->host == host && (*link)->id == id))
+        link = &(*link)->next;
+    return link;
+}
+
+static char *copied(const void *bytes, size_t size)
+{
+    char *copy = malloc(size);
+    MUSTER__CHECK_EQ(copy != NULL, true);
+    memcpy(copy, bytes, size);
+    return copy;
+}
+
+/* The job keeps nothing of it but its own bytes. */
+static void keep_claim(struct job *job, const struct muster__arg *arg)
+{
+    struct job *claim = malloc(sizeof *claim);
+    MUSTER__CHECK_EQ(claim != NULL, true);
+    *claim = *job;
+    claim->next = claims;
+    claim->waiter = 0;
+    claim->bytes = job->size && !job->block ? copied(job->bytes, job->size) : NULL;
+    memcpy(claim->in, arg->in, sizeof claim->in);
+    job->block = 0;
+    job->own = 0;
+    claims = claim;
+}
+
+static void end_claim(struct job **link)
+{
+    struct job *claim = *link;
+    *link = claim->next;
+    free(claim->bytes);
+    muster__heap_free(claim->block, muster__self_state.number);
+    free(claim);
+}
+
 /* What became of a call, told to who asked. */
-static void conclude(const struct job *job, muster_err err, struct muster__arg *arg)
+static void conclude(struct job *job, muster_err err, struct muster__arg *arg)
 {
     char text[REMOTE_TEXT] = "";
+    if (job->claims && muster__commits(err))
+        keep_claim(job, arg);
     if (job->host == this_host()) {
         if (job->done)
             job->done(object_of(job), err, arg->out);
@@ -197,6 +242,7 @@ static struct muster__step step_of(struct job *job, struct muster__object *objec
                                  .called = job->called,
                                  .watches = job->watches,
                                  .nowait = job->nowait,
+                                 .claims = job->claims,
                                  .waited = job->waiter && !job->nowait};
 }
 
@@ -343,9 +389,7 @@ static bool park(struct job *like, const void *payload)
     job->waiter = waiter;
     job->bytes = NULL;
     if (job->size && !job->block) {
-        job->bytes = malloc(job->size);
-        MUSTER__CHECK_EQ(job->bytes != NULL, true);
-        memcpy(job->bytes, payload, job->size);
+        job->bytes = copied(payload, job->size);
     }
     like->block = 0;
     struct job **bucket = bucket_of(job->host, job->host == this_host() ? 0 : job->id);
@@ -454,11 +498,13 @@ muster_err home_call(int host, const struct frame *frame, const void *payload, m
                       .of_host = frame->flags & CALL_OF_HOST,
                       .watches = frame->flags & CALL_WATCH,
                       .nowait = frame->flags & CALL_NOWAIT,
+                      .claims = frame->flags & CALL_CLAIMS && class->ops[frame->operation].taken,
                       .bytes = (char *)(uintptr_t)payload,
                       .block = *block,
                       .size = frame->size,
                       .capacity = frame->call.capacity};
     memcpy(job.in, frame->call.in, sizeof job.in);
+    job.in[2] = job.claims ? 0 : job.in[2];
     muster_err err = begin(&job, payload);
     *block = job.block;
     return err;
@@ -490,6 +536,74 @@ static void undo_make(const struct frame *frame)
         muster__object_end(object, made.generation, muster__self_state.number);
 }
 
+/* frame: what undoes it; NULL: its host was lost. OK, also when there is none; MUSTER__AGAIN. */
+static muster_err undo_claim(struct job **link, const struct frame *frame, const void *payload)
+{
+    struct job *claim = *link;
+    struct muster__object *object = claim ? pin(claim) : NULL;
+    muster__self_state.busy = false;
+    if (object) {
+        struct muster__arg arg = arg_of(claim);
+        struct muster__step step = step_of(claim, object, &arg);
+        arg.bytes = payload;
+        arg.size = frame ? frame->size : 0;
+        if (frame)
+            memcpy(arg.out, frame->call.in, sizeof arg.out);
+        claim->op->undo(&step, !frame || frame->flags & CALL_DIED);
+        muster__object_unpin();
+    }
+    if (muster__self_state.busy)
+        return MUSTER__AGAIN;
+    if (claim)
+        end_claim(link);
+    return MUSTER_OK;
+}
+
+static muster_err taken(struct job **link)
+{
+    struct job *claim = *link;
+    struct muster__object *object = claim ? pin(claim) : NULL;
+    if (object) {
+        struct muster__arg arg = arg_of(claim);
+        struct muster__step step = step_of(claim, object, &arg);
+        muster_err err = claim->op->taken(&step);
+        claim->own = arg.own;
+        claim->block = arg.bytes_block;
+        muster__object_unpin();
+        if (err == (muster_err)MUSTER__AGAIN)
+            return err;
+    }
+    if (claim)
+        end_claim(link);
+    return MUSTER_OK;
+}
+
+muster_err home_taken(int host, const struct frame *frame, const void *payload, muster__ref *block)
+{
+    (void)payload;
+    (void)block;
+    return taken(claim_of(host, frame->id));
+}
+
+/* Its caller is nowhere any more. */
+static void claim_lost(uint64_t address, uint64_t host)
+{
+    struct job **link = &claims;
+    while (*link && *link != (struct job *)(uintptr_t)address)
+        link = &(*link)->next;
+    if (undo_claim(link, NULL, NULL) == (muster_err)MUSTER__AGAIN)
+        muster__put_off(claim_lost, address, host);
+}
+
+static void claims_lost(int host)
+{
+    for (struct job *claim = claims, *next; claim; claim = next) {
+        next = claim->next;
+        if (claim->host == host)
+            claim_lost((uint64_t)(uintptr_t)claim, (uint64_t)host);
+    }
+}
+
 muster_err home_undo(int host, const struct frame *frame, const void *payload, muster__ref *block)
 {
     uint32_t kind = frame->object.kind_home >> 24;
@@ -500,6 +614,8 @@ muster_err home_undo(int host, const struct frame *frame, const void *payload, m
     }
     if (!class || !class->ops || frame->operation >= class->op_count || !class->ops[frame->operation].undo)
         return MUSTER_OK;
+    if (frame->flags & CALL_CLAIMS)
+        return undo_claim(claim_of(host, frame->id), frame, payload);
     struct job job = {.op = &class->ops[frame->operation],
                       .slot = frame->object.slot,
                       .generation = frame->object.generation,
@@ -583,6 +699,7 @@ void home_gone(int host, uint32_t caller, uint32_t incarnation, bool died)
 void home_lost(int host)
 {
     cancel_all(is_hosts, &(struct asker){.host = host});
+    claims_lost(host);
     for (uint32_t owner = MUSTER__OWNER_REMOTE; owner < holders_end; owner++)
         if (is_holder(owner, host))
             holder_end(owner);

@@ -63,7 +63,8 @@ struct asked {
     struct asked *next_of_caller, *behind;
     bool waits_behind;
     bool errand, nowait, watches, takes_block;
-    int host; /* that is asked */
+    bool claims, is_final; /* claims: see muster__op's taken; is_final: it cannot be undone */
+    int host;              /* that is asked */
     muster_handle object;
     int64_t timeout_ms; /* of an errand */
     int64_t in[3];
@@ -84,6 +85,7 @@ enum frame_type {
     FRAME_ANSWER,
     FRAME_CANCEL,
     FRAME_UNDO,
+    FRAME_TAKEN,
     FRAME_NOTE,
     FRAME_GONE,
     FRAME_STOP,
@@ -92,7 +94,7 @@ enum frame_type {
     FRAME_WATCH
 };
 
-enum { CALL_NOWAIT = 1, CALL_ERRAND = 2, CALL_OF_HOST = 4, CALL_DIED = 8, CALL_WATCH = 16 };
+enum { CALL_NOWAIT = 1, CALL_ERRAND = 2, CALL_OF_HOST = 4, CALL_DIED = 8, CALL_WATCH = 16, CALL_CLAIMS = 32 };
 
 /* Each begins at a multiple of 8; the payload follows the head. */
 struct frame {
@@ -195,6 +197,7 @@ void held_lost(int host);
 
 muster_err home_call(int host, const struct frame *frame, const void *payload, muster__ref *block);
 muster_err home_undo(int host, const struct frame *frame, const void *payload, muster__ref *block);
+muster_err home_taken(int host, const struct frame *frame, const void *payload, muster__ref *block);
 /** False: no such call is parked. */
 bool home_cancel(int host, uint64_t id);
 void home_gone(int host, uint32_t caller, uint32_t incarnation, bool died);

@@ -153,7 +153,8 @@ static void undo(struct asked *asked, bool died)
         return;
     }
     struct frame frame = {.type = FRAME_UNDO,
-                          .flags = died ? CALL_DIED : 0,
+                          .flags = (uint16_t)((died ? CALL_DIED : 0) | (asked->claims ? CALL_CLAIMS : 0)),
+                          .id = asked->self,
                           .object = asked->object,
                           .operation = asked->operation,
                           .size = asked->reply ? asked->got : 0};
@@ -169,10 +170,16 @@ static void undo(struct asked *asked, bool died)
 static void finish(struct asked *asked)
 {
     uint32_t caller = asked->caller, state = ASKED;
+    struct frame taken = {
+        .type = FRAME_TAKEN, .id = asked->self, .object = asked->object, .operation = asked->operation};
+    bool claimed = asked->claims && muster__commits(asked->err);
+    int host = asked->host;
     muster__heap_hand_over(asked->reply, MUSTER__OWNER_WIRE, MUSTER__OWNER_CALLS + caller);
     if (atomic_compare_exchange_strong(&asked->state, &state, ANSWERED)) {
         sent.woke++;
         muster__ring(caller);
+        if (claimed)
+            letter_send(host, &taken, NULL, 0);
     } else {
         take_over(asked);
         undo(asked, state == ASKER_DIED);
@@ -300,7 +307,7 @@ void open_send(struct asked *asked)
     int host = asked->host;
     struct frame frame = {.type = FRAME_CALL,
                           .flags = (uint16_t)((asked->nowait ? CALL_NOWAIT : 0) | (asked->errand ? CALL_ERRAND : 0) |
-                                              (asked->watches ? CALL_WATCH : 0)),
+                                              (asked->watches ? CALL_WATCH : 0) | (asked->claims ? CALL_CLAIMS : 0)),
                           .id = asked->self,
                           .object = asked->object,
                           .size = asked->size,
@@ -359,6 +366,13 @@ void open_lost(int host)
 
 static void no_room_for_answer(struct asked *asked, size_t size)
 {
+    struct frame undo = {.type = FRAME_UNDO,
+                         .flags = CALL_DIED | CALL_CLAIMS,
+                         .id = asked->self,
+                         .object = asked->object,
+                         .operation = asked->operation};
+    if (asked->claims)
+        letter_send(asked->host, &undo, NULL, 0);
     asked->err = MUSTER_ERR_NOMEM;
     snprintf(asked->text, sizeof asked->text, "no %zu bytes left in the host segment for an answer: it is lost", size);
 }

@@ -43,6 +43,7 @@ bool wire_frame_fits(const void *bytes, size_t left, int hosts)
     switch ((enum frame_type)frame->type) {
     case FRAME_CALL:
     case FRAME_UNDO:
+    case FRAME_TAKEN:
     case FRAME_NOTE:
         return frame->object.kind_home >> 24 < MUSTER__KINDS;
     case FRAME_ANSWER: /* with an error, its text */

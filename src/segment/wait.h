@@ -54,6 +54,7 @@ struct muster__step {
     bool waited;                 /* in: it has said WAIT before */
     bool watches;                /* in: it only looks: op->watch is stepped, and a call goes on to the next */
     bool rests;                  /* in: it stands in line, and sleeps if this says WAIT */
+    bool claims;                 /* in: it is to claim what it is for, which then waits for op->taken, or undo */
     muster_err granted;          /* in, of undo: what it had come to: OK or OWNER_DEAD */
     struct muster__event *event; /* out, with WAIT: what it waits for */
     uint32_t on;                 /* out, with WAIT: whose doing ends the wait; 0: nobody's in particular */
@@ -72,6 +73,10 @@ struct muster__op {
     void (*leave)(struct muster__step *step);
     /** It had committed, for somebody who is not there any more. arg is what it gave. died: it was a death. */
     void (*undo)(struct muster__step *step, bool died);
+    /** What others may have seen cannot be undone. So an operation with this, asked for from another host by who may
+     * give up, commits in two parts: its step claims, keeping what undo and this need in arg->in, own and the bytes;
+     * and this is done once its caller has the answer, or else undo. OK, or MUSTER__AGAIN. NULL: it can be undone. */
+    muster_err (*taken)(struct muster__step *step);
     muster_err late;     /* when the deadline is over */
     muster_err late_now; /* with MUSTER_NOWAIT */
 };

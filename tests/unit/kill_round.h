@@ -50,6 +50,7 @@ struct round {
     uint32_t workers[HOSTS], producers[HOSTS], kills[HOSTS];
     uint32_t size_class, maxsize, permits;
     int64_t late_ns;
+    uint32_t stalls;
 };
 static struct round round;
 static uint64_t draws; /* of this process */
@@ -57,7 +58,6 @@ static uint64_t draws; /* of this process */
 static struct shared {
     /* for the watchdog */
     _Atomic int64_t kills;
-    int64_t late_puts; /* that were said to be refused, and done nevertheless */
     struct round round;
     const char *phase[HOSTS];
 

@@ -28,6 +28,7 @@ enum { HOSTS = 3, PACKET = 32 << 10, SEGMENT_BYTES = 256 << 20 };
 /* what all processes of a case share */
 static struct hosts_shared {
     int64_t late_ns;                        /* up to so much */
+    uint32_t stalls;                        /* one packet in so many is later than any deadline's grace; 0: none */
     _Atomic uint32_t cut[HOSTS];            /* nothing goes there or comes from there */
     _Atomic uint32_t at[HOSTS], met[HOSTS]; /* how often it came to hosts_meet; whether its agent is done */
     _Atomic uint32_t gone[HOSTS];           /* nobody waits for it */
@@ -125,10 +126,23 @@ static struct line {
     int64_t due_ns;
 } hosts_line[HOSTS][2]; /* that have come from there and wait for their time */
 
-static void line_add(struct line *line, struct packet *packet)
+static uint32_t hosts_draw(void)
 {
     hosts_random = hosts_random * 1103515245 + 12345;
-    int64_t due = muster__now_ns() + (hosts_shared->late_ns ? hosts_random % hosts_shared->late_ns : 0);
+    return (uint32_t)(hosts_random >> 8);
+}
+
+static int64_t late_by(void)
+{
+    enum { STALL_NS = 20000000 };
+    int64_t late_ns = hosts_shared->late_ns ? hosts_draw() % hosts_shared->late_ns : 0;
+    bool stalls = hosts_shared->stalls && hosts_draw() % hosts_shared->stalls == 0;
+    return stalls ? late_ns + STALL_NS + hosts_draw() % STALL_NS : late_ns;
+}
+
+static void line_add(struct line *line, struct packet *packet)
+{
+    int64_t due = muster__now_ns() + late_by();
     line->due_ns = packet->due_ns = due > line->due_ns ? due : line->due_ns;
     packet->next = NULL;
     if (!line->first)

@@ -352,7 +352,43 @@ static void many_wait_for_room(void **state)
     destroy_frees_all();
 }
 
-/* What an agent got for one of another host who has given up goes back, before what is there. */
+/* ---- claims: what an agent does for callers of another host who may give up ---- */
+
+static void nothing(struct muster__step *step)
+{
+    (void)step;
+}
+
+static void nothing_of(struct muster__step *step, int64_t items)
+{
+    (void)step;
+    (void)items;
+}
+
+static bool never_full(const struct muster__step *step)
+{
+    (void)step;
+    return false;
+}
+
+static const struct muster__queue_hosts no_leases = {.is_full = never_full, .put = nothing, .got = nothing_of};
+
+static muster_err claim(enum muster__queue_op op, struct muster__arg *arg, struct muster__step *step)
+{
+    muster__queue_hosts = &no_leases;
+    *step =
+        (struct muster__step){.object = object, .generation = handle.generation, .host = 1, .arg = arg, .claims = true};
+    return muster__step(&muster__class_of(MUSTER__QUEUE)->ops[op], step);
+}
+
+static muster_err get_now(void)
+{
+    int64_t room;
+    size_t size;
+    return muster__queue_get_now(object, handle.generation, &room, sizeof room, &size);
+}
+
+/* What one has got who has given up goes back, and nobody got what is behind it. */
 static void many_given_back(void **state)
 {
     (void)state;
@@ -365,14 +401,15 @@ static void many_given_back(void **state)
     assert_int_equal(put_numbers(0, 1500, &done, MUSTER_NOWAIT), MUSTER_OK);
     assert_int_equal(put(large, sizeof large, MUSTER_NOWAIT), MUSTER_OK);
     for (int64_t taken = 0; taken < 1503;) {
+        struct muster__step step;
         struct muster__arg arg = {.in = {10000}, .room = room, .capacity = 100000, .takes_block = true};
-        assert_int_equal(case_do(handle, MUSTER__QUEUE, MUSTER__QUEUE_GET_MANY, &arg, MUSTER_NOWAIT), MUSTER_OK);
-        assert_int_equal(size_now(), 1503 - taken - arg.out[0]);
+        assert_int_equal(claim(MUSTER__QUEUE_GET_MANY, &arg, &step), MUSTER_OK);
+        assert_int_equal(arg.in[2], arg.out[0]);
+        assert_int_equal(muster__queue_puts(queue) - muster__queue_gets(queue), 1503 - taken - arg.out[0]);
         assert_true(arg.room_block ? arg.out[0] == 1 && arg.got == sizeof large : arg.got <= sizeof room);
-        struct muster__arg late = {.out = {arg.out[0], arg.out[1]},
-                                   .bytes = arg.room_block ? muster__heap_at(arg.room_block) : arg.room,
-                                   .size = arg.got};
-        struct muster__step step = {.object = object, .generation = handle.generation, .arg = &late};
+        assert_int_equal(get_now(), MUSTER_ERR_EMPTY);
+        arg.bytes = arg.room_block ? muster__heap_at(arg.room_block) : arg.room;
+        arg.size = arg.got;
         op->undo(&step, false);
         muster__heap_free(arg.room_block, muster__self_number());
         assert_int_equal(size_now(), 1503 - taken);
@@ -389,6 +426,76 @@ static void many_given_back(void **state)
         }
     }
     destroy_frees_all();
+    muster__queue_hosts = NULL;
+}
+
+/* A get that is taken is over; one whose caller died has taken its item with it; of nonsense nothing goes back. */
+static void gets_out_end(void **state)
+{
+    (void)state;
+    const struct muster__op *ops = muster__class_of(MUSTER__QUEUE)->ops;
+    static _Alignas(8) char room[64];
+    queue_make(0);
+    for (int64_t i = 0; i < 4; i++)
+        assert_int_equal(put_number(i, MUSTER_NOWAIT), MUSTER_OK);
+    struct muster__step step;
+    struct muster__arg one = {.room = room, .capacity = sizeof room};
+    assert_int_equal(claim(MUSTER__QUEUE_GET, &one, &step), MUSTER_OK);
+    struct muster__step second;
+    struct muster__arg two = {.room = room, .capacity = sizeof room};
+    assert_int_equal(claim(MUSTER__QUEUE_GET, &two, &second), MUSTER__WAIT);
+    assert_int_equal(claim(MUSTER__QUEUE_TRY_GET, &two, &second), MUSTER__ASKING);
+    assert_int_equal(ops[MUSTER__QUEUE_GET].taken(&step), MUSTER_OK);
+    assert_int_equal(get_number(), 1);
+    assert_int_equal(claim(MUSTER__QUEUE_GET, &two, &second), MUSTER_OK);
+    ops[MUSTER__QUEUE_GET].undo(&second, true);
+    struct muster__arg many = {.in = {9}, .room = room, .capacity = sizeof room, .takes_block = true};
+    assert_int_equal(claim(MUSTER__QUEUE_GET_MANY, &many, &step), MUSTER_OK);
+    many.bytes = "\377\377\377\377\377\377\377\377";
+    many.size = 8;
+    ops[MUSTER__QUEUE_GET_MANY].undo(&step, false);
+    assert_int_equal(size_now(), 0);
+    destroy_frees_all();
+    muster__queue_hosts = NULL;
+}
+
+/* A place that is claimed is nobody else's, and an item once it is taken. */
+static void puts_claim_places(void **state)
+{
+    (void)state;
+    const struct muster__op *ops = muster__class_of(MUSTER__QUEUE)->ops;
+    static int64_t numbers[] = {1, 2, 3, 4};
+    static char large[3000];
+    int64_t full;
+    queue_make(4);
+    struct muster__step step, many;
+    struct muster__arg arg = {.bytes = large, .size = sizeof large};
+    struct muster__arg arg_many = {.in = {4, sizeof *numbers}, .bytes = numbers, .size = sizeof numbers};
+    assert_int_equal(claim(MUSTER__QUEUE_PUT, &arg, &step), MUSTER_OK);
+    assert_int_equal(get_now(), MUSTER_ERR_EMPTY);
+    assert_int_equal(claim(MUSTER__QUEUE_PUT_MANY, &arg_many, &many), MUSTER_OK);
+    assert_int_equal(arg_many.out[0], 3);
+    assert_int_equal(case_queue_ask(handle, MUSTER__QUEUE_FULL, &full, MUSTER_FOREVER), MUSTER_OK);
+    assert_true(full);
+    assert_int_equal(put_number(5, MUSTER_NOWAIT), MUSTER_ERR_FULL);
+    ops[MUSTER__QUEUE_PUT].undo(&step, false);
+    muster__heap_free(arg.bytes_block, muster__self_number());
+    arg.bytes_block = arg.own = 0;
+    assert_int_equal(put_number(5, MUSTER_NOWAIT), MUSTER_OK);
+    assert_int_equal(put_number(6, MUSTER_NOWAIT), MUSTER_ERR_FULL);
+    assert_int_equal(ops[MUSTER__QUEUE_PUT_MANY].taken(&many), MUSTER_OK);
+    assert_int_equal(put_number(6, MUSTER_NOWAIT), MUSTER_ERR_FULL);
+    static const int64_t order[] = {5, 1, 2, 3};
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(get_number(), order[i]);
+    assert_int_equal(claim(MUSTER__QUEUE_PUT, &arg, &step), MUSTER_OK);
+    assert_int_equal(ops[MUSTER__QUEUE_PUT].taken(&step), MUSTER_OK);
+    assert_int_equal(arg.bytes_block, 0);
+    atomic_store(&queue->closing, 1);
+    struct muster__arg late = {.bytes = numbers, .size = sizeof *numbers};
+    assert_int_equal(claim(MUSTER__QUEUE_PUT, &late, &step), MUSTER_ERR_CLOSED);
+    destroy_frees_all();
+    muster__queue_hosts = NULL;
 }
 
 /* Between the commit of many, which is the first one's header, and the move of put_at. */
@@ -743,6 +850,8 @@ int main(void)
         CASE(many_until_the_end),
         CASE(many_wait_for_room),
         CASE(many_given_back),
+        CASE(gets_out_end),
+        CASE(puts_claim_places),
         CASE(many_of_one_who_dies),
         CASE(no_memory_leaves_it_as_it_was),
         CASE(closed_leaves_no_copy),
