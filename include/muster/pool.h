@@ -5,8 +5,10 @@
  * that may not be (one to no bytes may; others say so), a count is negative, a timeout is negative but not
  * MUSTER_FOREVER, or a size is none that memory can have.
  *
- * Whoever waits here and is a worker of the pool (a rank's main thread, of in-rank workers; any task) runs other tasks
- * of it meanwhile, and looks at the time between two of them: a timeout of 20 ms returns after 700 if the task that the
+ * Whoever waits here and is a worker of the pool (a rank's main thread, of in-rank workers; any task) runs tasks of it
+ * meanwhile: first what it waits for, where nobody has begun that, then others. Each of these has a stack of its own
+ * (8 MiB, as far as it is touched), so waits may be nested to any depth, and tasks may wait for tasks that they have
+ * not submitted. It looks at the time between two of them: a timeout of 20 ms returns after 700 if the task that the
  * caller began took so long. Where a timeout must be kept, wait outside of tasks on a pool with isolated workers, or
  * with caller_idle and at least two workers; or ask with MUSTER_NOWAIT, which begins no task.
  */
@@ -176,6 +178,8 @@ MUSTER_API int muster_task_fail(int code, const char *format, ...) __attribute__
 MUSTER_API int muster_task_worker(void);
 /** Index of the running item within its map, or how many tasks its thread had submitted before; -1 outside. */
 MUSTER_API int64_t muster_task_index(void);
+/** The pool whose task is running, to submit more to it; all zero outside. */
+MUSTER_API muster_pool muster_task_pool(void);
 
 /**
  * Makes task fn(arg) run some time, on any host; *task names its result, on this host alone (err UNSUPPORTED

@@ -1,16 +1,5 @@
 #include "pool/deque.h"
 
-static _Atomic uint64_t *slot_at(uint64_t buffer, int64_t index)
-{
-    uint64_t mask = ((uint64_t)1 << (DEQUE_FIRST_BITS + (buffer & 31))) - 1;
-    return (_Atomic uint64_t *)muster__at(buffer >> 5) + ((uint64_t)index & mask);
-}
-
-static int64_t capacity(uint64_t buffer)
-{
-    return (int64_t)1 << (DEQUE_FIRST_BITS + (buffer & 31));
-}
-
 /* The ref is stored before the block is handed over: deque_repair adopts it if the owner dies in between. */
 static bool grow(struct deque *deque, int64_t top, int64_t bottom, uint32_t self)
 {
@@ -27,7 +16,7 @@ static bool grow(struct deque *deque, int64_t top, int64_t bottom, uint32_t self
     }
     uint64_t wider = muster__offset(muster__heap_at(deque->buffers[number])) << 5 | number;
     for (int64_t i = top; i < bottom; i++)
-        atomic_store_explicit(slot_at(wider, i), atomic_load_explicit(slot_at(old, i), memory_order_relaxed),
+        atomic_store_explicit(deque_at(wider, i), atomic_load_explicit(deque_at(old, i), memory_order_relaxed),
                               memory_order_relaxed);
     atomic_store_explicit(&deque->buffer, wider, memory_order_release);
     return true;
@@ -38,54 +27,11 @@ void deque_init(struct deque *deque, uint32_t holder)
     deque->holder = holder;
 }
 
-bool deque_push(struct deque *deque, uint64_t entry, uint32_t self)
+bool deque_push_wider(struct deque *deque, uint64_t entry, uint32_t self)
 {
     int64_t bottom = atomic_load_explicit(&deque->bottom, memory_order_relaxed);
     int64_t top = atomic_load_explicit(&deque->top, memory_order_acquire);
-    uint64_t buffer = atomic_load_explicit(&deque->buffer, memory_order_relaxed);
-    if (MUSTER__UNLIKELY(!buffer || bottom - top >= capacity(buffer))) {
-        if (!grow(deque, top, bottom, self))
-            return false;
-        buffer = atomic_load_explicit(&deque->buffer, memory_order_relaxed);
-    }
-    atomic_store_explicit(slot_at(buffer, bottom), entry, memory_order_relaxed);
-    atomic_store_explicit(&deque->bottom, bottom + 1, memory_order_release);
-    return true;
-}
-
-bool deque_peek(const struct deque *deque, uint64_t *entry)
-{
-    int64_t bottom = atomic_load_explicit(&deque->bottom, memory_order_relaxed);
-    if (bottom <= atomic_load_explicit(&deque->top, memory_order_relaxed))
-        return false;
-    uint64_t buffer = atomic_load_explicit(&deque->buffer, memory_order_relaxed);
-    *entry = atomic_load_explicit(slot_at(buffer, bottom - 1), memory_order_relaxed);
-    return true;
-}
-
-bool deque_take_begin(struct deque *deque, uint64_t *entry)
-{
-    int64_t bottom = atomic_load_explicit(&deque->bottom, memory_order_relaxed);
-    if (bottom <= atomic_load_explicit(&deque->top, memory_order_relaxed))
-        return false;
-    bottom--;
-    atomic_store_explicit(&deque->bottom, bottom, memory_order_relaxed);
-    uint64_t buffer = atomic_load_explicit(&deque->buffer, memory_order_relaxed);
-    *entry = atomic_load_explicit(slot_at(buffer, bottom), memory_order_relaxed);
-    return true;
-}
-
-/* bottom was lowered and a full barrier passed: thieves that read top from now on see the entry gone. If it was the
- * last one, top moves past it, so that a thief that saw it before fails. */
-void deque_take_end(struct deque *deque)
-{
-    int64_t bottom = atomic_load_explicit(&deque->bottom, memory_order_relaxed);
-    int64_t top = atomic_load_explicit(&deque->top, memory_order_relaxed);
-    if (top < bottom)
-        return;
-    if (top == bottom)
-        atomic_compare_exchange_strong(&deque->top, &top, top + 1);
-    atomic_store_explicit(&deque->bottom, bottom + 1, memory_order_relaxed);
+    return grow(deque, top, bottom, self) && deque_push(deque, entry, self);
 }
 
 bool deque_steal_begin(const struct deque *deque, uint64_t *entry, int64_t *at)
@@ -96,7 +42,7 @@ bool deque_steal_begin(const struct deque *deque, uint64_t *entry, int64_t *at)
     if (top >= bottom)
         return false;
     uint64_t buffer = atomic_load_explicit(&deque->buffer, memory_order_acquire);
-    *entry = atomic_load_explicit(slot_at(buffer, top), memory_order_relaxed);
+    *entry = atomic_load_explicit(deque_at(buffer, top), memory_order_relaxed);
     *at = top;
     return true;
 }

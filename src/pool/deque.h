@@ -25,14 +25,77 @@ struct deque {
 
 /** In zeroed memory. The blocks of its buffers belong to holder, which frees them at its end. */
 void deque_init(struct deque *deque, uint32_t holder);
+/** Owner: push, where the buffer is full. */
+bool deque_push_wider(struct deque *deque, uint64_t entry, uint32_t self);
+
+static inline _Atomic uint64_t *deque_at(uint64_t buffer, int64_t index)
+{
+    uint64_t mask = ((uint64_t)1 << (DEQUE_FIRST_BITS + (buffer & 31))) - 1;
+    return (_Atomic uint64_t *)muster__at(buffer >> 5) + ((uint64_t)index & mask);
+}
+static inline int64_t deque_capacity(uint64_t buffer)
+{
+    return (int64_t)1 << (DEQUE_FIRST_BITS + (buffer & 31));
+}
+
 /** Owner. False: no memory, nothing changed. Followed by a full barrier of the caller's if sleepers are to be seen. */
-bool deque_push(struct deque *deque, uint64_t entry, uint32_t self);
-/** Owner: proposes the newest entry. The caller tries to claim it (a full barrier either way), then calls
- * deque_take_end. False: empty. */
-bool deque_take_begin(struct deque *deque, uint64_t *entry);
-void deque_take_end(struct deque *deque);
+static inline bool deque_push(struct deque *deque, uint64_t entry, uint32_t self)
+{
+    int64_t bottom = atomic_load_explicit(&deque->bottom, memory_order_relaxed);
+    int64_t top = atomic_load_explicit(&deque->top, memory_order_acquire);
+    uint64_t buffer = atomic_load_explicit(&deque->buffer, memory_order_relaxed);
+    if (MUSTER__UNLIKELY(!buffer || bottom - top >= deque_capacity(buffer)))
+        return deque_push_wider(deque, entry, self);
+    atomic_store_explicit(deque_at(buffer, bottom), entry, memory_order_relaxed);
+    atomic_store_explicit(&deque->bottom, bottom + 1, memory_order_release);
+    return true;
+}
+
 /** Owner: the newest entry, which stays. False: empty. */
-bool deque_peek(const struct deque *deque, uint64_t *entry);
+static inline bool deque_peek(const struct deque *deque, uint64_t *entry)
+{
+    int64_t bottom = atomic_load_explicit(&deque->bottom, memory_order_relaxed);
+    if (bottom <= atomic_load_explicit(&deque->top, memory_order_relaxed))
+        return false;
+    uint64_t buffer = atomic_load_explicit(&deque->buffer, memory_order_relaxed);
+    *entry = atomic_load_explicit(deque_at(buffer, bottom - 1), memory_order_relaxed);
+    return true;
+}
+
+/** Owner: proposes the newest entry. The caller tries to claim it by an atomic read-modify-write, or passes a full
+ * barrier, then calls deque_take_end. False: empty. */
+static inline bool deque_take_begin(struct deque *deque, uint64_t *entry)
+{
+    int64_t bottom = atomic_load_explicit(&deque->bottom, memory_order_relaxed);
+    if (bottom <= atomic_load_explicit(&deque->top, memory_order_relaxed))
+        return false;
+    bottom--;
+    atomic_store_explicit(&deque->bottom, bottom, memory_order_relaxed);
+    uint64_t buffer = atomic_load_explicit(&deque->buffer, memory_order_relaxed);
+    *entry = atomic_load_explicit(deque_at(buffer, bottom), memory_order_relaxed);
+    return true;
+}
+
+/* bottom was lowered before a full barrier: thieves that read top from now on see the entry gone. If it was the last
+ * one, top moves past it, so that a thief that saw it before fails. The claim alone orders the two on x86, where every
+ * read-modify-write is a full barrier; elsewhere one that has acquire and release lets a later load pass an earlier
+ * store. */
+static inline void deque_take_end(struct deque *deque)
+{
+#ifdef __x86_64__
+    atomic_signal_fence(memory_order_seq_cst);
+#else
+    atomic_thread_fence(memory_order_seq_cst);
+#endif
+    int64_t bottom = atomic_load_explicit(&deque->bottom, memory_order_relaxed);
+    int64_t top = atomic_load_explicit(&deque->top, memory_order_relaxed);
+    if (MUSTER__LIKELY(top < bottom))
+        return;
+    if (top == bottom)
+        atomic_compare_exchange_strong(&deque->top, &top, top + 1);
+    atomic_store_explicit(&deque->bottom, bottom + 1, memory_order_relaxed);
+}
+
 /**
  * Anybody: proposes the oldest entry. The caller tries to claim it and then calls deque_steal_end with the same `at`,
  * which takes it out if nobody else has. In this order a thief that dies in between loses nothing: what it had claimed

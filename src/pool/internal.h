@@ -21,9 +21,10 @@
  * more at a time, has its branch do it, and brings the results: see parts.c, lend.c, carrier.c. Tasks that are
  * submitted by tasks stay in their branch.
  *
- * Why nested waits cannot deadlock: a waiter runs queued tasks meanwhile, its own first. Suppose a cycle of waits;
- * along it every waiter started before the child it waits for, and every task buried in a stack started before what
- * lies on top of it, so some task started before itself.
+ * Why nested waits cannot deadlock: who waits for a task that is queued runs it, wherever it is queued, on top of its
+ * own stack. Other tasks that it has run meanwhile have a stack each (context.h), and it goes on when its wait is over
+ * and its thread has nothing else to do. So nothing is buried: only a cycle of tasks that wait for each other stands
+ * still.
  */
 #ifndef MUSTER_POOL_INTERNAL_H
 #define MUSTER_POOL_INTERNAL_H
@@ -292,6 +293,25 @@ struct seat {
  */
 muster_err seat_enter(muster_handle handle, const char *operation, struct seat *seat);
 void seat_leave(const struct seat *seat);
+/* the one at which this thread entered last as a worker, and the handle that it entered by; else all zero */
+struct seat_last {
+    muster_handle named;
+    struct seat seat;
+    uint32_t tasks; /* what handles of the pool's tasks say in place of the job */
+};
+extern MUSTER__THREAD_LOCAL struct seat_last seat_last;
+
+static inline bool same_words(muster_handle a, muster_handle b)
+{
+    struct muster__words x = muster__words_of(a), y = muster__words_of(b);
+    return x.low == y.low && x.high == y.high;
+}
+/** What a task's handle says in place of the job: of which pool on its host it is. */
+static inline uint32_t pool_tasks_word(const struct pool *pool)
+{
+    return pool->slot << 16 | (pool->generation & 0xffff);
+}
+
 /** Enters a pool of this host again, in the same operation. False: it is gone. */
 bool seat_return(muster_handle here, struct seat *seat);
 /** A carrier's seat at home, for the agent: its lane is owned by its host. */
@@ -314,6 +334,8 @@ struct victims seat_victims(const struct seat *seat);
 struct record *record_new(const struct seat *seat, uint32_t *index);
 /** Frees a final or FILLING record and what it holds. self may be any caller. */
 void record_free(struct pool *pool, struct record *record, uint32_t index, struct lane *mine);
+/** Of a FREE record: to the lane whose it is. By anybody. */
+void record_give_back(struct pool *pool, struct record *record, uint32_t index);
 /** The record a task's handle names, and its state; or NULL. Its index is the handle's slot. */
 struct record *record_of_task(struct pool *pool, muster_task task, uint64_t *state);
 /** Gives the handle up; false: somebody else has. *before: its state until then; was that final, the caller frees. */
@@ -345,6 +367,15 @@ muster_err task_submit(const struct seat *seat, muster_task *task, muster__funct
                        size_t arg_bytes, size_t result_bytes, const muster_submit_options *options,
                        const struct context *shared);
 
+/* ---- the shortest way (fork.c) ---- */
+
+/** What task_submit does, of a worker's small task without options; false: not done, the long way does it. */
+bool fork_submit(const struct seat *seat, muster_task *task, muster__function function, const void *arg,
+                 size_t arg_bytes, size_t result_bytes);
+/** What muster_task_get does, of the task that this worker has submitted last: runs it. False: not done, or the task
+ * has ended otherwise: the long way goes on. */
+bool fork_join(const struct seat *seat, muster_task task, void *result, size_t capacity);
+
 /* ---- sets of tasks (set.c) ---- */
 
 /** Waits until one of n > 0 tasks, all of one pool, has ended: *index. Errors: TIMEOUT, STALE, INTERRUPTED. */
@@ -357,10 +388,40 @@ muster_err set_any(const muster_task *tasks, int64_t n, int64_t *index, const ch
 bool sched_queue(const struct seat *seat, struct record *record, uint32_t index);
 /** Takes any queued record, the lane's own first: it is RUNNING then, by the seat's lane. */
 bool sched_take(const struct seat *seat, struct record **record, uint32_t *index);
-/** Runs one record, if any is found within `steal`: own lane only, or all. */
-bool sched_run_one(const struct seat *seat, bool steal);
+/** By a worker that waits for nothing: runs one record, if any is found. */
+bool sched_run_one(const struct seat *seat);
 /** Whether any lane seems to have something queued. */
 bool sched_any_queued(struct pool *pool);
+/** QUEUED -> RUNNING, of the record that the deque's entry names; a full barrier either way, as deque.h wants it.
+ * False: it is not what the entry says any more. */
+static inline bool sched_claim(const struct seat *seat, struct record *record, record_ref ref)
+{
+    uint64_t state = atomic_load_explicit(&record->state, memory_order_acquire);
+    while (state >> 32 == ref >> 32 && state_phase(state) == RECORD_QUEUED) {
+        uint64_t flags = state & (STATE_WAITED | STATE_DROPPED);
+        uint64_t running = state_make((uint32_t)(ref >> 32), seat->lane->index, RECORD_RUNNING) | flags;
+        if (atomic_compare_exchange_weak(&record->state, &state, running))
+            return true;
+    }
+    atomic_thread_fence(memory_order_seq_cst);
+    return false;
+}
+/** By the lane's owner: so many more tasks of it have begun and not ended. */
+static inline void sched_deeper(struct lane *lane, int32_t more)
+{
+    int32_t depth = atomic_load_explicit(&lane->depth, memory_order_relaxed);
+    atomic_store_explicit(&lane->depth, depth + more, memory_order_relaxed);
+}
+/** Whether the idle words, read after a full barrier, show anybody asleep. */
+static inline bool sched_any_asleep(struct pool *pool)
+{
+    const uint64_t asleep = UINT64_C(0x5555555555555555);
+    uint64_t any = 0;
+    uint32_t lanes = atomic_load_explicit(&pool->lanes_used, memory_order_relaxed);
+    for (uint32_t word = 0; word * 32 < lanes; word++)
+        any |= atomic_load_explicit(&pool->idle[word], memory_order_relaxed);
+    return MUSTER__UNLIKELY(any & asleep);
+}
 /** After a full barrier, wakes a sleeping lane: the nearest one on another core, if any. */
 void sched_wake_one(const struct seat *seat);
 /** Makes a RUNNING record final: wakes who waits, frees it when nobody will get it. */
@@ -386,6 +447,10 @@ void sched_listen(struct pool *pool, uint32_t lane);
 struct wait_for {
     bool (*over)(void *arg);
     void (*announce)(void *arg);
+    /** Takes a queued record that is waited for, in the seat's pool, whoever's lane it is in: RUNNING by the seat's.
+     * all: any such one, else the first that is waited for. False: there is none. NULL: nobody knows which those are.
+     */
+    bool (*claim)(void *arg, const struct seat *seat, bool all, struct record **record, uint32_t *index);
     void *arg;
     int64_t deadline_ns;
     int64_t tick_ns; /* return OK also when this time is reached; 0: never */
@@ -400,6 +465,8 @@ muster_err sched_wait_in(const muster_handle *pools, int n, const struct wait_fo
 /* ---- running user code (run.c) ---- */
 
 void run_task(const struct seat *seat, struct record *record, uint32_t index);
+/** Its function has returned code: makes it final. */
+void run_ended(const struct seat *seat, struct record *record, uint32_t index, int code);
 /** The text left by muster_task_fail, for the error report of the item just run. */
 void run_error_fill(struct muster_task_error *error, int worker, muster_err err, int code, int64_t index,
                     muster__function function);

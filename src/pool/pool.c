@@ -1,4 +1,4 @@
-#include "pool/internal.h"
+#include "pool/context.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -309,10 +309,29 @@ static bool pin_and_destroy(muster_handle handle)
     return destroyed;
 }
 
+static bool nothing_begun(void *arg)
+{
+    return atomic_load_explicit(&((struct lane *)arg)->depth, memory_order_relaxed) == 0;
+}
+
+/* What this thread has begun of the pool's and left waiting comes to an end. */
+static void end_begun(muster_handle handle)
+{
+    struct seat seat;
+    if (!context_any() || seat_enter(handle, OPERATION("destroy"), &seat))
+        return;
+    if (seat.worker && !nothing_begun(seat.lane)) {
+        pool_terminate(seat.pool);
+        sched_wait(&seat, &(struct wait_for){.over = nothing_begun, .arg = seat.lane, .deadline_ns = MUSTER__NEVER});
+    }
+    seat_leave(&seat);
+}
+
 muster_err muster_pool_destroy(muster_pool handle)
 {
     if (is_elsewhere(handle))
         return parts_ask_home(handle, PARTS_END, MUSTER_FOREVER, OPERATION("destroy"));
+    end_begun(handle.handle);
     return pin_and_destroy(handle.handle) ? MUSTER_OK : muster__object_stale(MUSTER__POOL, OPERATION("destroy"));
 }
 

@@ -83,6 +83,12 @@ void record_free(struct pool *pool, struct record *record, uint32_t index, struc
         return;
     }
     atomic_store_explicit(&record->state, state_make(generation, 0, RECORD_FREE), memory_order_release);
+    record_give_back(pool, record, index);
+}
+
+void record_give_back(struct pool *pool, struct record *record, uint32_t index)
+{
+    struct lane *home = &pool->lane[record->home];
     uint32_t head = atomic_load_explicit(&home->returned, memory_order_relaxed);
     do
         record->next = head;

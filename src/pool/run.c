@@ -31,6 +31,12 @@ int64_t muster_task_index(void)
     return muster__running ? muster__running->index : -1;
 }
 
+muster_pool muster_task_pool(void)
+{
+    const struct pool *pool = muster__running ? muster__running->pool : NULL;
+    return pool ? (muster_pool){pool_home_handle(pool)} : (muster_pool){{0}};
+}
+
 const muster_task_error *muster_pool_last_error(void)
 {
     return &report.last;
@@ -44,7 +50,8 @@ int run_call(const struct seat *seat, muster_task_fn function, muster__function 
                                       .index = index,
                                       .function = name,
                                       .worker = pool_worker_number(seat->pool, seat->lane->index),
-                                      .object = muster__object_slot(seat->pool->slot)->name};
+                                      .object = muster__object_slot(seat->pool->slot)->name,
+                                      .pool = seat->pool};
     muster__running = &running;
     report.fail_text[0] = '\0';
     int code = function(item, result, user);
@@ -75,6 +82,14 @@ static void fail(const struct seat *seat, struct record *record, uint32_t index,
     sched_finish(seat->pool, record, index, RECORD_FAILED, seat->lane);
 }
 
+void run_ended(const struct seat *seat, struct record *record, uint32_t index, int code)
+{
+    if (MUSTER__LIKELY(code == 0))
+        sched_finish(seat->pool, record, index, RECORD_DONE, seat->lane);
+    else
+        fail(seat, record, index, MUSTER_ERR_TASK, code);
+}
+
 void run_task(const struct seat *seat, struct record *record, uint32_t index)
 {
     void *pointer;
@@ -97,10 +112,7 @@ void run_task(const struct seat *seat, struct record *record, uint32_t index)
     if (limited)
         muster__child_limit(muster__member_self(), MUSTER__NEVER);
     muster__count_tasks(pool_home_handle(seat->pool), 1);
-    if (MUSTER__LIKELY(code == 0))
-        sched_finish(seat->pool, record, index, RECORD_DONE, seat->lane);
-    else
-        fail(seat, record, index, MUSTER_ERR_TASK, code);
+    run_ended(seat, record, index, code);
 }
 
 muster_err run_report(const struct muster_task_error *error, const char *operation)

@@ -1,10 +1,7 @@
-#include "pool/internal.h"
+#include "pool/context.h"
 
 #include <signal.h>
 #include <unistd.h>
-
-/* How deep a stack of waits within waits may get before a waiter no longer takes tasks from other lanes. */
-#define STEAL_DEPTH_MAX 128
 
 /* ---- who sleeps, who waits ---- */
 
@@ -94,14 +91,19 @@ static bool cores_taken(void)
            (int32_t)atomic_load_explicit(&muster__segment->cores, memory_order_relaxed);
 }
 
+static bool any_called(struct pool *pool)
+{
+    const uint64_t called = UINT64_C(0xaaaaaaaaaaaaaaaa);
+    uint64_t any = 0;
+    uint32_t lanes = atomic_load_explicit(&pool->lanes_used, memory_order_relaxed);
+    for (uint32_t word = 0; word * 32 < lanes; word++)
+        any |= atomic_load_explicit(&pool->idle[word], memory_order_relaxed);
+    return any & called;
+}
+
 void sched_wake_one(const struct seat *seat)
 {
-    const uint64_t asleep = UINT64_C(0x5555555555555555);
-    uint64_t any = 0;
-    uint32_t lanes = atomic_load_explicit(&seat->pool->lanes_used, memory_order_relaxed);
-    for (uint32_t word = 0; word * 32 < lanes; word++)
-        any |= atomic_load_explicit(&seat->pool->idle[word], memory_order_relaxed);
-    if (MUSTER__LIKELY(!(any & asleep)) || (any & ~asleep && cores_taken()))
+    if (!sched_any_asleep(seat->pool) || (any_called(seat->pool) && cores_taken()))
         return;
     struct victims others = seat_victims(seat);
     if (!call_one_of(seat->pool, others.lanes, others.same_core, others.count))
@@ -175,20 +177,11 @@ bool sched_queue(const struct seat *seat, struct record *record, uint32_t index)
     return true;
 }
 
-/* A full barrier in either case; see deque.h. */
 static bool claim(const struct seat *seat, record_ref ref, struct record **record, uint32_t *index)
 {
     *index = (uint32_t)ref;
     *record = pool_record(seat->pool, *index);
-    uint64_t state = atomic_load_explicit(&(*record)->state, memory_order_acquire);
-    while (state >> 32 == ref >> 32 && state_phase(state) == RECORD_QUEUED) {
-        uint64_t flags = state & (STATE_WAITED | STATE_DROPPED);
-        uint64_t running = state_make((uint32_t)(ref >> 32), seat->lane->index, RECORD_RUNNING) | flags;
-        if (atomic_compare_exchange_weak(&(*record)->state, &state, running))
-            return true;
-    }
-    atomic_thread_fence(memory_order_seq_cst);
-    return false;
+    return sched_claim(seat, *record, ref);
 }
 
 static bool find_own(const struct seat *seat, struct record **record, uint32_t *index)
@@ -237,31 +230,54 @@ static bool goes_on_with_map(const struct record *record)
     return record->kind == RECORD_PIECE && record->piece.map == map_untold.map;
 }
 
-bool sched_run_one(const struct seat *seat, bool steal)
-{
+struct found {
+    const struct seat *seat;
     struct record *record;
     uint32_t index;
-    struct lane *lane = seat->lane;
+};
+
+/* By value: whoever began it may go on before it has ended. */
+static void run(void *of)
+{
+    struct found found = *(const struct found *)of;
+    struct seat seat = *found.seat;
+    sched_deeper(seat.lane, 1);
+    if (found.record->kind == RECORD_TASK)
+        run_task(&seat, found.record, found.index);
+    else
+        map_run_piece(&seat, found.record, found.index);
+    sched_deeper(seat.lane, -1);
+}
+
+static bool find(struct found *found)
+{
+    const struct seat *seat = found->seat;
     if (pool_state(seat->pool) > POOL_CLOSED)
         return false;
-    int32_t depth = atomic_load_explicit(&lane->depth, memory_order_relaxed);
-    bool found = find_own(seat, &record, &index);
-    if (MUSTER__UNLIKELY(map_untold.map && !(found && goes_on_with_map(record))))
+    bool own = find_own(seat, &found->record, &found->index);
+    if (MUSTER__UNLIKELY(map_untold.map && !(own && goes_on_with_map(found->record))))
         map_tell();
-    if (!found && !(steal && depth < STEAL_DEPTH_MAX && find_other(seat, &record, &index)))
-        return false;
-    const char *site = muster_site;
+    return own || find_other(seat, &found->record, &found->index);
+}
+
+/* False: it cannot be run. In no deque: the pool is over, which says what the task is worth. */
+static bool may_run(const struct found *found)
+{
     muster__stands_by_no_more();
-    if (MUSTER__UNLIKELY(!worker_ready(seat))) {
-        make_queued(seat, record); /* in no deque: the pool is over, which says what the task is worth */
+    if (MUSTER__LIKELY(worker_ready(found->seat)))
         return true;
-    }
-    atomic_store_explicit(&lane->depth, depth + 1, memory_order_relaxed);
-    if (record->kind == RECORD_TASK)
-        run_task(seat, record, index);
-    else
-        map_run_piece(seat, record, index);
-    atomic_store_explicit(&lane->depth, depth, memory_order_relaxed);
+    make_queued(found->seat, found->record);
+    return false;
+}
+
+bool sched_run_one(const struct seat *seat)
+{
+    struct found found = {.seat = seat};
+    const char *site = muster_site;
+    if (!find(&found))
+        return false;
+    if (may_run(&found))
+        run(&found);
     muster_site = site;
     return true;
 }
@@ -312,6 +328,8 @@ struct places {
     const muster_handle *pools;
     int n;
     bool help;
+    const struct wait_for *wait;
+    const struct context_wait *here; /* how this context waits */
 };
 
 static bool place_enter(const struct places *places, int i, struct seat *seat)
@@ -330,60 +348,82 @@ static void place_leave(const struct places *places, const struct seat *seat)
 }
 
 /* Calls visit at each place that is still there, until it says so. */
-static bool visit_places(const struct places *places, bool (*visit)(const struct seat *seat, bool help))
+static bool visit_places(const struct places *places,
+                         bool (*visit)(const struct seat *seat, bool help, const struct places *places))
 {
     struct seat seat;
     bool done = false;
     for (int i = 0; i < places->n && !done; i++)
         if (place_enter(places, i, &seat)) {
-            done = visit(&seat, places->help && helps(&seat));
+            done = visit(&seat, places->help && helps(&seat), places);
             place_leave(places, &seat);
         }
     return done;
 }
 
-static bool run_one(const struct seat *seat, bool help)
+/* In a context of its own; without memory for that on top of this one. Who knows what is waited for has no need of more
+ * contexts than there may be: what it waits for is run otherwise. */
+static bool run_one(const struct seat *seat, bool help, const struct places *places)
 {
-    return help && sched_run_one(seat, true);
+    struct found found = {.seat = seat};
+    const char *site = muster_site;
+    if (!help || (places->wait->claim && !context_may_run()) || !find(&found))
+        return false;
+    if (may_run(&found) && !(context_may_run() && context_run(run, &found, places->here)))
+        run(&found);
+    muster_site = site;
+    return true;
 }
 
-static bool stand_by(const struct seat *seat, bool help)
+/* On top of the stack of who waits for it. */
+static bool run_awaited(const struct seat *seat, bool help, const struct places *places, bool all)
 {
+    struct found found = {.seat = seat};
+    const struct wait_for *wait = places->wait;
+    const char *site = muster_site;
+    if (!help || !wait->claim || pool_state(seat->pool) > POOL_CLOSED ||
+        !wait->claim(wait->arg, seat, all, &found.record, &found.index))
+        return false;
+    if (MUSTER__UNLIKELY(map_untold.map))
+        map_tell();
+    if (may_run(&found) && (context_has_room() || !context_run(run, &found, places->here)))
+        run(&found);
+    muster_site = site;
+    return true;
+}
+
+static bool run_first_awaited(const struct seat *seat, bool help, const struct places *places)
+{
+    return run_awaited(seat, help, places, false);
+}
+
+static bool run_any_awaited(const struct seat *seat, bool help, const struct places *places)
+{
+    return run_awaited(seat, help, places, true);
+}
+
+static bool stand_by(const struct seat *seat, bool help, const struct places *places)
+{
+    (void)places;
     waiters_add(seat->pool, seat->lane->index);
     if (help)
         sched_idle_begin(seat);
     return false;
 }
 
-static bool has_work(const struct seat *seat, bool help)
+static bool has_work(const struct seat *seat, bool help, const struct places *places)
 {
+    (void)places;
     return help && pool_state(seat->pool) <= POOL_CLOSED && sched_any_queued(seat->pool);
 }
 
-static bool stand_down(const struct seat *seat, bool help)
+static bool stand_down(const struct seat *seat, bool help, const struct places *places)
 {
+    (void)places;
     waiters_remove(seat->pool, seat->lane->index);
     if (help)
         sched_idle_end(seat, false);
     return false;
-}
-
-/* Bits first, then the last look, then sleep: whoever queues or completes after the look finds the bit. */
-static muster_err park(const struct places *places, const struct wait_for *wait, int64_t until_ns)
-{
-    _Atomic uint32_t *bell = &muster__self_state.caller->bell;
-    uint32_t seen = atomic_load(bell);
-    muster_err err = MUSTER_OK;
-
-    visit_places(places, stand_by);
-    if (wait->announce)
-        wait->announce(wait->arg);
-    if (!wait->over(wait->arg) && !visit_places(places, has_work)) {
-        muster__stands_by(places->seat ? pool_home_handle(places->seat->pool) : places->pools[0], MUSTER__FOR_TASKS);
-        err = muster__sleep(bell, seen, until_ns);
-    }
-    visit_places(places, stand_down);
-    return err;
 }
 
 static bool interrupted(void)
@@ -392,35 +432,98 @@ static bool interrupted(void)
            atomic_load_explicit(&muster__segment->signal, memory_order_relaxed);
 }
 
-static muster_err wait_helping(struct places *places, const struct wait_for *wait)
+static int64_t until_of(const struct wait_for *wait)
 {
-    places->help = wait->deadline_ns != 0;
-    bool timed = wait->deadline_ns != MUSTER__NEVER || wait->tick_ns;
-    int64_t until = wait->tick_ns && wait->tick_ns < wait->deadline_ns ? wait->tick_ns : wait->deadline_ns;
+    return wait->tick_ns && wait->tick_ns < wait->deadline_ns ? wait->tick_ns : wait->deadline_ns;
+}
+
+static bool is_timed(const struct wait_for *wait)
+{
+    return wait->deadline_ns != MUSTER__NEVER || wait->tick_ns;
+}
+
+static bool would_go_on(const void *of)
+{
+    const struct wait_for *wait = ((const struct places *)of)->wait;
+    return wait->over(wait->arg) || interrupted() || (is_timed(wait) && muster__now_ns() >= until_of(wait));
+}
+
+static void all_stand_by(const void *of)
+{
+    const struct places *places = of;
+    visit_places(places, stand_by);
+    if (places->wait->announce)
+        places->wait->announce(places->wait->arg);
+}
+
+static void all_stand_down(const void *of)
+{
+    visit_places(of, stand_down);
+}
+
+/* Bits first, then the last look, then sleep: whoever queues or completes after the look finds the bit. It sleeps for
+ * all contexts of its thread. */
+static muster_err park(const struct places *places, int64_t until_ns)
+{
+    _Atomic uint32_t *bell = &muster__self_state.caller->bell;
+    uint32_t seen = atomic_load(bell);
+    int64_t others_ns = context_until();
+    muster_err err = MUSTER_OK;
+
+    context_stand_by();
+    all_stand_by(places);
+    if (!places->wait->over(places->wait->arg) && !visit_places(places, has_work) && !context_ready()) {
+        muster__stands_by(places->seat ? pool_home_handle(places->seat->pool) : places->pools[0], MUSTER__FOR_TASKS);
+        err = muster__sleep(bell, seen, others_ns < until_ns ? others_ns : until_ns);
+    }
+    context_stand_down();
+    all_stand_down(places);
+    return err;
+}
+
+/* *over: the wait is, for that reason. */
+static muster_err look(const struct wait_for *wait, bool *over)
+{
+    *over = true;
+    if (wait->over(wait->arg))
+        return MUSTER_OK;
+    if (MUSTER__UNLIKELY(interrupted()))
+        return muster__fail(MUSTER_ERR_INTERRUPTED, "signal %u asked the job to stop",
+                            atomic_load(&muster__segment->signal));
+    if (is_timed(wait) && muster__now_ns() >= until_of(wait))
+        return wait->tick_ns && until_of(wait) == wait->tick_ns ? MUSTER_OK : MUSTER_ERR_TIMEOUT;
+    *over = false;
+    return MUSTER_OK;
+}
+
+static muster_err wait_helping(struct places *places)
+{
+    struct context_wait here = {would_go_on, all_stand_by, all_stand_down, places, until_of(places->wait)};
     struct muster__spin spin = {0};
-    while (!wait->over(wait->arg)) {
-        if (MUSTER__UNLIKELY(interrupted()))
-            return muster__fail(MUSTER_ERR_INTERRUPTED, "signal %u asked the job to stop",
-                                atomic_load(&muster__segment->signal));
-        if (timed && muster__now_ns() >= until)
-            return wait->tick_ns && until == wait->tick_ns ? MUSTER_OK : MUSTER_ERR_TIMEOUT;
-        if (visit_places(places, run_one)) {
+    places->help = places->wait->deadline_ns != 0;
+    places->here = &here;
+    for (;;) {
+        bool over;
+        muster_err err = look(places->wait, &over);
+        if (over)
+            return err;
+        if (visit_places(places, run_first_awaited) || visit_places(places, run_one) ||
+            visit_places(places, run_any_awaited)) {
             spin = (struct muster__spin){0};
             continue;
         }
-        if (muster__spin(&spin))
+        if (muster__spin(&spin) || context_let(&here))
             continue;
-        muster_err err = park(places, wait, until);
+        err = park(places, here.until_ns);
         if (err == MUSTER_ERR_INTERRUPTED || err == MUSTER_ERR_DEADLOCK)
             return err;
         spin = (struct muster__spin){0};
     }
-    return MUSTER_OK;
 }
 
-static muster_err wait_at(struct places *places, const struct wait_for *wait)
+static muster_err wait_at(struct places *places)
 {
-    muster_err err = wait_helping(places, wait);
+    muster_err err = wait_helping(places);
     muster__stands_by_no_more();
     if (map_untold.map) /* of another one's map, before this thread goes on with what is its own */
         map_tell();
@@ -429,10 +532,10 @@ static muster_err wait_at(struct places *places, const struct wait_for *wait)
 
 muster_err sched_wait(const struct seat *seat, const struct wait_for *wait)
 {
-    return wait_at(&(struct places){.seat = seat, .n = 1}, wait);
+    return wait_at(&(struct places){.seat = seat, .n = 1, .wait = wait});
 }
 
 muster_err sched_wait_in(const muster_handle *pools, int n, const struct wait_for *wait)
 {
-    return wait_at(&(struct places){.pools = pools, .n = n}, wait);
+    return wait_at(&(struct places){.pools = pools, .n = n, .wait = wait});
 }

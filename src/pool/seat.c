@@ -21,6 +21,8 @@ static MUSTER__THREAD_LOCAL struct {
     int last; /* index of the one used last */
 } mine;
 
+MUSTER__THREAD_LOCAL struct seat_last seat_last;
+
 struct pool *pool_of(struct muster__object *object)
 {
     return muster__heap_at(((struct pool_body *)object->body)->block);
@@ -40,6 +42,8 @@ static struct membership *find(uint32_t slot, uint32_t generation)
 
 static void drop(int i)
 {
+    if (seat_last.seat.pool == mine.list[i].pool)
+        seat_last = (struct seat_last){0};
     free(mine.list[i].victims);
     mine.list[i] = mine.list[--mine.count];
 }
@@ -162,7 +166,10 @@ muster_err seat_enter(muster_handle handle, const char *operation, struct seat *
     if (MUSTER__UNLIKELY(!muster__handle_fits(handle, MUSTER__POOL)) && !parts_here(handle, &handle))
         return no_part(handle, operation);
     muster__count(named);
-    return sit_down(handle, operation, seat);
+    muster_err err = sit_down(handle, operation, seat);
+    if (!err && seat->worker)
+        seat_last = (struct seat_last){named, *seat, pool_tasks_word(seat->pool)};
+    return err;
 }
 
 bool seat_return(muster_handle here, struct seat *seat)

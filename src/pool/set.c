@@ -142,6 +142,32 @@ static void set_announce(void *arg)
     visit_end(&visit);
 }
 
+static bool claim(const struct seat *seat, muster_task task, struct record **record)
+{
+    uint64_t state;
+    if (task.handle.job != pool_tasks_word(seat->pool) || !(*record = record_of_task(seat->pool, task, &state)) ||
+        state_phase(state) != RECORD_QUEUED)
+        return false;
+    return sched_claim(seat, *record, (uint64_t)task.handle.generation << 32 | task.handle.slot);
+}
+
+/* Of several of which one is enough none is the first that is waited for. */
+static bool set_claim(void *arg, const struct seat *seat, bool all, struct record **record, uint32_t *index)
+{
+    const struct set *set = arg;
+    if (set->what == MUSTER_WAIT_ANY && !all)
+        return false;
+    for (int64_t i = set_next(set, set->ended); i < set->n; i = set_next(set, i + 1)) {
+        if (claim(seat, set->tasks[i], record)) {
+            *index = set->tasks[i].handle.slot;
+            return true;
+        }
+        if (!all)
+            break;
+    }
+    return false;
+}
+
 /* ---- the set's pools ---- */
 
 static bool has_pool(const struct set *set, muster_handle pool)
@@ -193,10 +219,12 @@ static muster_err set_wait(struct set *set, int64_t timeout_ms)
     set->found = -1;
     if (set->ended == set->n)
         return MUSTER_OK;
-    muster_err err = sched_wait_in(
-        set->pools, set->pool_count,
-        &(struct wait_for){
-            .over = set_over, .announce = set_announce, .arg = set, .deadline_ns = muster__deadline_ns(timeout_ms)});
+    muster_err err = sched_wait_in(set->pools, set->pool_count,
+                                   &(struct wait_for){.over = set_over,
+                                                      .announce = set_announce,
+                                                      .claim = set_claim,
+                                                      .arg = set,
+                                                      .deadline_ns = muster__deadline_ns(timeout_ms)});
     if (!err && set->stale)
         return muster__fail(MUSTER_ERR_STALE, "%s: a task of the set was got or forgotten, or its pool is gone",
                             set->operation);

@@ -12,7 +12,7 @@ static muster_task task_handle(const struct pool *pool, uint32_t index, uint32_t
     return (muster_task){.handle = {.kind_home = (uint32_t)MUSTER__TASK << 24 | muster__segment->host,
                                     .slot = index,
                                     .generation = generation,
-                                    .job = pool->slot << 16 | (pool->generation & 0xffff)}};
+                                    .job = pool_tasks_word(pool)}};
 }
 
 muster_err task_stale(const char *operation)
@@ -177,6 +177,10 @@ muster_err muster_pool_submit(muster_pool pool, muster_task *task, muster_task_f
     struct seat seat;
     muster__function function;
     muster_err err = MUSTER_OK;
+    if (MUSTER__LIKELY(same_words(pool.handle, seat_last.named) && task && fn && !options && (arg || !arg_bytes) &&
+                       muster__function_name((const void *)fn, &function) == MUSTER_OK &&
+                       fork_submit(&seat_last.seat, task, function, arg, arg_bytes, result_bytes)))
+        return MUSTER_OK;
     if (MUSTER__UNLIKELY(!task || !fn || options || !check_plain(arg, arg_bytes) || result_bytes > CHECK_BYTES_MAX))
         err = check_submit(task, fn, arg, arg_bytes, result_bytes, options);
     if (MUSTER__LIKELY(!err))
@@ -206,6 +210,17 @@ static bool entry_over(void *arg)
     struct entry *entry = arg;
     uint64_t state = atomic_load_explicit(&entry->record->state, memory_order_acquire);
     return !state_names(state, entry->generation) || ended(entry, state);
+}
+
+static bool entry_claim(void *arg, const struct seat *seat, bool all, struct record **record, uint32_t *index)
+{
+    struct entry *entry = arg;
+    (void)all;
+    *record = entry->record;
+    *index = entry->index;
+    uint64_t state = atomic_load_explicit(&entry->record->state, memory_order_relaxed);
+    return state_phase(state) == RECORD_QUEUED &&
+           sched_claim(seat, entry->record, (uint64_t)entry->generation << 32 | entry->index);
 }
 
 static void entry_announce(void *arg)
@@ -286,6 +301,10 @@ muster_err muster_task_get(muster_task task, void *result, size_t capacity_bytes
 {
     struct entry entry;
     muster_err err = MUSTER_OK;
+    if (MUSTER__LIKELY(task.handle.job == seat_last.tasks && timeout_ms == MUSTER_FOREVER &&
+                       (result || !capacity_bytes)) &&
+        fork_join(&seat_last.seat, task, result, capacity_bytes))
+        return MUSTER_OK;
     if (MUSTER__UNLIKELY(!check_plain(result, capacity_bytes)))
         err = check_block("muster_task_get", "result", result, 1, capacity_bytes);
     else if (MUSTER__UNLIKELY(timeout_ms < MUSTER_FOREVER))
@@ -297,6 +316,7 @@ muster_err muster_task_get(muster_task task, void *result, size_t capacity_bytes
     if (!entry_over(&entry))
         err = sched_wait(&entry.seat, &(struct wait_for){.over = entry_over,
                                                          .announce = entry_announce,
+                                                         .claim = entry_claim,
                                                          .arg = &entry,
                                                          .deadline_ns = muster__deadline_ns(timeout_ms)});
     if (MUSTER__LIKELY(!err))

@@ -1,4 +1,4 @@
-#include "pool/internal.h"
+#include "pool/context.h"
 
 #include <signal.h>
 #include <stdarg.h>
@@ -102,17 +102,22 @@ void worker_leave(const struct seat *seat)
 
 /* ---- idling, the same for ranks and children ---- */
 
+/* Who has tasks that wait goes on with them when the pool ends, and leaves after that. */
+static bool may_leave(const struct seat *seat)
+{
+    return pool_state(seat->pool) == POOL_STOPPING && !atomic_load_explicit(&seat->lane->depth, memory_order_relaxed);
+}
+
 static bool idle_announce(const struct seat *seat)
 {
     sched_idle_begin(seat);
-    return pool_state(seat->pool) == POOL_STOPPING ||
-           (pool_state(seat->pool) <= POOL_CLOSED && sched_any_queued(seat->pool));
+    return may_leave(seat) || (pool_state(seat->pool) <= POOL_CLOSED && sched_any_queued(seat->pool));
 }
 
 static bool run_all(const struct seat *seat)
 {
     bool any = false;
-    while (sched_run_one(seat, true))
+    while (sched_run_one(seat))
         any = true;
     return any;
 }
@@ -132,10 +137,12 @@ static void child_idle(const struct seat *seat)
         if (run_all(seat))
             return;
     uint32_t seen = atomic_load(bell);
-    if (!idle_announce(seat)) {
+    context_stand_by();
+    if (!idle_announce(seat) && !context_ready()) {
         muster__stands_by(pool_home_handle(seat->pool), MUSTER__FOR_WORK);
-        muster__sleep(bell, seen, MUSTER__NEVER);
+        muster__sleep(bell, seen, context_until());
     }
+    context_stand_down();
     sched_idle_end(seat, true);
 }
 
@@ -150,10 +157,9 @@ static int child_main(const void *bytes, size_t size)
     struct seat seat = seat_take_worker(pool, arg->worker);
     muster__object_unpin();
     worker_ready(&seat);
-    while (pool_state(pool) != POOL_STOPPING) {
-        if (!run_all(&seat))
+    while (!may_leave(&seat))
+        if (!run_all(&seat) && !context_let(NULL))
             child_idle(&seat);
-    }
     muster__stands_by_no_more();
     worker_leave(&seat);
     return 0;
@@ -239,12 +245,12 @@ static bool service_work_once(void)
         struct seat seat = serving.list[i];
         if (run_all(&seat))
             any = true;
-        if (pool_state(seat.pool) != POOL_STOPPING)
+        if (!may_leave(&seat))
             continue;
         worker_leave(&seat);
         serving.list[i] = serving.list[--serving.count];
     }
-    return any;
+    return any || context_let(NULL);
 }
 
 static bool service_work(void)
@@ -258,17 +264,20 @@ static bool service_work(void)
     return false;
 }
 
-static bool service_park(void)
+static bool service_park(int64_t *until_ns)
 {
     bool turned_up = false;
+    context_stand_by();
     for (int i = 0; i < serving.count; i++)
         turned_up |= idle_announce(&serving.list[i]);
-    return !turned_up && serving.epoch == atomic_load(muster__kind_epoch(MUSTER__POOL));
+    *until_ns = context_until() < *until_ns ? context_until() : *until_ns;
+    return !turned_up && !context_ready() && serving.epoch == atomic_load(muster__kind_epoch(MUSTER__POOL));
 }
 
 /* Of several pools, one may keep it from looking at the others for long. */
 static void service_unpark(void)
 {
+    context_stand_down();
     for (int i = 0; i < serving.count; i++)
         sched_idle_end(&serving.list[i], serving.count == 1);
 }

@@ -131,8 +131,9 @@ extern void (*muster__child_died)(uint32_t member, uint32_t self);
 struct muster__service {
     /** Runs some work for this rank if there is any. True: look again at once. */
     bool (*work)(void);
-    /** About to sleep on the bell: announce this rank as idle. False: work turned up meanwhile. */
-    bool (*park)(void);
+    /** About to sleep on the bell, until *until_ns, which may be made earlier: announce this rank as idle. False: work
+     * turned up meanwhile. */
+    bool (*park)(int64_t *until_ns);
     /** Awake again. */
     void (*unpark)(void);
 };
@@ -194,6 +195,7 @@ struct muster__running {
     muster__function function;
     int worker;
     const char *object; /* "pool 3 'jobs'" */
+    const void *pool;   /* the pool's own, of a task; NULL: of no task */
 };
 extern MUSTER__THREAD_LOCAL struct muster__running *muster__running; /* NULL: nothing */
 

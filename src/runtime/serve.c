@@ -32,11 +32,12 @@ void muster__runtime_serve(void)
             continue;
         uint32_t seen = atomic_load(bell);
         bool idle = true;
+        int64_t until_ns = MUSTER__NEVER;
         for (int i = 0; i < service_count; i++)
-            idle &= services[i]->park();
+            idle &= services[i]->park(&until_ns);
         if (idle && !atomic_load(&tables->stop)) {
             muster__stands_by((muster_handle){0}, MUSTER__FOR_WORK);
-            muster__sleep(bell, seen, MUSTER__NEVER);
+            muster__sleep(bell, seen, until_ns);
         }
         for (int i = 0; i < service_count; i++)
             services[i]->unpark();

@@ -241,7 +241,7 @@ static void test_stale(void **state)
     pool_end(pool);
 }
 
-/* ---- 17: a worker that waits looks at the time between tasks ---- */
+/* ---- 17: a worker that waits runs first what it waits for ---- */
 
 static int runs; /* in this process */
 
@@ -259,7 +259,7 @@ static muster_task submit_counted(muster_pool pool, int ms)
 }
 
 /* The caller is the only worker. */
-static void test_late_timeout(void **state)
+static void test_awaited_first(void **state)
 {
     (void)state;
     void *here = (void *)&in_rank;
@@ -271,12 +271,43 @@ static void test_late_timeout(void **state)
     assert_int_equal(muster_task_get(task, &result, sizeof result, MUSTER_NOWAIT), MUSTER_ERR_TIMEOUT);
     assert_int_equal(muster_task_wait(&task, 1, MUSTER_WAIT_ALL, &ready, MUSTER_NOWAIT), MUSTER_ERR_TIMEOUT);
     assert_int_equal(runs, 0); /* it began none */
-    assert_int_equal(muster_task_get(task, &result, sizeof result, 20), MUSTER_ERR_TIMEOUT);
-    assert_int_equal(result, -1);
-    assert_int_equal(muster_task_get(task, &result, sizeof result, MUSTER_FOREVER), MUSTER_OK);
+    assert_int_equal(muster_task_get(task, &result, sizeof result, 2000), MUSTER_OK);
+    assert_int_equal(result, 1);
+    assert_int_equal(runs, 1);
     assert_int_equal(muster_task_get(longer, &result, sizeof result, MUSTER_FOREVER), MUSTER_OK);
     assert_int_equal(result, 50);
     assert_int_equal(runs, 2);
+    pool_end(pool);
+}
+
+/* ---- 17: waits within waits, to any depth ---- */
+
+static int deep(const void *item, void *result, const void *user)
+{
+    int n = *(const int *)item, less = n - 1, below = 0;
+    muster_task task;
+    if (n && (muster_pool_submit(muster_task_pool(), &task, deep, &less, sizeof less, sizeof below, NULL) ||
+              muster_task_get(task, &below, sizeof below, MUSTER_FOREVER)))
+        return 1;
+    *(int *)result = n ? below + 1 : 0;
+    (void)user;
+    return 0;
+}
+
+static void test_any_depth(void **state)
+{
+    enum { TASKS = 8 };
+    muster_task tasks[TASKS];
+    int n = 5000;
+    muster_pool pool = pool_make(state, (muster_pool_options){0});
+    assert_int_equal(muster_task_pool().handle.generation, 0);
+    for (int i = 0; i < TASKS; i++)
+        assert_int_equal(muster_pool_submit(pool, &tasks[i], deep, &n, sizeof n, sizeof n, NULL), MUSTER_OK);
+    for (int i = 0; i < TASKS; i++) {
+        int result = 0;
+        assert_int_equal(muster_task_get(tasks[i], &result, sizeof result, MUSTER_FOREVER), MUSTER_OK);
+        assert_int_equal(result, n);
+    }
     pool_end(pool);
 }
 
@@ -956,7 +987,8 @@ int main(int argc, char **argv)
         BOTH(test_get_once_processes),
         BOTH(test_get_once_ranks),
         BOTH(test_stale),
-        cmocka_unit_test(test_late_timeout),
+        cmocka_unit_test(test_awaited_first),
+        BOTH(test_any_depth),
         BOTH(test_wait_all),
         BOTH(test_wait_any),
         BOTH(test_wait_failure),

@@ -120,6 +120,82 @@ static void tasks_of_tasks(void **state)
     }
 }
 
+/* ---- waits to any depth ---- */
+
+static int deep(const void *item, void *result, const void *user)
+{
+    int n = *(const int *)item, less = n - 1, below = 0;
+    muster_task task;
+    if (n && (muster_pool_submit(muster_task_pool(), &task, deep, &less, sizeof less, sizeof below, NULL) ||
+              muster_task_get(task, &below, sizeof below, MUSTER_FOREVER)))
+        return 1;
+    *(int *)result = n ? below + 1 : 0;
+    (void)user;
+    return 0;
+}
+
+static void waits_within_waits(void **state)
+{
+    (void)state;
+    for (int workers = 1; workers <= WORKERS; workers += WORKERS - 1) {
+        muster_pool pool = make(workers);
+        int n = 20000, value = 0;
+        muster_task task;
+        assert_int_equal(muster_pool_submit(pool, &task, deep, &n, sizeof n, sizeof value, NULL), MUSTER_OK);
+        assert_int_equal(muster_task_get(task, &value, sizeof value, MUSTER_FOREVER), MUSTER_OK);
+        assert_int_equal(value, n);
+        end(pool);
+    }
+}
+
+struct link {
+    muster_task before[2];
+    int count;
+};
+
+/* One more than what the tasks before it came to: these may be anywhere, begun by another worker, or not yet. */
+static int after_others(const void *item, void *result, const void *user)
+{
+    const struct link *link = item;
+    int sum = 1;
+    (void)user;
+    for (int i = 0; i < link->count; i++) {
+        bool ready[1];
+        if (muster_task_wait(&link->before[i], 1, MUSTER_WAIT_ALL, ready, MUSTER_FOREVER) || !ready[0])
+            return 1;
+        sum++;
+    }
+    *(int *)result = sum;
+    return 0;
+}
+
+/* Each waits for up to two that were submitted before it, the last one or any: whatever a worker takes up while it
+ * waits buries nothing that another one waits for. */
+static void waits_for_tasks_of_others(void **state)
+{
+    (void)state;
+    enum { N = 1000 };
+    static muster_task tasks[N];
+    uint64_t random = 1;
+    muster_pool pool = make(WORKERS);
+    for (int round = 0; round < 40; round++) {
+        for (int i = 0; i < N; i++) {
+            struct link link = {.count = i < 2 ? 0 : 1 + (int)(case_random(&random) % 2)};
+            link.before[0] =
+                i ? tasks[i - 1 - (int)(round % 2 ? 0 : case_random(&random) % (uint64_t)i)] : (muster_task){{0}};
+            link.before[1] = i ? tasks[case_random(&random) % (uint64_t)i] : (muster_task){{0}};
+            assert_int_equal(muster_pool_submit(pool, &tasks[i], after_others, &link, sizeof link, sizeof(int), NULL),
+                             MUSTER_OK);
+        }
+        for (int i = N; i-- > 0;) {
+            int value = 0;
+            assert_int_equal(muster_task_get(tasks[i], &value, sizeof value, MUSTER_FOREVER), MUSTER_OK);
+            assert_in_range(value, i < 2 ? 1 : 2, 3);
+        }
+    }
+    end(pool);
+}
+
 /* ---- cancel ---- */
 
 static void canceled_or_run(void **state)
@@ -640,6 +716,8 @@ int main(void)
         CASE(map_runs_each_item_once),
         CASE(maps_at_once),
         CASE(tasks_of_tasks),
+        CASE(waits_within_waits),
+        CASE(waits_for_tasks_of_others),
         CASE(canceled_or_run),
         CASE(one_takes_the_result),
         CASE(forget_wakes_the_getter),
