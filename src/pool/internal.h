@@ -35,8 +35,10 @@
 #include <muster/pool.h>
 
 enum {
-    POOL_SLAB_BITS = 9, /* 512 records of 128 bytes */
-    POOL_SLABS = 1 << 15,
+    POOL_SMALL_SLABS = 64, /* of 512 records of 128 bytes; those that come after them have 8,192 */
+    POOL_SMALL_BITS = 9,
+    POOL_LARGE_BITS = 13,
+    POOL_SLABS = 1 << 15, /* 268 million records */
     POOL_SUBMITTERS = 64,
     POOL_LANES = 2048,
     POOL_GENERATION = 1, /* of latches inside blocks, whose life the pool guards */
@@ -204,10 +206,33 @@ struct pool {
     struct lane lane[];
 };
 
+static inline uint32_t slab_of(uint32_t index)
+{
+    const uint32_t small = POOL_SMALL_SLABS << POOL_SMALL_BITS;
+    return index < small ? index >> POOL_SMALL_BITS : POOL_SMALL_SLABS + ((index - small) >> POOL_LARGE_BITS);
+}
+static inline uint32_t slab_records(uint32_t slab)
+{
+    return UINT32_C(1) << (slab < POOL_SMALL_SLABS ? POOL_SMALL_BITS : POOL_LARGE_BITS);
+}
+/** Index of its first record. */
+static inline uint32_t slab_begin(uint32_t slab)
+{
+    const uint32_t small = POOL_SMALL_SLABS << POOL_SMALL_BITS;
+    return slab < POOL_SMALL_SLABS ? slab << POOL_SMALL_BITS : small + ((slab - POOL_SMALL_SLABS) << POOL_LARGE_BITS);
+}
+/** NULL: the pool has none of that index. */
+static inline struct record *pool_record_if(struct pool *pool, uint32_t index)
+{
+    uint32_t slab = slab_of(index);
+    uint64_t offset = slab < POOL_SLABS ? pool->slab_offset[slab] : 0;
+    return offset ? (struct record *)muster__at(offset) + (index & (slab_records(slab) - 1)) : NULL;
+}
+/** Of one that it has. */
 static inline struct record *pool_record(struct pool *pool, uint32_t index)
 {
-    uint64_t slab = pool->slab_offset[index >> POOL_SLAB_BITS];
-    return (struct record *)muster__at(slab) + (index & ((1u << POOL_SLAB_BITS) - 1));
+    uint32_t slab = slab_of(index);
+    return (struct record *)muster__at(pool->slab_offset[slab]) + (index & (slab_records(slab) - 1));
 }
 static inline struct worker_slot *pool_worker(struct pool *pool, int i)
 {

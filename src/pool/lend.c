@@ -225,7 +225,7 @@ void lend_fetch_leave(struct muster__step *step)
 static struct record *lent(struct pool *pool, record_ref ref, uint32_t kind, uint32_t *index, uint32_t *lane)
 {
     *index = (uint32_t)ref;
-    if (*index >> POOL_SLAB_BITS >= POOL_SLABS || !pool->slab_offset[*index >> POOL_SLAB_BITS])
+    if (!pool_record_if(pool, *index))
         return NULL;
     struct record *record = pool_record(pool, *index);
     uint64_t state = atomic_load(&record->state);

@@ -2,11 +2,11 @@
 
 #include <string.h>
 
-/* False: all are taken. */
-static bool slab_number(struct pool *pool, uint32_t *slab)
+/* False: none is left that has so many records. */
+static bool slab_number(struct pool *pool, uint32_t *slab, uint32_t records)
 {
     *slab = atomic_load(&pool->slabs);
-    while (*slab < POOL_SLABS)
+    while (*slab < POOL_SLABS && slab_records(*slab) == records)
         if (atomic_compare_exchange_weak(&pool->slabs, slab, *slab + 1))
             return true;
     return false;
@@ -17,17 +17,18 @@ static bool slab_add(const struct seat *seat)
 {
     struct pool *pool = seat->pool;
     uint32_t slab;
-    muster__ref ref = muster__heap_alloc(sizeof(struct record) << POOL_SLAB_BITS, seat->self);
-    if (!ref || !slab_number(pool, &slab)) {
+    uint32_t likely = slab_records(atomic_load(&pool->slabs));
+    muster__ref ref = muster__heap_alloc(sizeof(struct record) * likely, seat->self);
+    if (!ref || !slab_number(pool, &slab, likely)) {
         muster__heap_free(ref, seat->self);
-        return false;
+        return ref && atomic_load(&pool->slabs) < POOL_SLABS && slab_add(seat); /* others have begun the large ones */
     }
     struct record *records = muster__heap_at(ref);
-    uint32_t first = slab << POOL_SLAB_BITS;
-    for (uint32_t i = 0; i < 1u << POOL_SLAB_BITS; i++) {
+    uint32_t first = slab_begin(slab), count = slab_records(slab);
+    for (uint32_t i = 0; i < count; i++) {
         records[i].home = (uint16_t)seat->lane->index;
         records[i].data = records[i].extra = 0;
-        records[i].next = i + 1 < 1u << POOL_SLAB_BITS ? first + i + 2 : seat->lane->free_list;
+        records[i].next = i + 1 < count ? first + i + 2 : seat->lane->free_list;
         /* generations begin at 1: a zero task handle names nothing */
         atomic_store_explicit(&records[i].state, state_make(1, 0, RECORD_FREE), memory_order_relaxed);
     }
@@ -98,10 +99,9 @@ void record_give_back(struct pool *pool, struct record *record, uint32_t index)
 /* Pieces are never of a generation that a task's handle has. */
 struct record *record_of_task(struct pool *pool, muster_task task, uint64_t *state)
 {
-    uint32_t slab = task.handle.slot >> POOL_SLAB_BITS;
-    if (slab >= POOL_SLABS || !pool->slab_offset[slab])
+    struct record *record = pool_record_if(pool, task.handle.slot);
+    if (!record)
         return NULL;
-    struct record *record = pool_record(pool, task.handle.slot);
     *state = atomic_load_explicit(&record->state, memory_order_acquire);
     return state_names(*state, task.handle.generation) ? record : NULL;
 }

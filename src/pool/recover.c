@@ -177,10 +177,8 @@ static void visit_all(const struct death *death, uint32_t dead,
         if (!pool->slab_offset[slab])
             continue;
         muster__heap_hand_over(pool->slab_ref[slab], dead, pool_owner(pool));
-        for (uint32_t i = 0; i < 1u << POOL_SLAB_BITS; i++) {
-            uint32_t index = slab << POOL_SLAB_BITS | i;
+        for (uint32_t i = 0, index = slab_begin(slab); i < slab_records(slab); i++, index++)
             visitor(death, pool_record(pool, index), index);
-        }
     }
 }
 
