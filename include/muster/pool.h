@@ -53,7 +53,9 @@ typedef struct muster_pool_options {
     const void *user; /**< context passed to every task as user; copied once into shared memory; read-only */
     size_t user_bytes;
     int retries;          /**< how often a task is run again after its worker died */
-    uint64_t reserved[4]; /**< zero */
+    int64_t max_tasks;    /**< isolated workers: each is replaced by a new one after so many tasks, or items of maps,
+                             and after those that wait in it then; 0: never */
+    uint64_t reserved[3]; /**< zero */
 } muster_pool_options;
 
 struct muster_map_progress;

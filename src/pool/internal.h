@@ -190,6 +190,7 @@ struct pool {
     uint64_t branches_offset; /* struct branch[share.branches], behind the workers */
     bool isolated, caller_idle;
     int32_t retries;
+    int64_t max_tasks; /* of a worker, then another takes its place; 0: any */
     muster__function initializer, finalizer;
     muster__ref init_arg, user;
     _Alignas(MUSTER__LINE) _Atomic uint32_t state;
@@ -498,6 +499,9 @@ void run_error_fill(struct muster_task_error *error, int worker, muster_err err,
 /** Calls one function with the crash report's context set. */
 int run_call(const struct seat *seat, muster_task_fn function, muster__function name, const char *what, int64_t index,
              const void *item, void *result, const void *user);
+/** How many functions this thread has called so: tasks, items of maps, and its initializer. */
+int64_t run_calls(void);
+void run_called(int64_t times);
 /** Remembers the error for muster_pool_last_error, sets the detail line, returns its err. */
 muster_err run_report(const struct muster_task_error *error, const char *operation);
 
@@ -568,6 +572,8 @@ void worker_ring_ranks(struct pool *pool);
 bool worker_ready(const struct seat *seat);
 /** Makes an open or closed pool BROKEN and says why; what others say after that is not heard. */
 void worker_break(struct pool *pool, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/** How many tasks the calling worker may run yet, at least 1. */
+int64_t worker_left(const struct seat *seat);
 /** The calling worker leaves: finalizer, lane. */
 void worker_leave(const struct seat *seat);
 /** Waits until all other workers have left; children that do not within a second, or at once if kill, are killed. */

@@ -90,8 +90,10 @@ static void run_items(const struct seat *seat, struct map *map, struct piece *pi
                            running = {.what = "item",
                                       .function = map->function,
                                       .worker = pool_worker_number(seat->pool, seat->lane->index),
-                                      .object = muster__object_slot(seat->pool->slot)->name};
+                                      .object = muster__object_slot(seat->pool->slot)->name,
+                                      .pool = seat->pool};
     muster__running = &running;
+    run_called(end - begin);
     for (int64_t i = begin; i < end; i++) {
         atomic_store_explicit(&piece->current, i, memory_order_relaxed);
         running.index = map->first + i;
@@ -197,7 +199,8 @@ void map_run_piece(const struct seat *seat, struct record *record, uint32_t inde
     struct piece *piece = &record->piece;
     struct map *map = muster__heap_at(piece->map);
     if (MUSTER__LIKELY(know(map, piece->map))) {
-        int64_t leaf = leaf_items(map);
+        int64_t leaf = leaf_items(map), left = worker_left(seat);
+        leaf = left < leaf ? left : leaf;
         while (piece->end - piece->begin > leaf && split(seat, record, leaf))
             ;
         piece->total = -1;

@@ -56,6 +56,7 @@ struct wanted {
     char name[32];
     int32_t number; /* of the branch */
     int32_t retries;
+    int64_t max_tasks;
     bool isolated, caller_idle;
     uint64_t init_arg_bytes, user_bytes;
 };
@@ -69,6 +70,7 @@ static struct wanted *wanted_make(const struct pool *pool, const muster_pool_opt
     if (!wanted)
         return NULL;
     *wanted = (struct wanted){.retries = pool->retries,
+                              .max_tasks = pool->max_tasks,
                               .isolated = pool->isolated,
                               .caller_idle = pool->caller_idle,
                               .init_arg_bytes = init_arg_bytes,
@@ -99,7 +101,8 @@ static muster_err make_here(struct muster__errand *work)
                                    .init_arg_bytes = wanted->init_arg_bytes,
                                    .user = bytes + wanted->init_arg_bytes,
                                    .user_bytes = wanted->user_bytes,
-                                   .retries = wanted->retries};
+                                   .retries = wanted->retries,
+                                   .max_tasks = wanted->max_tasks};
     muster_err err = muster__module_note(&wanted->modules[0]);
     if (!err)
         err = muster__module_note(&wanted->modules[1]);

@@ -36,6 +36,11 @@ static muster_err check_options(const muster_pool_options *options)
                             options->workers, POOL_LANES - POOL_SUBMITTERS);
     muster_err err = check_retries(OPERATION("create"), options->retries);
     if (!err)
+        err = check_count(OPERATION("create"), "max_tasks", options->max_tasks);
+    if (!err && options->max_tasks && !options->isolated)
+        err = muster__fail(MUSTER_ERR_UNSUPPORTED,
+                           OPERATION("create") ": max_tasks needs isolated workers: a rank cannot be replaced");
+    if (!err)
         err = check_block(OPERATION("create"), "init_arg", options->init_arg, 1, options->init_arg_bytes);
     if (!err)
         err = check_block(OPERATION("create"), "user", options->user, 1, options->user_bytes);
@@ -66,6 +71,7 @@ static struct pool *block_make(const muster_pool_options *options, const struct 
     pool->isolated = options->isolated;
     pool->caller_idle = options->caller_idle;
     pool->retries = options->retries;
+    pool->max_tasks = options->max_tasks;
     pool->workers_offset = workers_offset;
     atomic_store(&pool->lanes_used, (uint32_t)workers);
     muster__latch_init(&pool->lanes_latch, POOL_GENERATION);

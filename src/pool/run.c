@@ -7,7 +7,18 @@
 static MUSTER__THREAD_LOCAL struct {
     char fail_text[160];
     struct muster_task_error last;
+    int64_t calls;
 } report;
+
+int64_t run_calls(void)
+{
+    return report.calls;
+}
+
+void run_called(int64_t times)
+{
+    report.calls += times;
+}
 
 int muster_task_fail(int code, const char *format, ...)
 {
@@ -54,6 +65,7 @@ int run_call(const struct seat *seat, muster_task_fn function, muster__function 
                                       .pool = seat->pool};
     muster__running = &running;
     report.fail_text[0] = '\0';
+    report.calls++;
     int code = function(item, result, user);
     muster__running = outer;
     return code;

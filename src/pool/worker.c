@@ -102,6 +102,8 @@ void worker_leave(const struct seat *seat)
 
 /* ---- idling, the same for ranks and children ---- */
 
+static int64_t spent_at; /* calls of this child's worker after which another takes its place */
+
 /* Who has tasks that wait goes on with them when the pool ends, and leaves after that. */
 static bool may_leave(const struct seat *seat)
 {
@@ -114,10 +116,23 @@ static bool idle_announce(const struct seat *seat)
     return may_leave(seat) || (pool_state(seat->pool) <= POOL_CLOSED && sched_any_queued(seat->pool));
 }
 
+int64_t worker_left(const struct seat *seat)
+{
+    if (MUSTER__LIKELY(!seat->pool->max_tasks))
+        return INT64_MAX;
+    return run_calls() < spent_at ? spent_at - run_calls() : 1;
+}
+
+static bool is_spent(const struct seat *seat)
+{
+    return MUSTER__UNLIKELY(seat->pool->max_tasks) && run_calls() >= spent_at &&
+           !atomic_load_explicit(&seat->lane->depth, memory_order_relaxed);
+}
+
 static bool run_all(const struct seat *seat)
 {
     bool any = false;
-    while (sched_run_one(seat))
+    while (!is_spent(seat) && sched_run_one(seat))
         any = true;
     return any;
 }
@@ -157,7 +172,8 @@ static int child_main(const void *bytes, size_t size)
     struct seat seat = seat_take_worker(pool, arg->worker);
     muster__object_unpin();
     worker_ready(&seat);
-    while (!may_leave(&seat))
+    spent_at = run_calls() + pool->max_tasks;
+    while (!may_leave(&seat) && !is_spent(&seat))
         if (!run_all(&seat) && !context_let(NULL))
             child_idle(&seat);
     muster__stands_by_no_more();

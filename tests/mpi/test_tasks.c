@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <time.h>
 
 #include <muster/muster.h>
@@ -309,6 +310,49 @@ static void test_any_depth(void **state)
         assert_int_equal(result, n);
     }
     pool_end(pool);
+}
+
+/* ---- 24: max tasks per worker ---- */
+
+static int whose(const void *item, void *result, const void *user)
+{
+    (void)item;
+    (void)user;
+    *(int64_t *)result = (int64_t)muster_rank() << 32 | getpid();
+    return muster_task_pool().handle.generation ? 0 : 1;
+}
+
+/* Nobody among n runs more than most of them. */
+static void check_shares(const int64_t *who, int n, int most)
+{
+    for (int i = 0; i < n; i++) {
+        int count = 0;
+        for (int j = 0; j < n; j++)
+            count += who[j] == who[i];
+        assert_in_range(count, 1, most);
+    }
+}
+
+static void test_max_tasks(void **state)
+{
+    enum { N = 12 };
+    (void)state;
+    void *children = (void *)&isolated;
+    int64_t who[N], items[N] = {0};
+    for (int most = 1; most <= 4; most += 3) {
+        muster_pool pool = pool_make(&children, (muster_pool_options){.workers = 2, .max_tasks = most});
+        muster_task tasks[N];
+        for (int i = 0; i < N; i++)
+            assert_int_equal(muster_pool_submit(pool, &tasks[i], whose, NULL, 0, sizeof *who, NULL), MUSTER_OK);
+        for (int i = 0; i < N; i++)
+            assert_int_equal(muster_task_get(tasks[i], &who[i], sizeof *who, MUSTER_FOREVER), MUSTER_OK);
+        check_shares(who, N, most);
+        assert_int_equal(muster_pool_map(pool, whose, items, N, sizeof *items, who, sizeof *who, NULL), MUSTER_OK);
+        check_shares(who, N, most);
+        pool_end(pool);
+    }
+    muster_pool none;
+    assert_int_equal(muster_pool_create(&none, &(muster_pool_options){.max_tasks = 1}), MUSTER_ERR_UNSUPPORTED);
 }
 
 /* ---- 58: sets of tasks of several pools ---- */
@@ -764,6 +808,7 @@ static void test_invalid_create(void **state)
     (void)state;
     check_invalid(muster_pool_create(NULL, NULL), "muster_pool_create", "pool is NULL");
     invalid_options((muster_pool_options){.workers = -1}, "workers");
+    invalid_options((muster_pool_options){.max_tasks = -1, .isolated = true}, "max_tasks");
     invalid_options((muster_pool_options){.workers = 1 << 30}, "workers");
     invalid_options((muster_pool_options){.retries = -1}, "retries");
     invalid_options((muster_pool_options){.retries = 256}, "retries");
@@ -989,6 +1034,7 @@ int main(int argc, char **argv)
         BOTH(test_stale),
         cmocka_unit_test(test_awaited_first),
         BOTH(test_any_depth),
+        cmocka_unit_test(test_max_tasks),
         BOTH(test_wait_all),
         BOTH(test_wait_any),
         BOTH(test_wait_failure),
