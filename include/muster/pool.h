@@ -83,12 +83,22 @@ typedef struct muster_map_progress {
 
 #define MUSTER_NO_RETRIES (-1)
 
+struct muster_task_error;
+
 typedef struct muster_submit_options {
     const void *user; /**< context for this task, instead of the pool's; copied */
     size_t user_bytes;
     int64_t time_limit_ms; /**< isolated workers: its worker is killed after this (err TIMEOUT); 0: none */
     int retries; /**< how often it is run again after its worker died; 0: as the pool says; MUSTER_NO_RETRIES: none */
-    uint64_t reserved[4]; /**< zero */
+    /** Where one of these is not NULL, exactly one event of the two comes, once, when the task has ended: its result,
+     * or why it has none. Called by a thread that the submitting process has for that, one after the other, with no
+     * lock held; what they point to is borrowed for the call. The result is the callback's: the handle may be used to
+     * look, to cancel and to wait, not to get. muster_pool_join, _destroy and muster_finalize return after those of
+     * this process; what has not ended by then is canceled by the latter two. */
+    void (*on_result)(const void *result, size_t result_bytes, void *callback_arg);
+    void (*on_error)(const struct muster_task_error *error, void *callback_arg);
+    void *callback_arg;
+    uint64_t reserved[1]; /**< zero */
 } muster_submit_options;
 
 /** What is known about a failed task. */

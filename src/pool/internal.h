@@ -393,6 +393,15 @@ muster_err task_submit(const struct seat *seat, muster_task *task, muster__funct
                        size_t arg_bytes, size_t result_bytes, const muster_submit_options *options,
                        const struct context *shared);
 
+/* ---- callbacks (callback.c) ---- */
+
+/** Has the options' callbacks called when the task ends. Errors: NOMEM. */
+muster_err callback_add(muster_task task, size_t result_bytes, const muster_submit_options *options);
+/** Whether any are open, of tasks that this process has submitted to this part of the pool; false in a callback. */
+bool callback_any(const struct pool *pool);
+/** Waits until they have been called; in a callback, not at all. */
+void callback_flush(const struct pool *pool);
+
 /* ---- the shortest way (fork.c) ---- */
 
 /** What task_submit does, of a worker's small task without options; false: not done, the long way does it. */

@@ -263,6 +263,8 @@ muster_err muster_pool_join(muster_pool handle, int64_t timeout_ms)
         err = parts_tell(seat.pool, PARTS_JOIN, muster__left_ms(deadline));
     if (!err)
         err = worker_broken(seat.pool, OPERATION("join"));
+    if (!err)
+        callback_flush(seat.pool);
     seat_leave(&seat);
     return err;
 }
@@ -320,15 +322,29 @@ static bool nothing_begun(void *arg)
     return atomic_load_explicit(&((struct lane *)arg)->depth, memory_order_relaxed) == 0;
 }
 
-/* What this thread has begun of the pool's and left waiting comes to an end. */
-static void end_begun(muster_handle handle)
+/* What this thread has begun of the pool's and left waiting comes to an end, and what this process's callbacks wait
+ * for.
+ */
+static void end_begun(const struct seat *seat)
 {
+    pool_terminate(seat->pool);
+    sched_wait(seat, &(struct wait_for){.over = nothing_begun, .arg = seat->lane, .deadline_ns = MUSTER__NEVER});
+}
+
+static void end_own(muster_handle handle)
+{
+    struct muster__object *object = muster__object_pin(handle, MUSTER__POOL);
+    bool calls = object && callback_any(pool_of(object));
     struct seat seat;
-    if (!context_any() || seat_enter(handle, OPERATION("destroy"), &seat))
+    if (object)
+        muster__object_unpin();
+    if ((!calls && !context_any()) || seat_enter(handle, OPERATION("destroy"), &seat))
         return;
-    if (seat.worker && !nothing_begun(seat.lane)) {
+    if (seat.worker && !nothing_begun(seat.lane))
+        end_begun(&seat);
+    if (calls) {
         pool_terminate(seat.pool);
-        sched_wait(&seat, &(struct wait_for){.over = nothing_begun, .arg = seat.lane, .deadline_ns = MUSTER__NEVER});
+        callback_flush(seat.pool);
     }
     seat_leave(&seat);
 }
@@ -337,7 +353,7 @@ muster_err muster_pool_destroy(muster_pool handle)
 {
     if (is_elsewhere(handle))
         return parts_ask_home(handle, PARTS_END, MUSTER_FOREVER, OPERATION("destroy"));
-    end_begun(handle.handle);
+    end_own(handle.handle);
     return pin_and_destroy(handle.handle) ? MUSTER_OK : muster__object_stale(MUSTER__POOL, OPERATION("destroy"));
 }
 

@@ -125,6 +125,20 @@ static muster_err fill(const struct seat *seat, struct record *record, muster__f
     return apply_options(seat, record, options, shared);
 }
 
+static bool calls_back(const muster_submit_options *options)
+{
+    return options && (options->on_result || options->on_error);
+}
+
+/* Of a task that is queued: without memory for that it runs for nobody. */
+static muster_err call_back(muster_task task, size_t result_bytes, const muster_submit_options *options)
+{
+    muster_err err = callback_add(task, result_bytes, options);
+    if (err)
+        muster_task_forget(task);
+    return err;
+}
+
 muster_err task_submit(const struct seat *seat, muster_task *task, muster__function function, const void *arg,
                        size_t arg_bytes, size_t result_bytes, const muster_submit_options *options,
                        const struct context *shared)
@@ -139,10 +153,11 @@ muster_err task_submit(const struct seat *seat, muster_task *task, muster__funct
     if (!err) {
         atomic_store_explicit(&lane->submitted, atomic_load_explicit(&lane->submitted, memory_order_relaxed) + 1,
                               memory_order_relaxed);
+        muster_task made = task_handle(seat->pool, index, generation);
         if (MUSTER__LIKELY(sched_queue(seat, record, index))) {
             lane->numbers++;
-            *task = task_handle(seat->pool, index, generation);
-            return MUSTER_OK;
+            *task = made;
+            return calls_back(options) ? call_back(made, result_bytes, options) : MUSTER_OK;
         }
         atomic_fetch_sub(&lane->submitted, 1);
         err = muster__fail(MUSTER_ERR_NOMEM, "no room for another queued task in the host segment");

@@ -138,6 +138,8 @@ struct muster__service {
     void (*unpark)(void);
 };
 void muster__service_register(const struct muster__service *service);
+/** Called when a process begins to end its part of the job, while all is there yet; set by the pool. NULL: nothing. */
+extern void (*muster__before_stop)(void);
 
 /* ---- between hosts: set by the layer above that carries operations there ---- */
 

@@ -56,10 +56,14 @@ muster_err hosts_start(const struct muster__world *world)
 
 static bool lost_host;
 
+void (*muster__before_stop)(void);
+
 int muster__runtime_stop(void)
 {
     if (!muster__me.running)
         return 0;
+    if (muster__before_stop)
+        muster__before_stop();
     muster__me.running = false;
     muster_err_detail(); /* written while the object that it tells of is there */
     int local = muster__me.world.local;

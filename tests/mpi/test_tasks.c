@@ -10,11 +10,13 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <muster/muster.h>
 
@@ -310,6 +312,118 @@ static void test_any_depth(void **state)
         assert_int_equal(result, n);
     }
     pool_end(pool);
+}
+
+/* ---- 19: callbacks ---- */
+
+enum { CALLED = 300 };
+
+static struct {
+    _Atomic int results[CALLED], errors[CALLED], at_once;
+    _Atomic bool wrong;
+    muster_pool pool;
+    int64_t rank, pid;
+} called;
+
+/* Fails, or dies, as the item says. */
+static int turn_out(const void *item, void *result, const void *user)
+{
+    int64_t n = *(const int64_t *)item;
+    (void)user;
+    if (n % 7 == 3)
+        return muster_task_fail(5, "the third");
+    *(int64_t *)result = n * n;
+    return 0;
+}
+
+static void note_call(int64_t n, _Atomic int *calls)
+{
+    if (atomic_fetch_add(&called.at_once, 1) || muster_rank() != called.rank || getpid() != called.pid)
+        called.wrong = true;
+    atomic_fetch_add(&calls[n], 1);
+    sched_yield();
+    atomic_fetch_sub(&called.at_once, 1);
+}
+
+static void on_result(const void *result, size_t bytes, void *arg)
+{
+    int64_t n = (int64_t)(intptr_t)arg, again = -1;
+    if (bytes != sizeof n || *(const int64_t *)result != n * n)
+        called.wrong = true;
+    /* nothing is locked */
+    muster_task task;
+    if (n % 50 == 0 && called.pool.handle.generation &&
+        (muster_pool_submit(called.pool, &task, square, &n, sizeof n, sizeof n, NULL) ||
+         muster_task_get(task, &again, sizeof again, MUSTER_FOREVER) || again != n * n))
+        called.wrong = true;
+    note_call(n, called.results);
+}
+
+static void on_error(const muster_task_error *error, void *arg)
+{
+    int64_t n = (int64_t)(intptr_t)arg;
+    bool failed = error->err == MUSTER_ERR_TASK && error->code == 5 && strcmp(error->text, "the third") == 0;
+    if (!failed && error->err != MUSTER_ERR_CANCELED)
+        called.wrong = true;
+    note_call(n, called.errors);
+}
+
+static void called_clear(muster_pool pool)
+{
+    memset(&called, 0, sizeof called);
+    called.pool = pool;
+    called.rank = muster_rank();
+    called.pid = getpid();
+}
+
+static void submit_called(muster_pool pool, muster_task_fn fn, muster_task *tasks, int n)
+{
+    for (int64_t i = 0; i < n; i++)
+        assert_int_equal(muster_pool_submit(pool, &tasks[i], fn, &i, sizeof i, sizeof i,
+                                            &(muster_submit_options){.on_result = on_result,
+                                                                     .on_error = on_error,
+                                                                     .callback_arg = (void *)(intptr_t)i}),
+                         MUSTER_OK);
+}
+
+static void test_callbacks(void **state)
+{
+    static muster_task tasks[CALLED];
+    muster_pool pool = pool_make(state, (muster_pool_options){.workers = 3});
+    bool others_work = *(const bool *)*state || muster_ranks() > 1;
+    called_clear(others_work ? pool : (muster_pool){{0}});
+    submit_called(pool, turn_out, tasks, CALLED);
+    for (int i = 0; i < CALLED; i++)
+        while (!called.results[i] && !called.errors[i])
+            muster_task_wait(&tasks[i], 1, MUSTER_WAIT_ALL, NULL, MUSTER_FOREVER); /* also as the only worker */
+    assert_int_equal(muster_pool_close(pool), MUSTER_OK);
+    assert_int_equal(muster_pool_join(pool, MUSTER_FOREVER), MUSTER_OK);
+    for (int i = 0; i < CALLED; i++) {
+        assert_int_equal(called.results[i], i % 7 != 3);
+        assert_int_equal(called.errors[i], i % 7 == 3);
+    }
+    assert_false(called.wrong);
+    pool_end(pool);
+}
+
+static int nap_or_square(const void *item, void *result, const void *user)
+{
+    int ms = 3, slept;
+    nap_task(&ms, &slept, user);
+    return square(item, result, user);
+}
+
+/* What the pool's end cancels is told as an error, before that returns. */
+static void test_callbacks_of_an_end(void **state)
+{
+    static muster_task tasks[CALLED];
+    muster_pool pool = pool_make(state, (muster_pool_options){.workers = 2});
+    called_clear((muster_pool){{0}});
+    submit_called(pool, nap_or_square, tasks, CALLED);
+    pool_end(pool);
+    for (int i = 0; i < CALLED; i++)
+        assert_int_equal(called.results[i] + called.errors[i], 1);
+    assert_false(called.wrong);
 }
 
 /* ---- 24: max tasks per worker ---- */
@@ -1034,6 +1148,8 @@ int main(int argc, char **argv)
         BOTH(test_stale),
         cmocka_unit_test(test_awaited_first),
         BOTH(test_any_depth),
+        BOTH(test_callbacks),
+        BOTH(test_callbacks_of_an_end),
         cmocka_unit_test(test_max_tasks),
         BOTH(test_wait_all),
         BOTH(test_wait_any),

@@ -22,6 +22,7 @@ static _Thread_local uint32_t fake_self; /* 0: the test's own thread and others 
 
 MUSTER__THREAD_LOCAL struct muster__running *muster__running;
 void (*muster__child_died)(uint32_t member, uint32_t self);
+void (*muster__before_stop)(void);
 
 muster_err muster__runtime_require(const char *operation)
 {
