@@ -29,6 +29,10 @@ typedef struct muster_task {
     muster_handle handle;
 } muster_task;
 
+typedef struct muster_group {
+    muster_handle handle;
+} muster_group;
+
 /**
  * What a task runs. item: the input, result: room for the output (zeroed before the first try), user: the pool's or
  * map's shared context, all aligned to 16 bytes or to their size's natural alignment in an array. Returns 0, or a code
@@ -85,20 +89,28 @@ typedef struct muster_map_progress {
 
 struct muster_task_error;
 
+/**
+ * Exactly one of the two comes, once, when a task has ended: its result, or why it has none; NULL: nobody is told.
+ * Called by a thread that the submitting process has for that, one after the other, with no lock held; what they point
+ * to is borrowed for the call. The result is the callback's: the task's handle may be used to look, to cancel and to
+ * wait, not to get. muster_pool_join, _destroy and muster_finalize return after those of this process; what has not
+ * ended by then is canceled by the latter two.
+ */
+typedef struct muster_callbacks {
+    void (*on_result)(const void *result, size_t result_bytes, void *arg);
+    void (*on_error)(const struct muster_task_error *error, void *arg);
+    void *arg;
+    uint64_t reserved[2]; /**< zero */
+} muster_callbacks;
+
 typedef struct muster_submit_options {
     const void *user; /**< context for this task, instead of the pool's; copied */
     size_t user_bytes;
     int64_t time_limit_ms; /**< isolated workers: its worker is killed after this (err TIMEOUT); 0: none */
     int retries; /**< how often it is run again after its worker died; 0: as the pool says; MUSTER_NO_RETRIES: none */
-    /** Where one of these is not NULL, exactly one event of the two comes, once, when the task has ended: its result,
-     * or why it has none. Called by a thread that the submitting process has for that, one after the other, with no
-     * lock held; what they point to is borrowed for the call. The result is the callback's: the handle may be used to
-     * look, to cancel and to wait, not to get. muster_pool_join, _destroy and muster_finalize return after those of
-     * this process; what has not ended by then is canceled by the latter two. */
-    void (*on_result)(const void *result, size_t result_bytes, void *callback_arg);
-    void (*on_error)(const struct muster_task_error *error, void *callback_arg);
-    void *callback_arg;
-    uint64_t reserved[1]; /**< zero */
+    const muster_callbacks *callbacks; /**< NULL: none */
+    const muster_group *group; /**< that it is of, see muster_group_create; NULL: that of the running task, if any */
+    uint64_t reserved[2];      /**< zero */
 } muster_submit_options;
 
 /** What is known about a failed task. */
@@ -195,10 +207,10 @@ MUSTER_API muster_pool muster_task_pool(void);
 
 /**
  * Makes task fn(arg) run some time, on any host; *task names its result, on this host alone (err UNSUPPORTED
- * elsewhere). Arguments of arg_bytes are copied. Every submitted task must be got or forgotten (muster_task_forget),
- * else its memory is kept until the pool's end. From inside a task of the same pool it goes to the worker's own end of
- * its line. Errors: CLOSED, BROKEN, NOFUNC, NOMEM, INVAL, STALE, UNSUPPORTED (time limit, in-rank workers).
- * Threads: any. In tasks: yes. Blocks: no. Hosts: any.
+ * elsewhere); of a group's task NULL means that nobody will ask. Arguments of arg_bytes are copied. Every submitted
+ * task must be got or forgotten (muster_task_forget), else its memory is kept until the pool's end. From inside a task
+ * of the same pool it goes to the worker's own end of its line. Errors: CLOSED, BROKEN, NOFUNC, NOMEM, INVAL, STALE,
+ * UNSUPPORTED (time limit, in-rank workers). Threads: any. In tasks: yes. Blocks: no. Hosts: any.
  */
 MUSTER_API muster_err muster_pool_submit(muster_pool pool, muster_task *task, muster_task_fn fn, const void *arg,
                                          size_t arg_bytes, size_t result_bytes, const muster_submit_options *options);
@@ -254,6 +266,33 @@ MUSTER_API muster_err muster_task_wait(const muster_task *tasks, int64_t n, must
 MUSTER_API muster_err muster_task_next(const muster_task *tasks, int64_t n, bool *done, int64_t *index,
                                        int64_t timeout_ms);
 #define muster_task_next(...) MUSTER_SITED(muster_task_next, __VA_ARGS__)
+
+/**
+ * Makes a group of tasks of a pool: those that are submitted with it in their options, and all that these submit, and
+ * so on. It is waited for as a whole, without a handle each: the task's handle may be forgotten, or not asked for (task
+ * NULL in muster_pool_submit). Errors: CLOSED, BROKEN, NOMEM, INVAL, STALE. Threads: any. In tasks: yes. Blocks: no.
+ * Hosts: any.
+ */
+MUSTER_API muster_err muster_group_create(muster_group *group, muster_pool pool);
+/**
+ * Waits until all tasks of the group have ended, those too that are submitted meanwhile; helps as other waits do. Its
+ * error is that of the first one that failed (details by muster_pool_last_error, with how many failed), told once; the
+ * group may then be used again. Errors: TIMEOUT, TASK, CRASHED, CANCELED, BROKEN, STALE, INTERRUPTED.
+ * Threads: any. In tasks: yes, not in one of the group. Blocks: up to timeout_ms and to the end of a task that it runs
+ * meanwhile. Hosts: own.
+ */
+MUSTER_API muster_err muster_group_wait(muster_group group, int64_t timeout_ms);
+#define muster_group_wait(...) MUSTER_SITED(muster_group_wait, __VA_ARGS__)
+/**
+ * Cancels what of the group has not begun, also what is submitted to it later: that ends with err CANCELED when its
+ * turn comes. Errors: STALE. Threads: any. In tasks: yes. Blocks: no. Hosts: own.
+ */
+MUSTER_API muster_err muster_group_cancel(muster_group group);
+/**
+ * Ends a group whose tasks have ended. Errors: STATE (they have not), STALE.
+ * Threads: any. In tasks: yes. Blocks: no. Hosts: own.
+ */
+MUSTER_API muster_err muster_group_destroy(muster_group group);
 
 /** Writes the next input into item; returns 0, a positive number when there are no more, negative for an error of its
  * own, to which muster_task_fail may add a text. imap then gives the results before it, then err TASK once (its code,

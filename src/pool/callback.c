@@ -189,9 +189,9 @@ static bool thread_start(void)
     return callbacks.runs;
 }
 
-muster_err callback_add(muster_task task, size_t result_bytes, const muster_submit_options *options)
+muster_err callback_add(muster_task task, size_t result_bytes, const muster_callbacks *callbacks_of)
 {
-    struct pending pending = {task, result_bytes, options->on_result, options->on_error, options->callback_arg};
+    struct pending pending = {task, result_bytes, callbacks_of->on_result, callbacks_of->on_error, callbacks_of->arg};
     pthread_mutex_lock(&callbacks.mutex);
     bool added = list_add(&callbacks.news, &pending);
     if (added && !thread_start()) {

@@ -37,6 +37,7 @@ struct haul {
     record_ref record; /* at home */
     struct map *map;   /* NULL: a task */
     muster_task task;
+    muster_group group;    /* of what the task submits; generation 0: nobody asks */
     muster__ref context;   /* that it shares; 0: none */
     uint64_t result_bytes; /* of all items, or of the task */
     int64_t count, began_ns;
@@ -169,7 +170,8 @@ static void yield_failure(struct carrier *c, const struct load *load, muster_err
 {
     struct yield *yield = yield_begin(c, load->record, load->kind, load->kind == RECORD_PIECE ? 0 : load->result_bytes);
     yield->phase = RECORD_FAILED;
-    yield->count = yield->failed = load->count;
+    yield->count = load->count;
+    yield->failed = load->kind == RECORD_PIECE ? load->count : 0;
     yield->error = (struct muster_task_error){
         .err = err, .index = load->first, .worker = c->pool->share.first_worker, .failed = load->count};
     yield->error.rank = muster__rank_of_local(0);
@@ -203,6 +205,12 @@ static muster_err begin_piece(struct carrier *c, const struct load *load, struct
     return muster__fail(MUSTER_ERR_NOMEM, "no room for %lld items in the host segment", (long long)load->count);
 }
 
+static void end_group(struct carrier *c, struct haul *haul)
+{
+    if (haul->group.handle.generation)
+        group_end(c->pool, haul->group, c->seat.lane);
+}
+
 static muster_err begin_task(struct carrier *c, const struct load *load, struct haul *haul)
 {
     uint64_t state;
@@ -215,10 +223,16 @@ static muster_err begin_task(struct carrier *c, const struct load *load, struct 
     if (!load->user_bytes || load->user)
         options.user = NULL;
     c->seat.lane->numbers = load->first; /* tasks are known by their numbers at home */
-    muster_err err = task_submit(&c->seat, &haul->task, load->function, arg, load->item_bytes, load->result_bytes,
-                                 &options, haul->context ? &context : NULL);
-    if (err)
+    muster_err err = load->grouped ? group_make(&c->seat, &haul->group) : MUSTER_OK;
+    if (load->grouped)
+        options.group = &haul->group;
+    if (!err)
+        err = task_submit(&c->seat, &haul->task, load->function, arg, load->item_bytes, load->result_bytes, &options,
+                          haul->context ? &context : NULL);
+    if (err) {
+        end_group(c, haul);
         return err;
+    }
     haul->result_bytes = load->result_bytes;
     struct record *record = record_of_task(c->pool, haul->task, &state);
     if (record)
@@ -298,11 +312,21 @@ static bool end_task(struct carrier *c, struct haul *haul)
     struct record *record = record_of_task(c->pool, haul->task, &state);
     if (!record || !phase_final(state_phase(state)))
         return !record;
+    bool grouped = haul->group.handle.generation;
+    if (grouped && !group_is_empty(c->pool, haul->group))
+        return false;
     struct yield *yield = yield_begin(c, haul->record, RECORD_TASK, haul->result_bytes);
     yield->phase = state_phase(state);
     yield->count = 1;
     if (record->extra)
         yield->error = ((struct extra *)muster__heap_at(record->extra))->error;
+    if (grouped) { /* the task's own failure is counted at home */
+        struct muster_task_error error = {.err = MUSTER_OK};
+        yield->failed = group_failed(c->pool, haul->group, &error) - (yield->phase != RECORD_DONE);
+        if (yield->phase == RECORD_DONE)
+            yield->error = error;
+        end_group(c, haul);
+    }
     if (yield->phase == RECORD_DONE && haul->result_bytes)
         memcpy(yield + 1, record_result(record), haul->result_bytes);
     record_free(c->pool, record, haul->task.handle.slot, c->seat.lane);
@@ -355,6 +379,7 @@ static void return_task(struct carrier *c, struct haul **link, struct record *re
     yield_begin(c, (*link)->record, RECORD_TASK, 0)->phase = RECORD_QUEUED;
     sched_finish(c->pool, record, index, RECORD_CANCELED, NULL);
     record_free(c->pool, record, index, c->seat.lane);
+    end_group(c, *link);
     remove_haul(link);
 }
 

@@ -55,7 +55,7 @@ bool fork_submit(const struct seat *seat, muster_task *task, muster__function fu
     struct lane *lane = seat->lane;
     struct pool *pool = seat->pool;
     if (!fits(arg_bytes, result_bytes) || !is_own(seat) || !lane->free_list || pool_state(pool) != POOL_OPEN ||
-        pool->retries)
+        pool->retries || (muster__running && muster__running->group))
         return false;
     uint32_t index = lane->free_list - 1;
     struct record *record = pool_record(pool, index);
@@ -63,6 +63,7 @@ bool fork_submit(const struct seat *seat, muster_task *task, muster__function fu
     record_ref ref = (uint64_t)generation << 32 | index;
     atomic_store_explicit(&record->state, state_make(generation, lane->index, RECORD_FILLING), memory_order_relaxed);
     lane->free_list = record->next;
+    record->next = 0;
     record->kind = RECORD_TASK;
     record->retries = 0;
     record->function = function;
@@ -106,7 +107,7 @@ static struct record *take_newest(const struct seat *seat, muster_task task, siz
     if (!deque_peek(&lane->deque, &newest) || newest != ((uint64_t)generation << 32 | index))
         return NULL;
     struct record *record = pool_record(seat->pool, index); /* it is there: the deque says so */
-    if (record->kind != RECORD_TASK || record->extra || record->data ||
+    if (record->kind != RECORD_TASK || record->next || record->extra || record->data ||
         atomic_load_explicit(&record->result_bytes, memory_order_relaxed) > capacity)
         return NULL;
     if (!deque_take_begin(&lane->deque, &newest))
@@ -144,9 +145,9 @@ static int run(const struct seat *seat, struct record *record, void *pointer)
     if (result_bytes)
         memset(result, 0, result_bytes);
     muster__ref user = seat->pool->user;
-    int code =
-        run_call(seat, (muster_task_fn)pointer, record->function, "task", record->number,
-                 arg_bytes ? record->bytes : NULL, result_bytes ? result : NULL, user ? muster__heap_at(user) : NULL);
+    struct calling calling = {(muster_task_fn)pointer, record->function, "task", record->number, 0};
+    int code = run_call(seat, &calling, arg_bytes ? record->bytes : NULL, result_bytes ? result : NULL,
+                        user ? muster__heap_at(user) : NULL);
     sched_deeper(lane, -1);
     muster_site = site;
     return code;

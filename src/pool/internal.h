@@ -65,7 +65,7 @@ enum {
 };
 #define STATE_LANE_MASK UINT32_C(0xffff00)
 
-enum record_kind { RECORD_TASK, RECORD_PIECE };
+enum record_kind { RECORD_TASK, RECORD_PIECE, RECORD_GROUP };
 
 /* a map's range of items; also read by sweepers */
 struct piece {
@@ -82,7 +82,7 @@ enum { RECORD_INLINE = 64 };
 struct record {
     _Alignas(MUSTER__LINE) _Atomic uint64_t state; /* generation << 32 | lane << 8 | flags | phase */
     muster__function function;
-    uint32_t next; /* record + 1, in a free list */
+    uint32_t next; /* record + 1: in a free list; of a task, its group's */
     uint16_t home; /* lane whose free list it belongs to */
     uint8_t kind;
     uint8_t retries;
@@ -197,6 +197,7 @@ struct pool {
     _Atomic uint32_t slabs;
     _Atomic uint32_t lanes_used;        /* lanes at or above were never taken */
     _Atomic int64_t finished_elsewhere; /* tasks ended by canceling or by a sweeper */
+    _Atomic uint32_t deaths;            /* of lanes' owners */
     struct muster__latch lanes_latch;
     _Atomic muster__ref broken_why; /* a text, written before the state says BROKEN; 0: none */
     _Alignas(MUSTER__LINE) _Atomic uint64_t idle[POOL_LANES / 32]; /* two bits a lane: enum idle */
@@ -393,10 +394,30 @@ muster_err task_submit(const struct seat *seat, muster_task *task, muster__funct
                        size_t arg_bytes, size_t result_bytes, const muster_submit_options *options,
                        const struct context *shared);
 
+/* ---- groups (group.c): by their record + 1, 0: none ---- */
+
+/** The group of a task that is submitted: the one named, or that of the running task. Errors: STALE. */
+muster_err group_name(const struct seat *seat, const muster_group *group, uint32_t *named);
+/** A member is about to be queued. */
+void group_add(struct pool *pool, uint32_t group);
+/** What of it has not begun is not to. */
+bool group_is_canceled(struct pool *pool, uint32_t group);
+/** A member is about to be final, FAILED or CANCELED. */
+void group_fails(struct pool *pool, uint32_t group, const struct record *record);
+/** So many of what a member has submitted on another host have failed; error: the first one's, if err is not OK. */
+void group_fails_elsewhere(struct pool *pool, uint32_t group, int64_t failed, const struct muster_task_error *error);
+/** How many have failed so far; *error: of the first one, if that is known. */
+int64_t group_failed(struct pool *pool, muster_group group, struct muster_task_error *error);
+/** A member is final, or was not queued. */
+void group_done(struct pool *pool, uint32_t group);
+muster_err group_make(const struct seat *seat, muster_group *made);
+bool group_is_empty(struct pool *pool, muster_group group);
+void group_end(struct pool *pool, muster_group group, struct lane *mine);
+
 /* ---- callbacks (callback.c) ---- */
 
-/** Has the options' callbacks called when the task ends. Errors: NOMEM. */
-muster_err callback_add(muster_task task, size_t result_bytes, const muster_submit_options *options);
+/** Has callbacks called when the task ends. Errors: NOMEM. */
+muster_err callback_add(muster_task task, size_t result_bytes, const muster_callbacks *callbacks_of);
 /** Whether any are open, of tasks that this process has submitted to this part of the pool; false in a callback. */
 bool callback_any(const struct pool *pool);
 /** Waits until they have been called; in a callback, not at all. */
@@ -505,9 +526,16 @@ void run_ended(const struct seat *seat, struct record *record, uint32_t index, i
 /** The text left by muster_task_fail, for the error report of the item just run. */
 void run_error_fill(struct muster_task_error *error, int worker, muster_err err, int code, int64_t index,
                     muster__function function);
+/* what is called, in whose name */
+struct calling {
+    muster_task_fn function;
+    muster__function name;
+    const char *what;
+    int64_t index;
+    uint32_t group;
+};
 /** Calls one function with the crash report's context set. */
-int run_call(const struct seat *seat, muster_task_fn function, muster__function name, const char *what, int64_t index,
-             const void *item, void *result, const void *user);
+int run_call(const struct seat *seat, const struct calling *calling, const void *item, void *result, const void *user);
 /** How many functions this thread has called so: tasks, items of maps, and its initializer. */
 int64_t run_calls(void);
 void run_called(int64_t times);
@@ -669,12 +697,13 @@ struct load {
     int64_t first, count; /* items; or the task's number, and 1 */
     int64_t chunk_items, time_limit_ms;
     int32_t retries;
-    int32_t modules; /* that home knows now */
-    uint8_t kind, stop_at_failure;
+    int32_t modules;                        /* that home knows now */
+    uint8_t kind, stop_at_failure, grouped; /* grouped: the task is of a group */
 };
 
-/* What comes back: then the results. With phase QUEUED nothing was run of it, or of a piece only the first `count`
- * items were, or will be: home is to find somebody else for the rest. */
+/* What comes back: then the results. Of a grouped task, failed and, if it is DONE, error are those of what it
+ * submitted. With phase QUEUED nothing was run of it, or of a piece only the first `count` items were, or will be: home
+ * is to find somebody else for the rest. */
 struct yield {
     uint64_t bytes;
     record_ref record;

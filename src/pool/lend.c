@@ -133,6 +133,7 @@ static void pack_task(struct pack *pack, struct record *record, uint32_t index)
     load->time_limit_ms = extra ? extra->time_limit_ms : 0;
     load->retries = record->retries;
     load->kind = RECORD_TASK;
+    load->grouped = record->next != 0;
     if (record->arg_bytes)
         memcpy(load + 1, record_arg(record), record->arg_bytes);
     if (along)
@@ -286,9 +287,12 @@ static void task_is_back(struct pool *pool, const struct yield *yield)
         return;
     if (yield->phase == RECORD_DONE && record->result_bytes)
         memcpy(record_result(record), yield + 1, record->result_bytes);
-    struct extra *extra = yield->error.err ? record_extra(pool, record, muster__self_state.number) : NULL;
+    bool is_own = yield->error.err && yield->phase != RECORD_DONE;
+    struct extra *extra = is_own ? record_extra(pool, record, muster__self_state.number) : NULL;
     if (extra)
         extra->error = yield->error;
+    if (record->next && yield->failed)
+        group_fails_elsewhere(pool, record->next, yield->failed, &yield->error);
     bool killed = atomic_load(&record->state) & STATE_KILLED; /* whoever did was told so, be it that it came too late */
     sched_finish(pool, record, index, killed ? RECORD_CANCELED : (enum phase)yield->phase, NULL);
 }

@@ -202,6 +202,7 @@ void recover_lane(struct pool *pool, struct lane *lane, uint32_t self)
     visit_all(&death, dead, visit);
     visit_all(&death, dead, visit_filling); /* last: a half that was being split off tells its piece by its phase */
     atomic_store(&lane->depth, 0);
+    atomic_fetch_add(&pool->deaths, 1);
     sched_forget_lane(pool, lane->index);
     atomic_store(&lane->owner, 0);
     sched_ring_all(pool);

@@ -53,20 +53,20 @@ const muster_task_error *muster_pool_last_error(void)
     return &report.last;
 }
 
-int run_call(const struct seat *seat, muster_task_fn function, muster__function name, const char *what, int64_t index,
-             const void *item, void *result, const void *user)
+int run_call(const struct seat *seat, const struct calling *calling, const void *item, void *result, const void *user)
 {
     struct muster__running *outer = muster__running,
-                           running = {.what = what,
-                                      .index = index,
-                                      .function = name,
+                           running = {.what = calling->what,
+                                      .index = calling->index,
+                                      .function = calling->name,
                                       .worker = pool_worker_number(seat->pool, seat->lane->index),
                                       .object = muster__object_slot(seat->pool->slot)->name,
-                                      .pool = seat->pool};
+                                      .pool = seat->pool,
+                                      .group = calling->group};
     muster__running = &running;
     report.fail_text[0] = '\0';
     report.calls++;
-    int code = function(item, result, user);
+    int code = calling->function(item, result, user);
     muster__running = outer;
     return code;
 }
@@ -105,6 +105,10 @@ void run_ended(const struct seat *seat, struct record *record, uint32_t index, i
 void run_task(const struct seat *seat, struct record *record, uint32_t index)
 {
     void *pointer;
+    if (MUSTER__UNLIKELY(record->next && group_is_canceled(seat->pool, record->next))) {
+        sched_finish(seat->pool, record, index, RECORD_CANCELED, seat->lane);
+        return;
+    }
     muster_err err = muster__function_find(record->function, &pointer);
     if (MUSTER__UNLIKELY(err)) {
         snprintf(report.fail_text, sizeof report.fail_text, "%.150s", muster_err_detail());
@@ -119,8 +123,8 @@ void run_task(const struct seat *seat, struct record *record, uint32_t index)
     bool limited = extra && extra->time_limit_ms > 0;
     if (limited)
         muster__child_limit(muster__member_self(), muster__deadline_ns(extra->time_limit_ms));
-    int code = run_call(seat, (muster_task_fn)pointer, record->function, "task", record->number, record_arg(record),
-                        result, user ? muster__heap_at(user) : NULL);
+    struct calling calling = {(muster_task_fn)pointer, record->function, "task", record->number, record->next};
+    int code = run_call(seat, &calling, record_arg(record), result, user ? muster__heap_at(user) : NULL);
     if (limited)
         muster__child_limit(muster__member_self(), MUSTER__NEVER);
     muster__count_tasks(pool_home_handle(seat->pool), 1);

@@ -300,6 +300,9 @@ void sched_finish(struct pool *pool, struct record *record, uint32_t index, enum
 {
     bool by_worker = mine && atomic_load_explicit(&mine->owner, memory_order_relaxed) == muster__self_state.number;
     bool is_task = record->kind == RECORD_TASK; /* once final, its getter may free it and another use it */
+    uint32_t group = is_task ? record->next : 0;
+    if (MUSTER__UNLIKELY(group) && phase != RECORD_DONE)
+        group_fails(pool, group, record);
     uint64_t old = finish_state(record, phase, by_worker && phase != RECORD_CANCELED);
     if (is_task) {
         if (mine)
@@ -310,6 +313,8 @@ void sched_finish(struct pool *pool, struct record *record, uint32_t index, enum
     }
     if (MUSTER__UNLIKELY(old & STATE_DROPPED))
         record_free(pool, record, index, mine);
+    if (MUSTER__UNLIKELY(group))
+        group_done(pool, group);
     if (MUSTER__UNLIKELY(old & STATE_WAITED || pool_state(pool) != POOL_OPEN))
         sched_ring_waiters(pool);
 }

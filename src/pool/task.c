@@ -114,6 +114,9 @@ static muster_err fill(const struct seat *seat, struct record *record, muster__f
                        size_t arg_bytes, size_t result_bytes, const muster_submit_options *options,
                        const struct context *shared)
 {
+    muster_err err = group_name(seat, options ? options->group : NULL, &record->next);
+    if (err)
+        return err;
     record->kind = RECORD_TASK;
     record->function = function;
     atomic_store_explicit(&record->number, seat->lane->numbers, memory_order_relaxed);
@@ -127,13 +130,13 @@ static muster_err fill(const struct seat *seat, struct record *record, muster__f
 
 static bool calls_back(const muster_submit_options *options)
 {
-    return options && (options->on_result || options->on_error);
+    return options && options->callbacks && (options->callbacks->on_result || options->callbacks->on_error);
 }
 
 /* Of a task that is queued: without memory for that it runs for nobody. */
 static muster_err call_back(muster_task task, size_t result_bytes, const muster_submit_options *options)
 {
-    muster_err err = callback_add(task, result_bytes, options);
+    muster_err err = callback_add(task, result_bytes, options->callbacks);
     if (err)
         muster_task_forget(task);
     return err;
@@ -150,7 +153,10 @@ muster_err task_submit(const struct seat *seat, muster_task *task, muster__funct
         return muster__fail(MUSTER_ERR_NOMEM, "no room for another task in the host segment; get or forget some");
     uint32_t generation = (uint32_t)(atomic_load_explicit(&record->state, memory_order_relaxed) >> 32);
     muster_err err = fill(seat, record, function, arg, arg_bytes, result_bytes, options, shared);
+    uint32_t group = record->next;
     if (!err) {
+        if (MUSTER__UNLIKELY(group))
+            group_add(seat->pool, group);
         atomic_store_explicit(&lane->submitted, atomic_load_explicit(&lane->submitted, memory_order_relaxed) + 1,
                               memory_order_relaxed);
         muster_task made = task_handle(seat->pool, index, generation);
@@ -160,6 +166,8 @@ muster_err task_submit(const struct seat *seat, muster_task *task, muster__funct
             return calls_back(options) ? call_back(made, result_bytes, options) : MUSTER_OK;
         }
         atomic_fetch_sub(&lane->submitted, 1);
+        if (group)
+            group_done(seat->pool, group);
         err = muster__fail(MUSTER_ERR_NOMEM, "no room for another queued task in the host segment");
     }
     record_free(seat->pool, record, index, lane);
@@ -170,7 +178,8 @@ static muster_err check_submit(const muster_task *task, muster_task_fn fn, const
                                size_t result_bytes, const muster_submit_options *options)
 {
     const char *operation = "muster_pool_submit";
-    muster_err err = check_pointer(operation, "task", task);
+    bool grouped = (options && options->group) || (muster__running && muster__running->group);
+    muster_err err = grouped ? MUSTER_OK : check_pointer(operation, "task", task);
     if (!err)
         err = check_pointer(operation, "fn", (const void *)fn);
     if (!err)
@@ -206,8 +215,11 @@ muster_err muster_pool_submit(muster_pool pool, muster_task *task, muster_task_f
         err = task_refusal(seat.pool, "muster_pool_submit");
     else
         err = muster__function_name((const void *)fn, &function);
+    muster_task unnamed;
     if (MUSTER__LIKELY(!err))
-        err = task_submit(&seat, task, function, arg, arg_bytes, result_bytes, options, NULL);
+        err = task_submit(&seat, task ? task : &unnamed, function, arg, arg_bytes, result_bytes, options, NULL);
+    if (!err && !task)
+        muster_task_forget(unnamed);
     seat_leave(&seat);
     return err;
 }
@@ -420,9 +432,14 @@ static muster_err cancel(struct entry *entry, bool kill)
             continue;
         }
         uint64_t canceled = (state & ~(uint64_t)STATE_PHASE) | RECORD_CANCELED;
+        uint32_t group = entry->record->next; /* of this task, if the next step succeeds */
         if (!atomic_compare_exchange_weak(&entry->record->state, &state, canceled))
             continue;
         atomic_fetch_add(&pool->finished_elsewhere, 1);
+        if (group) {
+            group_fails(pool, group, entry->record);
+            group_done(pool, group);
+        }
         sched_ring_waiters(pool);
         return MUSTER_OK;
     }

@@ -198,6 +198,7 @@ struct muster__running {
     int worker;
     const char *object; /* "pool 3 'jobs'" */
     const void *pool;   /* the pool's own, of a task; NULL: of no task */
+    uint32_t group;     /* in that pool, see there */
 };
 extern MUSTER__THREAD_LOCAL struct muster__running *muster__running; /* NULL: nothing */
 

@@ -379,11 +379,11 @@ static void called_clear(muster_pool pool)
 static void submit_called(muster_pool pool, muster_task_fn fn, muster_task *tasks, int n)
 {
     for (int64_t i = 0; i < n; i++)
-        assert_int_equal(muster_pool_submit(pool, &tasks[i], fn, &i, sizeof i, sizeof i,
-                                            &(muster_submit_options){.on_result = on_result,
-                                                                     .on_error = on_error,
-                                                                     .callback_arg = (void *)(intptr_t)i}),
-                         MUSTER_OK);
+        assert_int_equal(
+            muster_pool_submit(pool, &tasks[i], fn, &i, sizeof i, sizeof i,
+                               &(muster_submit_options){
+                                   .callbacks = &(muster_callbacks){on_result, on_error, (void *)(intptr_t)i, {0}}}),
+            MUSTER_OK);
 }
 
 static void test_callbacks(void **state)
