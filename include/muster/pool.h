@@ -278,8 +278,8 @@ MUSTER_API muster_err muster_group_create(muster_group *group, muster_pool pool)
  * Waits until all tasks of the group have ended, those too that are submitted meanwhile; helps as other waits do. Its
  * error is that of the first one that failed (details by muster_pool_last_error, with how many failed), told once; the
  * group may then be used again. Errors: TIMEOUT, TASK, CRASHED, CANCELED, BROKEN, STALE, INTERRUPTED.
- * Threads: any. In tasks: yes, not in one of the group. Blocks: up to timeout_ms and to the end of a task that it runs
- * meanwhile. Hosts: own.
+ * Not in a task of the group, which would wait for itself.
+ * Threads: any. In tasks: yes. Blocks: up to timeout_ms and to the end of a task that it runs meanwhile. Hosts: own.
  */
 MUSTER_API muster_err muster_group_wait(muster_group group, int64_t timeout_ms);
 #define muster_group_wait(...) MUSTER_SITED(muster_group_wait, __VA_ARGS__)
