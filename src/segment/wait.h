@@ -69,6 +69,9 @@ struct muster__op {
     bool (*ready)(const struct muster__step *step);
     /** Spins once, as long as it makes sense; false: sleep now. NULL: the engine's own way. */
     bool (*spins)(struct muster__step *step, struct muster__spin *spin);
+    /** It spins where it stands in line, until its bell rings: looking before it stands there, it would be before
+     * others. */
+    bool in_line;
     /** Leaves without having committed: whatever waiting itself has changed is undone. */
     void (*leave)(struct muster__step *step);
     /** It had committed, for somebody who is not there any more. arg is what it gave. died: it was a death. */

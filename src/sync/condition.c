@@ -85,13 +85,6 @@ static muster_err wait(struct muster__step *step)
     return MUSTER_OK;
 }
 
-/* Spinning here would be before those who stand in line. */
-static bool spins(struct muster__step *step, struct muster__spin *spin)
-{
-    (void)step, (void)spin;
-    return false;
-}
-
 static int64_t notify_some(struct muster__object *object, uint64_t most)
 {
     struct condition *condition = of(object);
@@ -177,7 +170,7 @@ static void describe(const struct muster__object *object, char *text, size_t siz
 static const struct muster__op ops[OPS] = {
     [WAIT] = {.name = "muster_condition_wait",
               .step = wait,
-              .spins = spins,
+              .in_line = true,
               .leave = leave,
               .undo = undo,
               .late = MUSTER_ERR_TIMEOUT,
