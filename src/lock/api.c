@@ -129,6 +129,7 @@ muster_err muster__lock_end(muster_handle lock)
 {
     struct muster__arg arg = {0};
     muster_err err = muster__do(lock, MUSTER__LOCK, MUSTER__LOCK_DESTROY, &arg, MUSTER_FOREVER);
+    muster__wake_rung(); /* by a holder that releases it no more */
     if (!err && muster_hosts() > 1)
         muster__token_end(lock, (uint64_t)arg.out[0]);
     return err;
@@ -174,7 +175,7 @@ muster_err muster__lock_get(muster_handle lock, int64_t timeout_ms, const char *
     return get(lock, timeout_ms, operation);
 }
 
-static muster_err __attribute__((noinline)) put(muster_handle lock, const char *operation)
+static muster_err put_anywhere(muster_handle lock, const char *operation)
 {
     muster__count(lock);
     if (muster__self_number() && muster__orders())
@@ -189,11 +190,20 @@ static muster_err __attribute__((noinline)) put(muster_handle lock, const char *
     return put_here(lock, muster__self_number(), operation);
 }
 
+static muster_err __attribute__((noinline)) put(muster_handle lock, const char *operation)
+{
+    muster_err err = put_anywhere(lock, operation);
+    muster__wake_rung();
+    return err;
+}
+
 muster_err muster__lock_put(muster_handle lock, const char *operation)
 {
     struct muster__object *object = plain(lock);
-    if (MUSTER__LIKELY(object && muster__lock_release_fast(object, lock.generation, muster__self_state.number)))
+    if (MUSTER__LIKELY(object && muster__lock_release_fast(object, lock.generation, muster__self_state.number))) {
+        muster__wake_rung();
         return MUSTER_OK;
+    }
     return put(lock, operation);
 }
 

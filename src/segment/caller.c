@@ -109,6 +109,8 @@ static void counts(struct muster__caller *caller, bool awake)
 
 void muster__caller_blocks(bool blocks)
 {
+    if (blocks)
+        muster__wake_rung();
     if (muster__self_state.number)
         counts(muster__self_state.caller, !blocks);
 }

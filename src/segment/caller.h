@@ -78,6 +78,8 @@ struct muster__self {
     struct muster__caller *caller;
     uint32_t number; /* 0: this thread is no caller yet */
     uint32_t pins;   /* so many are set */
+    uint32_t rung;   /* caller that was rung and is to be woken; 0: none. See muster__ring */
+    bool rings_late; /* whom it rings is woken later */
     bool hurries;    /* it must not wait for a latch: see muster__busy */
     bool busy;       /* since this was last cleared, something was not done for that */
     bool waits;      /* its own waiter says what for; see muster__waits_for */

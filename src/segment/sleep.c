@@ -105,9 +105,24 @@ void muster__ring(uint32_t number)
     atomic_fetch_add(&caller->bell, 1);
     uint32_t relay = atomic_load(&caller->relay);
     if (MUSTER__UNLIKELY(relay)) {
+        number = relay;
         caller = muster__caller(relay);
         atomic_fetch_add(&caller->bell, 1);
     }
+    if (!atomic_load(&caller->asleep))
+        return;
+    muster__wake_rung();
+    if (muster__self_state.rings_late)
+        muster__self_state.rung = number;
+    else
+        muster__futex_wake(&caller->bell, 1);
+}
+
+/* If the thread dies before, the sweeper rings who was called. */
+void muster__wake_rung_slow(void)
+{
+    struct muster__caller *caller = muster__caller(muster__self_state.rung);
+    muster__self_state.rung = 0;
     if (atomic_load(&caller->asleep))
         muster__futex_wake(&caller->bell, 1);
 }

@@ -76,6 +76,8 @@ static bool goes_on(const struct wait *w, muster_err err)
 static muster_err spin_for_it(struct wait *w)
 {
     const struct muster__op *op = w->op;
+    if (op->in_line)
+        return MUSTER__ASKING;
     for (;;) {
         bool goes = op->spins ? op->spins(w->step, &w->spin) : muster__spin_longer(&w->spin, PAUSES_MAX);
         if (!goes)
@@ -126,10 +128,22 @@ static void report(struct wait *w)
     w->reported = true;
 }
 
+/* Likewise, in its place in the line. True: its bell was rung. */
+static bool spin_in_line(struct wait *w, uint32_t seen)
+{
+    while (w->op->in_line && muster__spin(&w->spin))
+        if (atomic_load_explicit(&muster__self_state.caller->bell, memory_order_acquire) != seen)
+            return true;
+    return false;
+}
+
 static muster_err sleep_in_line(struct wait *w, uint32_t seen)
 {
-    report(w);
-    muster_err err = muster__sleep(&muster__self_state.caller->bell, seen, w->deadline_ns);
+    muster_err err = MUSTER_OK;
+    if (!spin_in_line(w, seen)) {
+        report(w);
+        err = muster__sleep(&muster__self_state.caller->bell, seen, w->deadline_ns);
+    }
     struct muster__waiter *waiter = muster__waiter(w->waiter);
     if (muster__waiter_called(waiter)) {
         w->step->called = true;

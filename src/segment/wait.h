@@ -69,6 +69,9 @@ struct muster__op {
     bool (*ready)(const struct muster__step *step);
     /** Spins once, as long as it makes sense; false: sleep now. NULL: the engine's own way. */
     bool (*spins)(struct muster__step *step, struct muster__spin *spin);
+    /** It spins where it stands in line, until its bell rings: looking before it stands there, it would be before
+     * others. */
+    bool in_line;
     /** Leaves without having committed: whatever waiting itself has changed is undone. */
     void (*leave)(struct muster__step *step);
     /** It had committed, for somebody who is not there any more. arg is what it gave. died: it was a death. */
@@ -98,6 +101,19 @@ muster_err muster__sleep(_Atomic uint32_t *word, uint32_t expected, int64_t dead
 extern void (*muster__sleep_look)(void);
 /** Rings a caller's bell: it leaves, or does not enter, its sleep on the bell. */
 void muster__ring(uint32_t caller);
+/** While `late`, who is asleep and rung by the calling thread is woken only by muster__wake_rung, or when another one
+ * is rung or the thread blocks: one that needs a lock which the thread holds would wake to find that, and sleep again.
+ */
+static inline void muster__ring_late(bool late)
+{
+    muster__self_state.rings_late = late;
+}
+void muster__wake_rung_slow(void);
+static inline void muster__wake_rung(void)
+{
+    if (MUSTER__UNLIKELY(muster__self_state.rung))
+        muster__wake_rung_slow();
+}
 
 /* ---- the engine ---- */
 

@@ -85,13 +85,6 @@ static muster_err wait(struct muster__step *step)
     return MUSTER_OK;
 }
 
-/* Spinning here would be before those who stand in line. */
-static bool spins(struct muster__step *step, struct muster__spin *spin)
-{
-    (void)step, (void)spin;
-    return false;
-}
-
 static int64_t notify_some(struct muster__object *object, uint64_t most)
 {
     struct condition *condition = of(object);
@@ -133,13 +126,16 @@ static int64_t notify_all(struct muster__object *object)
     return (int64_t)waiting(word);
 }
 
-/* in[0]: how many, negative: all, 0: who asks whether it is there; out[0]: so many were */
+/* A caller of this host holds the lock, and who it notifies is woken when that is released.
+ * in[0]: how many, negative: all, 0: who asks whether it is there; out[0]: so many were */
 static muster_err notify(struct muster__step *step)
 {
     int64_t most = step->arg->in[0];
     if (!most)
         return MUSTER_OK;
+    muster__ring_late(step->self == muster__self_state.number);
     step->arg->out[0] = most < 0 ? notify_all(step->object) : notify_some(step->object, (uint64_t)most);
+    muster__ring_late(false);
     return MUSTER_OK;
 }
 
@@ -177,7 +173,7 @@ static void describe(const struct muster__object *object, char *text, size_t siz
 static const struct muster__op ops[OPS] = {
     [WAIT] = {.name = "muster_condition_wait",
               .step = wait,
-              .spins = spins,
+              .in_line = true,
               .leave = leave,
               .undo = undo,
               .late = MUSTER_ERR_TIMEOUT,

@@ -325,6 +325,51 @@ static void a_notice_is_not_lost(void **state)
     }
 }
 
+/* As if the caller with that number slept there. */
+static void sleeps_as(struct actor *a, uint32_t caller)
+{
+    actor_waits(a);
+    atomic_store(&muster__waiter(a->waiter)->owner, caller);
+    atomic_store(&muster__caller(caller)->asleep, 1);
+}
+
+/* Rung by the holder of the lock, one is woken by what lets it go on or keeps that from happening soon. */
+static void who_is_notified_sleeps_until_the_release(void **state)
+{
+    enum { FIRST = 6001, SECOND, THIRD };
+    (void)state;
+    muster_condition condition = condition_make();
+    muster_lock lock = {condition.lock};
+    struct actor a = awaits(condition, 1), b = awaits(condition, 2), c = awaits(condition, 3);
+    sleeps_as(&a, FIRST);
+    sleeps_as(&b, SECOND);
+    sleeps_as(&c, THIRD);
+    uint32_t bell = atomic_load(&muster__caller(FIRST)->bell);
+    assert_int_equal(muster_lock_acquire(lock, MUSTER_NOWAIT), MUSTER_OK);
+    assert_int_equal(muster_condition_notify(condition, 1, NULL), MUSTER_OK);
+    assert_int_equal(atomic_load(&muster__caller(FIRST)->bell), bell + 1);
+    assert_int_equal(muster__self_state.rung, FIRST);
+    assert_int_equal(muster_condition_notify(condition, 1, NULL), MUSTER_OK); /* which wakes the one before */
+    assert_int_equal(muster__self_state.rung, SECOND);
+    assert_int_equal(muster_lock_release(lock), MUSTER_OK);
+    assert_int_equal(muster__self_state.rung, 0);
+
+    assert_int_equal(muster_lock_acquire(lock, MUSTER_NOWAIT), MUSTER_OK);
+    assert_int_equal(muster_condition_notify_all(condition, NULL), MUSTER_OK);
+    assert_int_equal(muster__self_state.rung, THIRD);
+    muster__caller_blocks(true);
+    assert_int_equal(muster__self_state.rung, 0);
+    muster__caller_blocks(false);
+    muster__ring(THIRD); /* by who does not notify: at once */
+    assert_int_equal(muster__self_state.rung, 0);
+    struct actor *all[] = {&a, &b, &c};
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(actor_wakes(all[i]), MUSTER_OK);
+        actor_leaves(all[i]);
+    }
+    assert_int_equal(muster_lock_release(lock), MUSTER_OK);
+}
+
 static void who_comes_later_takes_no_notice_of_others(void **state)
 {
     (void)state;
@@ -664,6 +709,7 @@ int main(void)
         FAMILY_CASE(a_party_that_came_too_late),
         FAMILY_CASE(parties_have_bounds),
         FAMILY_CASE(a_notice_is_not_lost),
+        FAMILY_CASE(who_is_notified_sleeps_until_the_release),
         FAMILY_CASE(who_comes_later_takes_no_notice_of_others),
         FAMILY_CASE(a_death_has_all_go_on_once),
         FAMILY_CASE(a_late_notice_goes_to_another),
