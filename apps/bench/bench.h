@@ -44,6 +44,7 @@ void inner_lock(void);
 void inner_contend(void);
 void inner_sync(void);
 void inner_idle(void);
+void inner_forkjoin(void);
 
 /* ---- between hosts ---- */
 

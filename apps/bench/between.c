@@ -273,6 +273,7 @@ enum figure {
     LARGE_THERE,
     SUBMIT,
     MAP,
+    COMPUTING,
     BARRIER,
     RAW_BARRIER,
     ONE_QUEUE,
@@ -311,6 +312,7 @@ static void measure(const struct objects *far, double figures[FIGURES][TRIES])
         figures[LARGE_THERE][i] = stream_once(far->queue, LARGE_BYTES, LARGE);
         figures[SUBMIT][i] = submit_once(pool);
         figures[MAP][i] = map_once();
+        figures[COMPUTING][i] = between_computing(pool);
         figures[RAW_BARRIER][i] = between_raw_barrier(pool);
         figures[BARRIER][i] = between_barrier();
         measure_crowd(figures, i);
@@ -340,6 +342,8 @@ static void fill(struct table *t, double figures[FIGURES][TRIES])
                               f[RAW_LARGE], 0, 0.8, true});
     table_add(t, (struct row){"submit, get, there", "us", "round trip", f[SUBMIT], trip, 0, 2, false});
     table_add(t, (struct row){"map 10,000 of 1 ms: time not in tasks", "", "0.05", 1 - f[MAP], 0.05, 0, 1, false});
+    table_add(t, (struct row){"map, computing, of 100 us: time not in tasks", "", "0.05", 1 - f[COMPUTING], 0.05, 0, 1,
+                              false});
     table_add(t, (struct row){"barrier, one here, one there", "us", "MPI_Barrier", f[BARRIER], f[RAW_BARRIER], 0, 1.5,
                               false});
     table_add(t, (struct row){"event, 10,000 there wait: a wake", "us", "one, for an item", f[CROWD_EVENT],

@@ -12,6 +12,10 @@ void between_end(muster_process process);
 double between_raw_barrier(muster_pool pool);
 double between_barrier(void);
 
+/** Part of both cores' time that a map of tasks of 100 us, which compute, spends in them at full speed. there: a pool
+ * whose tasks run there. */
+double between_computing(muster_pool there);
+
 /* n threads there wait for what is here */
 struct between_crowd {
     double kib;      /* of memory that this takes here */

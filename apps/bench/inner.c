@@ -26,8 +26,9 @@ int inner_main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*run)(void);
-    } parts[] = {{"process", inner_process}, {"pool", inner_pool},       {"queue", inner_queue}, {"ring", inner_ring},
-                 {"lock", inner_lock},       {"contend", inner_contend}, {"sync", inner_sync},   {"idle", inner_idle}};
+    } parts[] = {{"process", inner_process}, {"pool", inner_pool}, {"queue", inner_queue},
+                 {"ring", inner_ring},       {"lock", inner_lock}, {"contend", inner_contend},
+                 {"sync", inner_sync},       {"idle", inner_idle}, {"forkjoin", inner_forkjoin}};
     muster_err err = muster_init(&argc, &argv, NULL);
     if (err) {
         fprintf(stderr, "bench: %s\n", muster_err_detail());

@@ -192,6 +192,16 @@ static void contend_rows(struct table *t, const struct run *run)
     }
 }
 
+/* Fork and join, per node, where every node is a task. */
+static void fork_rows(struct table *t, const struct run *run)
+{
+    time_row(t, run, "fib_omp", "fork, join: fib(32)", "OpenMP tasks", 0, 1);
+    time_row(t, run, "fib_tbb", "fork, join: fib(32)", "oneTBB", 0, 1);
+    time_row(t, run, "tree_omp", "fork, join: uneven tree", "OpenMP tasks", 0, 1);
+    time_row(t, run, "tree_tbb", "fork, join: uneven tree", "oneTBB", 0, 1);
+    time_row(t, run, "stolen", "task stolen on the host", "0.3 us", 0.3, 1);
+}
+
 static void main_rows(struct table *t, const struct run *run, const struct yardsticks *y)
 {
     speed_row(t, run, "process_start_join", "process start, join", "Python's", y->python_process, 5);
@@ -214,6 +224,7 @@ static void main_rows(struct table *t, const struct run *run, const struct yards
         t->rows[t->count - 1].at_least = true;
     contend_rows(t, run);
     sync_rows(t, run);
+    fork_rows(t, run);
     if (idle)
         table_add(t, (struct row){"idle rank and its nursery", "% cpu", "1 %", idle->ours, 1, 0, 1, false});
 }
@@ -233,7 +244,7 @@ static void crowd_rows(struct table *t, const struct run *two, const struct run 
     }
 }
 
-#define PARTS "process,pool,queue,ring,lock,contend,sync,idle,start"
+#define PARTS "process,pool,queue,ring,lock,contend,sync,idle,forkjoin,start"
 #define CROWD "pool,queue,lock" /* what is measured with 16 ranks, too */
 
 static void help(void)

@@ -8,7 +8,8 @@ build_packages=(gcc make libc6-dev cmake pkg-config openmpi-bin libopenmpi-dev l
     libinih-dev libcjson-dev)
 run_packages=(gnuplot-nox)
 test_packages=(gnuplot-nox g++ libcmocka-dev clang libclang-rt-14-dev valgrind shellcheck iproute2
-    slurmctld slurmd slurm-client mpich libmpich-dev abigail-tools)
+    slurmctld slurmd slurm-client mpich libmpich-dev abigail-tools
+    libgomp1 libtbb-dev)
 
 say() {
     printf '%s: %s\n' "${0##*/}" "$*"

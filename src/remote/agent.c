@@ -18,6 +18,16 @@
 #define NAP_NS         INT64_C(50000)
 #define LONGEST_NAP_NS INT64_C(10000000)
 
+/*
+ * With its workers at work on all cores a look is taken from one of them, and most mail is then for a pool's sake, of
+ * carriers that ask before they need it: it naps until the next such mail is due, as the last ones came, and looks more
+ * often from a little before that time on. What somebody waits for is not made to wait so: for some time after it the
+ * naps are those of a host with a free core, and so they are at once when a core comes free.
+ */
+#define LONGEST_AHEAD_NS INT64_C(2000000)
+#define WAITS_PART       20
+#define SAME_NS          INT64_C(200000) /* what comes within this time came together */
+
 #define HOG_NS    INT64_C(200000)
 #define HOGGED_NS INT64_C(50000000)
 
@@ -44,6 +54,8 @@ static struct {
     uint64_t traffic;                  /* frames and chunks that came, but for beats */
     int woke;                          /* callers who were answered, in this look */
     bool later;                        /* something was put off */
+    int64_t waits_ns;                  /* when there was mail last that somebody waits for, here or there */
+    int64_t ahead_ns, gap_ns;          /* when there was other mail last, and how long after the one before, usually */
     int64_t hogged_until_ns;           /* whom it yielded to, kept the core: for so long that is expected again */
     _Atomic uint32_t meet, met, leave; /* asked by the rank, and done */
 } agent;
@@ -253,6 +265,11 @@ static muster_err watch_taken(int host, const struct frame *frame, const void *p
     return MUSTER_OK;
 }
 
+static bool hands_are_empty(void)
+{
+    return letters_sent() && !held_any() && !home_tries_again() && !agent.later;
+}
+
 bool muster__agent_rests(uint64_t *sent, uint64_t *got)
 {
     *sent = *got = 0;
@@ -261,8 +278,7 @@ bool muster__agent_rests(uint64_t *sent, uint64_t *got)
             *sent += letters_to(host);
             *got += agent.peers[host].got;
         }
-    return letters_sent() && !held_any() && !home_tries_again() && !agent.later &&
-           !atomic_load_explicit(&office()->outbox, memory_order_relaxed);
+    return hands_are_empty() && !atomic_load_explicit(&office()->outbox, memory_order_relaxed);
 }
 
 static void listen_to(int host, int64_t now)
@@ -297,8 +313,30 @@ static void beat(void)
 
 /* ---- what arrives ---- */
 
+/* Sooner is believed faster than later. */
+static void note_ahead(int64_t now)
+{
+    int64_t gap = now - agent.ahead_ns;
+    if (gap < SAME_NS)
+        return;
+    agent.gap_ns += gap < agent.gap_ns ? (gap - agent.gap_ns) / 2 : (gap - agent.gap_ns) / 8;
+    agent.ahead_ns = now;
+}
+
+static void note_mail(const struct frame *frame)
+{
+    if (frame_is_watchs(frame))
+        return;
+    if (frame->type == FRAME_CALL ? frame->flags & CALL_AHEAD
+                                  : frame->type == FRAME_ANSWER && !open_is_awaited(frame->id))
+        note_ahead(muster__now_ns());
+    else
+        agent.waits_ns = muster__now_ns();
+}
+
 static void take_frame(int host, const struct frame *frame, const void *payload)
 {
+    note_mail(frame);
     agent.traffic += frame->type != FRAME_BEAT;
     agent.peers[host].got += !frame_is_watchs(frame);
     switch ((enum frame_type)frame->type) {
@@ -414,6 +452,22 @@ static bool crowded(void)
            (int32_t)atomic_load_explicit(&muster__segment->cores, memory_order_relaxed);
 }
 
+static int64_t within(int64_t ns, int64_t least, int64_t most)
+{
+    return ns < least ? least : ns < most ? ns : most;
+}
+
+/* How long nothing is expected that somebody waits for, nor other mail. */
+static int64_t until_due(int64_t now)
+{
+    if (open_awaited() || !hands_are_empty())
+        agent.waits_ns = now;
+    int64_t since = now - agent.ahead_ns, due = agent.gap_ns - agent.gap_ns / 8;
+    int64_t fine = agent.gap_ns / 32, late = (since - due) / 2;
+    int64_t ns = since < due ? due - since : late > fine ? late : fine;
+    return within(ns, 0, within((now - agent.waits_ns) / WAITS_PART, 0, LONGEST_AHEAD_NS));
+}
+
 /*
  * Who has posted something is about to sleep: yielding gives him the core for that. Who was answered does not
  * get it so, and who wants it for longer keeps it until his slice is over, milliseconds. For these this thread sleeps,
@@ -422,9 +476,13 @@ static bool crowded(void)
 static void nap(uint32_t seen, int64_t idle_ns)
 {
     bool full = crowded();
-    int64_t now = muster__now_ns(), ns = idle_ns / NAP_PART;
-    ns = ns < NAP_NS ? NAP_NS : ns < LONGEST_NAP_NS ? ns : LONGEST_NAP_NS;
-    if (idle_ns >= AWAKE_NS || (full && (agent.woke || now < agent.hogged_until_ns))) {
+    int64_t now = muster__now_ns(), ns = within(idle_ns / NAP_PART, NAP_NS, LONGEST_NAP_NS);
+    int64_t ahead = full ? until_due(now) : 0;
+    if (ahead > ns) {
+        if (!muster__spare_cores(true))
+            muster__sleep(&muster__self_state.caller->bell, seen, now + ahead);
+        muster__spare_cores(false);
+    } else if (idle_ns >= AWAKE_NS || (full && (agent.woke || now < agent.hogged_until_ns))) {
         muster__sleep(&muster__self_state.caller->bell, seen, now + ns);
     } else {
         sched_yield();
@@ -439,6 +497,7 @@ static void meet_agents(void)
 {
     bool met = muster__mail_all_met(true);
     while (!hosts_lost() && (!met || !letters_sent())) {
+        agent.waits_ns = muster__now_ns();
         if (!look())
             nap(atomic_load(&muster__self_state.caller->bell), AWAKE_NS);
         met = met || muster__mail_all_met(false);

@@ -62,6 +62,7 @@ struct asked {
     /* the agent's: others of this caller; those that are sent when this one has ended; it is one of those */
     struct asked *next_of_caller, *behind;
     bool waits_behind;
+    bool awaited; /* somebody waits for the answer: who only serves, a carrier say, asks before it needs it */
     bool errand, nowait, watches, takes_block;
     bool claims, is_final; /* claims: see muster__op's taken; is_final: it cannot be undone */
     int host;              /* that is asked */
@@ -94,7 +95,15 @@ enum frame_type {
     FRAME_WATCH
 };
 
-enum { CALL_NOWAIT = 1, CALL_ERRAND = 2, CALL_OF_HOST = 4, CALL_DIED = 8, CALL_WATCH = 16, CALL_CLAIMS = 32 };
+enum {
+    CALL_NOWAIT = 1,
+    CALL_ERRAND = 2,
+    CALL_OF_HOST = 4,
+    CALL_DIED = 8,
+    CALL_WATCH = 16,
+    CALL_CLAIMS = 32,
+    CALL_AHEAD = 64 /* nobody waits for the answer yet */
+};
 
 /* Each begins at a multiple of 8; the payload follows the head. */
 struct frame {
@@ -251,6 +260,10 @@ bool open_called_off(muster__ref ref);
 void open_asker_gone(uint32_t caller);
 /** With err PEER. */
 void open_lost(int host);
+/** Whether somebody waits for the answer of a call that is open. */
+bool open_awaited(void);
+/** For that one's. */
+bool open_is_awaited(uint64_t id);
 /** How many callers were answered since this was last asked: they will want cores. */
 int open_woke(void);
 

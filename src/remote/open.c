@@ -16,6 +16,7 @@ static struct {
     } * peers;
     struct asked **of_caller; /* by number: its calls that are open, or wait for an open one */
     int woke;                 /* callers who were answered */
+    int awaited;              /* calls that were sent and that somebody waits for */
 } sent;
 
 muster_err open_start(int hosts)
@@ -107,6 +108,17 @@ static struct asked *asked_of(uint64_t id)
 {
     struct asked *asked = muster__heap_at(id);
     return asked && asked->self == id ? asked : NULL;
+}
+
+bool open_awaited(void)
+{
+    return sent.awaited || own_calls;
+}
+
+bool open_is_awaited(uint64_t id)
+{
+    const struct asked *asked = id & OWN_CALL ? NULL : asked_of(id);
+    return !asked || asked->awaited;
 }
 
 static void free_by_agent(struct asked *asked)
@@ -289,6 +301,7 @@ static void list(struct peer *peer, struct asked *asked)
     }
     asked->place = peer->count;
     peer->calls[peer->count++] = asked;
+    sent.awaited += asked->awaited;
 }
 
 /* Returns the calls that waited for its end: see send_behind, once it is finished. */
@@ -298,6 +311,7 @@ static struct asked *unlist(struct asked *asked)
     struct asked *last = peer->calls[--peer->count];
     peer->calls[asked->place] = last;
     last->place = asked->place;
+    sent.awaited -= asked->awaited;
     unlink_from_caller(asked);
     return asked->behind;
 }
@@ -305,9 +319,11 @@ static struct asked *unlist(struct asked *asked)
 void open_send(struct asked *asked)
 {
     int host = asked->host;
+    asked->awaited = !muster__caller(asked->caller)->serves;
     struct frame frame = {.type = FRAME_CALL,
                           .flags = (uint16_t)((asked->nowait ? CALL_NOWAIT : 0) | (asked->errand ? CALL_ERRAND : 0) |
-                                              (asked->watches ? CALL_WATCH : 0) | (asked->claims ? CALL_CLAIMS : 0)),
+                                              (asked->watches ? CALL_WATCH : 0) | (asked->claims ? CALL_CLAIMS : 0) |
+                                              (asked->awaited ? 0 : CALL_AHEAD)),
                           .id = asked->self,
                           .object = asked->object,
                           .size = asked->size,

@@ -100,11 +100,28 @@ static muster_err make(uint32_t member, uint32_t *number_made)
     return muster__fail(MUSTER_ERR_NOMEM, "more than %d threads use muster on this host", MUSTER__CALLERS_MAX - 1);
 }
 
+static bool core_is_free(int32_t awake)
+{
+    return awake < (int32_t)atomic_load_explicit(&muster__segment->cores, memory_order_relaxed);
+}
+
+/* The count is changed, then `spares` read; who spares cores does it the other way round. */
 static void counts(struct muster__caller *caller, bool awake)
 {
     atomic_store(&caller->asleep, MUSTER__CALLER_CHANGES);
-    atomic_fetch_add(&muster__segment->awake, awake ? 1 : -1);
+    int32_t now = atomic_fetch_add(&muster__segment->awake, awake ? 1 : -1) + (awake ? 1 : -1);
     atomic_store(&caller->asleep, !awake);
+    if (awake || MUSTER__LIKELY(!atomic_load(&muster__segment->spares)) || !core_is_free(now))
+        return;
+    uint32_t number = atomic_exchange(&muster__segment->spares, 0);
+    if (number)
+        muster__ring(number);
+}
+
+bool muster__spare_cores(bool spares)
+{
+    atomic_store(&muster__segment->spares, spares ? muster__self_state.number : 0);
+    return core_is_free(atomic_load(&muster__segment->awake) - 1);
 }
 
 void muster__caller_blocks(bool blocks)

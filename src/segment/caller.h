@@ -98,6 +98,9 @@ muster_err muster__caller_enter(uint32_t member, bool heeds_signal);
 /** The calling thread, a caller, is about to block elsewhere than in muster__sleep (true), or goes on: meanwhile it
  * does not count as awake. */
 void muster__caller_blocks(bool blocks);
+/** The calling thread sleeps longer than it would if a core were free: it is rung when one comes free, once, before it
+ * takes this back (false). One thread of a host may. True: one is free already. */
+bool muster__spare_cores(bool spares);
 /** The calling thread, a caller, does nothing of its own accord: that it lives is no reason to wait for it. */
 void muster__caller_serves(void);
 /** The calling thread acts as that caller, whose own thread rests and has so many pins, until muster__caller_rest is

@@ -39,6 +39,7 @@ struct muster__segment {
     uint64_t callers_offset, waiters_offset, pages_offset, objects_offset, called_offset, arenas_offset;
     uint64_t holders_offset, rings_offset;
     _Alignas(MUSTER__LINE) _Atomic int32_t awake; /* callers not asleep in muster__sleep: decides about spinning */
+    _Atomic uint32_t spares; /* the caller to ring when a core comes free; see muster__spare_cores */
     _Alignas(MUSTER__LINE) _Atomic uint32_t caller_hint;
     _Atomic uint32_t callers_high; /* no caller at or above this was ever used */
     _Atomic uint32_t waiter_hint, waiters_high;
