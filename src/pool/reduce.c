@@ -1,4 +1,4 @@
-#include "pool/internal.h"
+#include "pool/any.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +28,17 @@ static int find(muster__function function, void **pointer)
     return 0;
 }
 
+/* What it returns by itself goes where its result does. */
+static int map_item(const struct recipe *context, void *function, const void *item, void *out)
+{
+    struct any_fixed any = any_fixed(context->item_bytes, out, context->result_bytes, muster__running->index);
+    struct muster__any *before = any_enter(&any.any);
+    memset(out, 0, context->result_bytes);
+    int code = ((muster_task_fn)function)(item, out, own_user(context));
+    any_enter(before);
+    return code;
+}
+
 /* Folds a chunk's items left to right. */
 static int fold_chunk(const void *items, void *result, const void *user)
 {
@@ -42,12 +53,10 @@ static int fold_chunk(const void *items, void *result, const void *user)
     for (int64_t i = 0; i < context->count && !code; i++) {
         const void *item = (const char *)items + (size_t)i * context->item_bytes;
         void *out = i ? value : result;
-        if (function) {
-            memset(out, 0, context->result_bytes);
-            code = ((muster_task_fn)function)(item, out, own_user(context));
-        } else {
+        if (function)
+            code = map_item(context, function, item, out);
+        else
             memcpy(out, item, context->result_bytes);
-        }
         if (i && !code)
             code = ((muster_combine_fn)combine)(result, value, own_user(context));
     }
