@@ -130,7 +130,8 @@ static muster_err gather_return(struct gather *gather, struct chunk_result *out,
     for (int64_t i = 0; i < gather->count; i++)
         gather->slots[i].at += data - 1;
     memcpy(whole + head, gather->slots, data);
-    memcpy(whole + head + data, gather->bytes, gather->used);
+    if (gather->used)
+        memcpy(whole + head + data, gather->bytes, gather->used);
     muster_err err = muster_task_return(whole, head + data + gather->used);
     free(whole);
     return err;
