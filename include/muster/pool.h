@@ -239,10 +239,12 @@ MUSTER_API muster_pool muster_task_pool(void);
 
 /**
  * Makes task fn(arg) run some time, on any host; *task names its result, on this host alone (err UNSUPPORTED
- * elsewhere); of a group's task NULL means that nobody will ask. Arguments of arg_bytes are copied. Every submitted
- * task must be got or forgotten (muster_task_forget), else its memory is kept until the pool's end. From inside a task
- * of the same pool it goes to the worker's own end of its line. Errors: CLOSED, BROKEN, NOFUNC, NOMEM, INVAL, STALE,
- * UNSUPPORTED (time limit, in-rank workers). Threads: any. In tasks: yes. Blocks: no. Hosts: any.
+ * elsewhere); of a group's task NULL means that nobody will ask. Arguments of arg_bytes are copied. The result has
+ * result_bytes, unless the task says otherwise (muster_task_return). Every submitted task must be got or forgotten
+ * (muster_task_forget), else its memory is kept until the pool's end. From inside a task of the same pool it goes to
+ * the worker's own end of its line. Errors: CLOSED, BROKEN, NOFUNC, NOMEM, INVAL, STALE, UNSUPPORTED (time limit,
+ * in-rank workers).
+ * Threads: any. In tasks: yes. Blocks: no. Hosts: any.
  */
 MUSTER_API muster_err muster_pool_submit(muster_pool pool, muster_task *task, muster_task_fn fn, const void *arg,
                                          size_t arg_bytes, size_t result_bytes, const muster_submit_options *options);

@@ -1,6 +1,6 @@
 /*
- * Data of any size in pools, conformance 12, 13, 15, 16, 18, 23, 26: what tasks return by themselves, and lists. Each
- * case with workers in the ranks and with isolated ones; all bytes are checked.
+ * Data of any size in pools, conformance 12, 13, 15, 16, 18, 23, 25, 26: what tasks return by themselves, and lists.
+ * Each case with workers in the ranks and with isolated ones; all bytes are checked.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -271,6 +271,74 @@ static void test_return_errors(void **state)
     free(result);
     pool_end(pool);
     assert_int_equal(muster_task_take(task, &result, &size, MUSTER_NOWAIT), MUSTER_ERR_STALE);
+}
+
+/* 25: a task joins what its two halves return, and adds the letter of its depth */
+static int letters(const void *item, void *result, const void *user)
+{
+    int depth = *(const int *)item, less = depth - 1;
+    muster_task halves[2];
+    char *parts[2], *whole;
+    size_t sizes[2];
+    (void)result;
+    (void)user;
+    if (depth == 0)
+        return muster_task_return("a", 1);
+    for (int i = 0; i < 2; i++)
+        if (muster_pool_submit(muster_task_pool(), &halves[i], letters, &less, sizeof less, 0, NULL))
+            return muster_task_fail(1, "%s", muster_err_detail());
+    if (muster_task_return("not this", 8)) /* and something else is returned after the waits */
+        return 2;
+    for (int i = 1; i >= 0; i--)
+        if (muster_task_take(halves[i], (void **)&parts[i], &sizes[i], MUSTER_FOREVER))
+            return muster_task_fail(3, "%s", muster_err_detail());
+    whole = malloc(sizes[0] + sizes[1] + 1);
+    memcpy(whole, parts[0], sizes[0]);
+    memcpy(whole + sizes[0], parts[1], sizes[1]);
+    whole[sizes[0] + sizes[1]] = (char)('a' + depth);
+    muster_err err = muster_task_return(whole, sizes[0] + sizes[1] + 1);
+    free(parts[0]);
+    free(parts[1]);
+    free(whole);
+    return err;
+}
+
+static size_t letters_expected(int depth, char *out)
+{
+    size_t n = 0;
+    for (int i = 0; depth && i < 2; i++)
+        n += letters_expected(depth - 1, out + n);
+    out[n] = (char)('a' + depth);
+    return n + 1;
+}
+
+static void test_return_nested(void **state)
+{
+    enum { DEPTH = 9 };
+    static char expected[1 << (DEPTH + 1)];
+    muster_span items[20], *results;
+    muster_task task;
+    char *result;
+    size_t size;
+    int depth = DEPTH, smaller = 4;
+    for (int workers = 1; workers <= 3; workers++) {
+        muster_pool pool = pool_make(state, (muster_pool_options){.workers = workers});
+        assert_int_equal(muster_pool_submit(pool, &task, letters, &depth, sizeof depth, 0, NULL), MUSTER_OK);
+        assert_int_equal(muster_task_take(task, (void **)&result, &size, MUSTER_FOREVER), MUSTER_OK);
+        assert_int_equal(size, letters_expected(depth, expected));
+        assert_memory_equal(result, expected, size);
+        free(result);
+        for (int i = 0; i < 20; i++)
+            items[i] = (muster_span){&smaller, sizeof smaller};
+        assert_int_equal(muster_pool_map_list(pool, letters, items, 20, &results, NULL), MUSTER_OK);
+        letters_expected(smaller, expected);
+        for (int i = 0; i < 20; i++) {
+            assert_int_equal(results[i].size_bytes, 31);
+            assert_memory_equal(results[i].bytes, expected, 31);
+        }
+        free(results);
+        pool_end(pool);
+    }
 }
 
 /* ---- where results have one size ---- */
@@ -824,6 +892,7 @@ int main(int argc, char **argv)
         BOTH(test_return_many),
         BOTH(test_return_often),
         BOTH(test_return_errors),
+        BOTH(test_return_nested),
         BOTH(test_return_fixed),
         BOTH(test_list),
         BOTH(test_list_words),
