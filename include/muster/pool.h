@@ -221,7 +221,7 @@ MUSTER_API int muster_task_fail(int code, const char *format, ...) __attribute__
  * result_bytes said and `result` holds; of several calls the last one counts. A task that fails has no result. A map
  * and a reduction have results of one size: there they are up to result_bytes bytes, and zeros behind them. What goes
  * wrong is the task's text, as of muster_task_fail, so that `return muster_task_return(...)` works. Errors: NOMEM,
- * TOOBIG (map, reduction), STATE (this thread runs no task), INVAL; what was returned before stays.
+ * TOOBIG (map, reduction), STATE (this thread runs no task, or combines), INVAL; what was returned before stays.
  * Threads: the one that runs the task. In tasks: yes. Blocks: no. Hosts: none.
  */
 MUSTER_API muster_err muster_task_return(const void *bytes, size_t size_bytes);

@@ -39,6 +39,15 @@ static int map_item(const struct recipe *context, void *function, const void *it
     return code;
 }
 
+/* It has no result of its own to return. */
+static int combine_two(const struct recipe *context, void *combine, void *accumulated, const void *value)
+{
+    struct muster__any *before = any_enter(NULL);
+    int code = ((muster_combine_fn)combine)(accumulated, value, own_user(context));
+    any_enter(before);
+    return code;
+}
+
 /* Folds a chunk's items left to right. */
 static int fold_chunk(const void *items, void *result, const void *user)
 {
@@ -58,7 +67,7 @@ static int fold_chunk(const void *items, void *result, const void *user)
         else
             memcpy(out, item, context->result_bytes);
         if (i && !code)
-            code = ((muster_combine_fn)combine)(result, value, own_user(context));
+            code = combine_two(context, combine, result, value);
     }
     free(value);
     return code;
@@ -73,7 +82,7 @@ static int combine_pair(const void *pair, void *result, const void *user)
     if (code)
         return code;
     memcpy(result, pair, context->result_bytes);
-    return ((muster_combine_fn)combine)(result, (const char *)pair + context->result_bytes, own_user(context));
+    return combine_two(context, combine, result, (const char *)pair + context->result_bytes);
 }
 
 /* All levels of a small tree, in the same order. */
@@ -92,8 +101,7 @@ static int combine_tree(const void *values, void *result, const void *user)
             void *combine;
             code = find(context->combine, &combine);
             if (!code)
-                code = ((muster_combine_fn)combine)(level + (size_t)i * bytes, level + (size_t)(2 * i + 1) * bytes,
-                                                    own_user(context));
+                code = combine_two(context, combine, level + (size_t)i * bytes, level + (size_t)(2 * i + 1) * bytes);
         }
         if (n % 2)
             memmove(level + (size_t)(n / 2) * bytes, level + (size_t)(n - 1) * bytes, bytes);

@@ -357,6 +357,8 @@ static int up_to_eight(const void *item, void *result, const void *user)
 static int join(void *accumulated, const void *value, const void *user)
 {
     (void)user;
+    if (muster_task_return(value, 8) != MUSTER_ERR_STATE)
+        return 1;
     *(uint64_t *)accumulated += *(const uint64_t *)value;
     return 0;
 }
