@@ -1,6 +1,6 @@
 /*
- * Data of any size in pools, conformance 12, 13, 15, 16, 18, 23, 25, 26: what tasks return by themselves, and lists.
- * Each case with workers in the ranks and with isolated ones; all bytes are checked.
+ * Data of any size in pools, conformance 12, 13, 15, 16, 18, 19, 23, 25, 26: what tasks return by themselves, and
+ * lists. Each case with workers in the ranks and with isolated ones; all bytes are checked.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -271,6 +272,47 @@ static void test_return_errors(void **state)
     free(result);
     pool_end(pool);
     assert_int_equal(muster_task_take(task, &result, &size, MUSTER_NOWAIT), MUSTER_ERR_STALE);
+}
+
+/* 19: a callback gets it as it is */
+static struct {
+    _Atomic int good, wrong;
+} calls;
+
+static void note_result(const void *result, size_t result_bytes, void *arg)
+{
+    const struct wanted *wanted = arg;
+    bool good = result_bytes == wanted->size && is_filled(result, result_bytes, wanted->seed);
+    atomic_fetch_add(good ? &calls.good : &calls.wrong, 1);
+}
+
+static void note_error(const muster_task_error *error, void *arg)
+{
+    (void)error;
+    (void)arg;
+    atomic_fetch_add(&calls.wrong, 1);
+}
+
+static void test_return_callbacks(void **state)
+{
+    enum { N = 60 };
+    static struct wanted wanted[N];
+    muster_pool pool = pool_make(state, (muster_pool_options){.workers = 0});
+    atomic_store(&calls.good, 0);
+    atomic_store(&calls.wrong, 0);
+    for (uint64_t i = 0; i < N; i++) {
+        muster_task task;
+        wanted[i] = (struct wanted){i, random_size(i)};
+        muster_callbacks callbacks = {note_result, note_error, &wanted[i], {0}};
+        assert_int_equal(muster_pool_submit(pool, &task, as_wanted, &wanted[i], sizeof wanted[i], i % 2 * 8,
+                                            &(muster_submit_options){.callbacks = &callbacks}),
+                         MUSTER_OK);
+    }
+    assert_int_equal(muster_pool_close(pool), MUSTER_OK);
+    assert_int_equal(muster_pool_join(pool, MUSTER_FOREVER), MUSTER_OK);
+    assert_int_equal(atomic_load(&calls.good), N);
+    assert_int_equal(atomic_load(&calls.wrong), 0);
+    pool_end(pool);
 }
 
 /* 25: a task joins what its two halves return, and adds the letter of its depth */
@@ -895,6 +937,7 @@ int main(int argc, char **argv)
         BOTH(test_return_often),
         BOTH(test_return_errors),
         BOTH(test_return_nested),
+        BOTH(test_return_callbacks),
         BOTH(test_return_fixed),
         BOTH(test_list),
         BOTH(test_list_words),
