@@ -203,13 +203,13 @@ function(muster_script_test name)
   endif()
 endfunction()
 
-# muster_valgrind_test(<program>): memcheck finds nothing in it on two ranks, leaks included.
+# muster_valgrind_test(<program> [<argument>...]): memcheck finds nothing in it on two ranks, leaks included.
 function(muster_valgrind_test program)
   find_program(VALGRIND valgrind)
   if(NOT VALGRIND OR MUSTER_SANITIZE OR MUSTER_FUZZ)
     return()
   endif()
-  muster_script_test(valgrind.${program} COMMAND tests/e2e/valgrind.sh $<TARGET_FILE:${program}>
+  muster_script_test(valgrind.${program} COMMAND tests/e2e/valgrind.sh $<TARGET_FILE:${program}> ${ARGN}
                      PROCESSORS 2 TIMEOUT 240 LABELS valgrind)
 endfunction()
 

@@ -62,6 +62,12 @@ typedef struct muster_pool_options {
     uint64_t reserved[3]; /**< zero */
 } muster_pool_options;
 
+/** Bytes of any number: an item, or a result. */
+typedef struct muster_span {
+    const void *bytes;
+    size_t size_bytes;
+} muster_span;
+
 struct muster_map_progress;
 
 typedef struct muster_map_options {
@@ -184,6 +190,20 @@ MUSTER_API muster_err muster_pool_map(muster_pool pool, muster_task_fn fn, const
 #define muster_pool_map(...) MUSTER_SITED(muster_pool_map, __VA_ARGS__)
 
 /**
+ * The same over n items that have sizes of their own, and so have their results: fn gets a copy of an item
+ * (muster_task_item_bytes tells its size; behind it lies a 0 that does not count, so that a string is one there, too),
+ * and result = NULL; it gives its result by muster_task_return. *results becomes an array of n spans in input order,
+ * one block together with the bytes, for free(). Each result is aligned to 16 bytes, and behind it lies a 0 that does
+ * not count. An item that failed or was not run has {NULL, 0}; one that returned nothing has no bytes, but is not NULL.
+ * results may be NULL: none are wanted. Once all items have ended the results are given also if some failed; else, and
+ * for n = 0, *results becomes NULL. Errors: as muster_pool_map.
+ * Threads: any. In tasks: yes. Blocks: until all have ended. Hosts: any.
+ */
+MUSTER_API muster_err muster_pool_map_list(muster_pool pool, muster_task_fn fn, const muster_span *items, int64_t n,
+                                           muster_span **results, const muster_map_options *options);
+#define muster_pool_map_list(...) MUSTER_SITED(muster_pool_map_list, __VA_ARGS__)
+
+/**
  * The error of this thread's last failed map, imap step or get: lowest index first. Borrowed until the next one.
  * Threads: any. In tasks: yes. Blocks: no. Hosts: none.
  */
@@ -196,7 +216,19 @@ MUSTER_API const muster_task_error *muster_pool_last_error(void);
  */
 MUSTER_API int muster_task_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/**
+ * Called inside a task: these size_bytes bytes (0 allowed; bytes may then be NULL), copied, are its result, whatever
+ * result_bytes said and `result` holds; of several calls the last one counts. A task that fails has no result. A map
+ * and a reduction have results of one size: there they are up to result_bytes bytes, and zeros behind them. What goes
+ * wrong is the task's text, as of muster_task_fail, so that `return muster_task_return(...)` works. Errors: NOMEM,
+ * TOOBIG (map, reduction), STATE (this thread runs no task, or combines), INVAL; what was returned before stays.
+ * Threads: the one that runs the task. In tasks: yes. Blocks: no. Hosts: none.
+ */
+MUSTER_API muster_err muster_task_return(const void *bytes, size_t size_bytes);
+
 /* Each of these: Threads: any. In tasks: yes. Blocks: no. Hosts: none. */
+/** Size of the running item, or of the task's argument; 0 outside of tasks. */
+MUSTER_API size_t muster_task_item_bytes(void);
 /** Number of the worker that runs the calling task (0 <= n < workers, or workers and above for helping callers), -1
  * outside tasks. */
 MUSTER_API int muster_task_worker(void);
@@ -207,10 +239,12 @@ MUSTER_API muster_pool muster_task_pool(void);
 
 /**
  * Makes task fn(arg) run some time, on any host; *task names its result, on this host alone (err UNSUPPORTED
- * elsewhere); of a group's task NULL means that nobody will ask. Arguments of arg_bytes are copied. Every submitted
- * task must be got or forgotten (muster_task_forget), else its memory is kept until the pool's end. From inside a task
- * of the same pool it goes to the worker's own end of its line. Errors: CLOSED, BROKEN, NOFUNC, NOMEM, INVAL, STALE,
- * UNSUPPORTED (time limit, in-rank workers). Threads: any. In tasks: yes. Blocks: no. Hosts: any.
+ * elsewhere); of a group's task NULL means that nobody will ask. Arguments of arg_bytes are copied. The result has
+ * result_bytes, unless the task says otherwise (muster_task_return). Every submitted task must be got or forgotten
+ * (muster_task_forget), else its memory is kept until the pool's end. From inside a task of the same pool it goes to
+ * the worker's own end of its line. Errors: CLOSED, BROKEN, NOFUNC, NOMEM, INVAL, STALE, UNSUPPORTED (time limit,
+ * in-rank workers).
+ * Threads: any. In tasks: yes. Blocks: no. Hosts: any.
  */
 MUSTER_API muster_err muster_pool_submit(muster_pool pool, muster_task *task, muster_task_fn fn, const void *arg,
                                          size_t arg_bytes, size_t result_bytes, const muster_submit_options *options);
@@ -224,11 +258,20 @@ MUSTER_API muster_err muster_pool_submit(muster_pool pool, muster_task *task, mu
  */
 MUSTER_API muster_err muster_task_get(muster_task task, void *result, size_t capacity_bytes, int64_t timeout_ms);
 #define muster_task_get(...) MUSTER_SITED(muster_task_get, __VA_ARGS__)
+/**
+ * The same for a result of any size: *result becomes a block with it, for free(), in which a 0 that does not count lies
+ * behind it; *size_bytes (may be NULL) is its size. Errors: as muster_task_get; NOMEM (the result stays) for TOOBIG.
+ * Threads: any. In tasks: yes. Blocks: up to timeout_ms and to the end of a task that it runs meanwhile. Hosts: own.
+ */
+MUSTER_API muster_err muster_task_take(muster_task task, void **result, size_t *size_bytes, int64_t timeout_ms);
+#define muster_task_take(...) MUSTER_SITED(muster_task_take, __VA_ARGS__)
 /* Each of these: Threads: any. In tasks: yes. Blocks: no. Hosts: own. */
 /** Whether it has ended, in whatever way: a get would not wait. Errors: STALE. */
 MUSTER_API muster_err muster_task_ready(muster_task task, bool *ready);
 /** Whether it ended well. Errors: STATE (not ended), STALE. */
 MUSTER_API muster_err muster_task_successful(muster_task task, bool *successful);
+/** Size of its result, which a get needs room for. Errors: STATE (not ended, or not well), STALE. */
+MUSTER_API muster_err muster_task_size(muster_task task, size_t *size_bytes);
 /**
  * Cancels a task that has not started (its get: err CANCELED). A running one goes on (err STATE) unless kill and the
  * worker is isolated: then the worker is killed and replaced. Errors: STATE (running, or ended), STALE.
@@ -320,16 +363,26 @@ MUSTER_API muster_err muster_pool_imap(muster_pool pool, muster_imap **imap, mus
                                        muster_generate_fn generate, void *generate_arg, size_t item_bytes,
                                        size_t result_bytes, const muster_imap_options *options);
 /**
- * The next result (result_bytes) and its index (may be NULL). err CLOSED after the last one. A failed item gives err
+ * The next result (result_bytes, zeros behind one that was returned with less) and its index (may be NULL). err CLOSED
+ * after the last one; err TOOBIG for one that was returned with more, which stays the next one. A failed item gives err
  * TASK or CRASHED for that item, sets its index, and the next call goes on; so do the items of a pool that is broken
  * (BROKEN) or was terminated (CANCELED) meanwhile. What a closed pool took is still given, then err CLOSED; without
  * memory to submit more (NOMEM) no item is lost: call again. Errors: TIMEOUT (call again), TASK, CRASHED, CLOSED,
- * BROKEN, CANCELED, NOMEM, STALE, INTERRUPTED.
+ * BROKEN, CANCELED, NOMEM, TOOBIG, STALE, INTERRUPTED.
  * Threads: the one that made the imap. In tasks: yes. Blocks: up to timeout_ms and to the end of a task that it runs
  * meanwhile. Hosts: any.
  */
 MUSTER_API muster_err muster_imap_next(muster_imap *imap, void *result, int64_t *index, int64_t timeout_ms);
 #define muster_imap_next(...) MUSTER_SITED(muster_imap_next, __VA_ARGS__)
+/**
+ * The same for results of any size: *result points to the next one, borrowed until the next call on the imap, and
+ * *size_bytes is its size. Errors: as muster_imap_next, but TOOBIG.
+ * Threads: the one that made the imap. In tasks: yes. Blocks: up to timeout_ms and to the end of a task that it runs
+ * meanwhile. Hosts: any.
+ */
+MUSTER_API muster_err muster_imap_view(muster_imap *imap, const void **result, size_t *size_bytes, int64_t *index,
+                                       int64_t timeout_ms);
+#define muster_imap_view(...) MUSTER_SITED(muster_imap_view, __VA_ARGS__)
 /**
  * Ends the imap, canceling what was not drawn or started. NULL is fine.
  * Threads: the one that made the imap. In tasks: yes. Blocks: no. Hosts: any.

@@ -13,7 +13,6 @@
 
 struct pending {
     muster_task task;
-    size_t result_bytes;
     void (*on_result)(const void *result, size_t result_bytes, void *arg);
     void (*on_error)(const muster_task_error *error, void *arg);
     void *arg;
@@ -78,11 +77,11 @@ static bool is_a_tasks(muster_err err)
 
 static void call(const struct pending *pending)
 {
-    void *result = calloc(1, pending->result_bytes ? pending->result_bytes : 1);
-    muster_err err = result ? muster_task_get(pending->task, result, pending->result_bytes, MUSTER_FOREVER)
-                            : muster__fail(MUSTER_ERR_NOMEM, "no memory for a callback's result");
+    void *result = NULL;
+    size_t result_bytes = 0;
+    muster_err err = muster_task_take(pending->task, &result, &result_bytes, MUSTER_FOREVER);
     if (!err && pending->on_result)
-        pending->on_result(result, pending->result_bytes, pending->arg);
+        pending->on_result(result, result_bytes, pending->arg);
     if (err && pending->on_error) {
         muster_task_error error = is_a_tasks(err) ? *muster_pool_last_error() : unknown(err);
         pending->on_error(&error, pending->arg);
@@ -189,9 +188,9 @@ static bool thread_start(void)
     return callbacks.runs;
 }
 
-muster_err callback_add(muster_task task, size_t result_bytes, const muster_callbacks *callbacks_of)
+muster_err callback_add(muster_task task, const muster_callbacks *callbacks_of)
 {
-    struct pending pending = {task, result_bytes, callbacks_of->on_result, callbacks_of->on_error, callbacks_of->arg};
+    struct pending pending = {task, callbacks_of->on_result, callbacks_of->on_error, callbacks_of->arg};
     pthread_mutex_lock(&callbacks.mutex);
     bool added = list_add(&callbacks.news, &pending);
     if (added && !thread_start()) {

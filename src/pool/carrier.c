@@ -1,4 +1,4 @@
-#include "pool/internal.h"
+#include "pool/carrier.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -24,60 +24,8 @@
 #define STALE_NS INT64_C(30000000)
 enum {
     ROOM = 256 << 10, /* for what comes, at first */
-    CONTEXTS = 8,
     MODULES = 16,
     LIGHT = 16 << 10, /* bytes that the agent may copy */
-};
-
-enum { THREAD, AGENT };
-
-/* what was taken together: a piece of a map, which is a map of its own here, or a task */
-struct haul {
-    struct haul *next;
-    record_ref record; /* at home */
-    struct map *map;   /* NULL: a task */
-    muster_task task;
-    muster_group group;    /* of what the task submits; generation 0: nobody asks */
-    muster__ref context;   /* that it shares; 0: none */
-    uint64_t result_bytes; /* of all items, or of the task */
-    int64_t count, began_ns;
-};
-
-struct carrier {
-    struct carrier *next;
-    muster_pool branch;
-    muster_handle home;
-    uint32_t number;
-    struct pool *pool;
-    struct seat seat;
-    struct haul *hauls;
-    double item_ns; /* as taken by one worker; 0: not known yet */
-    int64_t asked;  /* items, the last time */
-    bool over;
-    size_t arrived; /* bytes in the inbox that are still to be begun */
-
-    uint32_t pins;         /* of its thread */
-    _Atomic uint32_t turn; /* who takes the steps; a futex */
-    uint32_t seen;         /* the bell before the last step */
-    int64_t look_ns;       /* when there is a step to take if it has not rung */
-
-    struct muster__call fetch, back;
-    bool fetching, bringing;
-    struct fetch want;
-    char *inbox;
-    size_t room;
-    char *out, *sent; /* results: being collected, under way */
-    size_t out_bytes, out_room;
-
-    struct {
-        uint64_t home;
-        muster__ref here;
-    } contexts[CONTEXTS];
-    int next_context;
-    int32_t modules; /* that home has told of */
-
-    record_ref *kills; /* under carriers.mutex */
-    int kill_count;
 };
 
 static struct {
@@ -192,14 +140,18 @@ static muster_err begin_piece(struct carrier *c, const struct load *load, struct
     muster_map_options options = {.chunk_items = load->chunk_items,
                                   .stop_at_failure = load->stop_at_failure,
                                   .time_limit_ms = load->time_limit_ms};
-    struct map *map = map_make(&c->seat, load->function, load->item_bytes, load->result_bytes, &options);
+    struct map *map =
+        map_make(&c->seat, load->function, load->listed ? 0 : load->item_bytes, load->result_bytes, &options);
     if (!map)
         return muster__fail(MUSTER_ERR_NOMEM, "the host segment is full; see segment_bytes");
     if (haul->context)
         map->user = haul->context;
     haul->map = map;
     haul->result_bytes = (uint64_t)load->count * load->result_bytes;
-    if (map_queue_window(&c->seat, map, load + 1, load->first, load->count, load->retries))
+    map->listed = load->listed;
+    if (load->listed
+            ? list_queue_part(&c->seat, map, load + 1, load->item_bytes, load->first, load->count, load->retries)
+            : map_queue_window(&c->seat, map, load + 1, load->first, load->count, load->retries))
         return MUSTER_OK;
     free_map(c, map);
     return muster__fail(MUSTER_ERR_NOMEM, "no room for %lld items in the host segment", (long long)load->count);
@@ -275,7 +227,7 @@ static bool is_light(const struct carrier *c)
     uint64_t results = 0;
     for (const char *at = c->inbox, *end = at + c->arrived; at < end; at += ((const struct load *)at)->bytes) {
         const struct load *load = (const struct load *)at;
-        if (load->user || load->modules > c->modules)
+        if (load->user || load->listed || load->modules > c->modules)
             return false;
         results += load->result_bytes * (uint64_t)load->count;
     }
@@ -289,10 +241,17 @@ static void learn(struct carrier *c, const struct haul *haul)
     c->item_ns = c->item_ns > 0 ? 0.5 * (c->item_ns + item_ns) : item_ns;
 }
 
-static bool end_piece(struct carrier *c, struct haul *haul)
+/* Of any size: known when it has ended. Then it may be more than the agent should copy, and waits for the thread. */
+static bool for_thread(struct haul *haul, uint64_t result_bytes, int who)
+{
+    haul->result_bytes = result_bytes;
+    return who == AGENT && result_bytes > LIGHT;
+}
+
+static bool end_piece(struct carrier *c, struct haul *haul, int who)
 {
     struct map *map = haul->map;
-    if (!map_over(c->pool, map))
+    if (!map_over(c->pool, map) || (map->listed && for_thread(haul, list_results_bytes(map), who)))
         return false;
     struct yield *yield = yield_begin(c, haul->record, RECORD_PIECE, haul->result_bytes);
     yield->count = haul->count;
@@ -300,13 +259,15 @@ static bool end_piece(struct carrier *c, struct haul *haul)
     const struct muster_task_error *error = map_first_error(c->pool, map);
     if (error)
         yield->error = *error;
-    if (haul->result_bytes)
+    if (map->listed)
+        list_results(map, yield + 1);
+    else if (haul->result_bytes)
         memcpy(yield + 1, muster__heap_at(map->results), haul->result_bytes);
     free_map(c, map);
     return true;
 }
 
-static bool end_task(struct carrier *c, struct haul *haul)
+static bool end_task(struct carrier *c, struct haul *haul, int who)
 {
     uint64_t state;
     struct record *record = record_of_task(c->pool, haul->task, &state);
@@ -315,7 +276,11 @@ static bool end_task(struct carrier *c, struct haul *haul)
     bool grouped = haul->group.handle.generation;
     if (grouped && !group_is_empty(c->pool, haul->group))
         return false;
+    const void *returned = state_phase(state) == RECORD_DONE ? any_returned(record) : NULL;
+    if (returned && for_thread(haul, record->result_bytes, who))
+        return false;
     struct yield *yield = yield_begin(c, haul->record, RECORD_TASK, haul->result_bytes);
+    yield->returned = returned != NULL;
     yield->phase = state_phase(state);
     yield->count = 1;
     if (record->extra)
@@ -328,18 +293,18 @@ static bool end_task(struct carrier *c, struct haul *haul)
         end_group(c, haul);
     }
     if (yield->phase == RECORD_DONE && haul->result_bytes)
-        memcpy(yield + 1, record_result(record), haul->result_bytes);
+        memcpy(yield + 1, returned ? returned : record_result(record), haul->result_bytes);
     record_free(c->pool, record, haul->task.handle.slot, c->seat.lane);
     return true;
 }
 
 /* Returns whether any has ended. */
-static bool end_hauls(struct carrier *c)
+static bool end_hauls(struct carrier *c, int who)
 {
     bool any = false;
     for (struct haul **link = &c->hauls; *link;) {
         struct haul *haul = *link;
-        if (!(haul->map ? end_piece(c, haul) : end_task(c, haul))) {
+        if (!(haul->map ? end_piece(c, haul, who) : end_task(c, haul, who))) {
             link = &haul->next;
             continue;
         }
@@ -596,7 +561,7 @@ static void kill_some(struct carrier *c)
 /* Returns whether there may be another one to take. */
 static bool step(struct carrier *c, int who)
 {
-    bool any = end_hauls(c);
+    bool any = end_hauls(c, who);
     return_stale(c);
     if (c->fetching && muster__remote_ready(&c->fetch)) {
         end_fetch(c);

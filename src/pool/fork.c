@@ -1,3 +1,4 @@
+#include "pool/any.h"
 #include "pool/context.h"
 
 #include <string.h>
@@ -145,7 +146,8 @@ static int run(const struct seat *seat, struct record *record, void *pointer)
     if (result_bytes)
         memset(result, 0, result_bytes);
     muster__ref user = seat->pool->user;
-    struct calling calling = {(muster_task_fn)pointer, record->function, "task", record->number, 0};
+    struct any_task any = any_of_task(seat, record);
+    struct calling calling = {(muster_task_fn)pointer, record->function, "task", record->number, 0, &any.any};
     int code = run_call(seat, &calling, arg_bytes ? record->bytes : NULL, result_bytes ? result : NULL,
                         user ? muster__heap_at(user) : NULL);
     sched_deeper(lane, -1);

@@ -1,4 +1,4 @@
-#include "pool/internal.h"
+#include "pool/any.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,9 +11,11 @@ struct chunk_arg {
     int64_t first, count;
 };
 
-/* what it gives: this, then a code per item, then the results */
+/* What it gives: this, then a code per item, then the results. Where an item has returned one by itself all are
+ * listed: a slot each, whose `at` is counted from the slots on, and then they themselves. */
 struct chunk_result {
     struct muster_task_error error; /* of its first failed item */
+    uint64_t listed;
 };
 
 /* a chunk's items */
@@ -46,6 +48,7 @@ struct muster_imap {
     muster_err open_err; /* the whole chunk's */
     struct muster_task_error open_error;
     struct chunk_result *result_buffer;
+    size_t result_room;
 };
 
 /* ---- in the workers ---- */
@@ -65,28 +68,108 @@ static int *codes_of(struct chunk_result *result)
     return (int *)((char *)result + codes_offset());
 }
 
-static int run_chunk(const void *bytes, void *result, const void *user)
+/* the results of a chunk's items that have sizes of their own, while it runs */
+struct gather {
+    struct muster__any any;
+    char *bytes;
+    size_t used, room;
+    struct slot *slots; /* NULL: nobody has returned anything yet; `at` counts from 1 */
+    int64_t count, i;   /* items; the running one */
+};
+
+/* Grows by halves. */
+static bool gather_room(struct gather *gather, size_t bytes)
 {
-    const struct chunk_arg *arg = bytes;
-    struct chunk_result *out = result;
-    void *pointer;
-    if (muster__function_find(arg->function, &pointer))
-        return muster_task_fail(-1, "%s", muster_err_detail());
+    if (!gather->slots)
+        gather->slots = calloc((size_t)gather->count, sizeof *gather->slots);
+    size_t need = gather->used + round_16(bytes);
+    if (gather->slots && need <= gather->room)
+        return true;
+    char *wider = gather->slots ? realloc(gather->bytes, need + need / 2 + 1) : NULL;
+    if (!wider)
+        return false;
+    gather->bytes = wider;
+    gather->room = need + need / 2 + 1;
+    return true;
+}
+
+/* What the item returned before lies last. */
+static muster_err gather_take(struct muster__any *any, const void *bytes, size_t size)
+{
+    struct gather *gather = (struct gather *)any;
+    if (gather->slots && gather->slots[gather->i].at)
+        gather->used = gather->slots[gather->i].at - 1;
+    if (!gather_room(gather, size))
+        return muster__fail(MUSTER_ERR_NOMEM, "muster_task_return: no memory for %zu bytes", size);
+    if (size)
+        memcpy(gather->bytes + gather->used, bytes, size);
+    gather->slots[gather->i] = (struct slot){gather->used + 1, size};
+    gather->used += round_16(size);
+    return MUSTER_OK;
+}
+
+/* Those that returned nothing by themselves have the result of fixed size. */
+static bool gather_rest(struct gather *gather, const char *results, size_t result_bytes)
+{
+    for (gather->i = 0; gather->i < gather->count; gather->i++)
+        if (!gather->slots[gather->i].at &&
+            gather_take(&gather->any, results + (size_t)gather->i * result_bytes, result_bytes))
+            return false;
+    return true;
+}
+
+/* As the chunk's result, instead of those of fixed size. */
+static muster_err gather_return(struct gather *gather, struct chunk_result *out, size_t result_bytes)
+{
+    size_t head = results_offset(gather->count), data = (size_t)gather->count * sizeof *gather->slots;
+    char *whole = gather_rest(gather, (char *)out + head, result_bytes) ? malloc(head + data + gather->used) : NULL;
+    if (!whole)
+        return muster__fail(MUSTER_ERR_NOMEM, "no memory for %zu bytes of results", gather->used);
+    out->listed = 1;
+    memcpy(whole, out, head);
+    for (int64_t i = 0; i < gather->count; i++)
+        gather->slots[i].at += data - 1;
+    memcpy(whole + head, gather->slots, data);
+    if (gather->used)
+        memcpy(whole + head + data, gather->bytes, gather->used);
+    muster_err err = muster_task_return(whole, head + data + gather->used);
+    free(whole);
+    return err;
+}
+
+static void run_items(const struct chunk_arg *arg, muster_task_fn function, struct chunk_result *out,
+                      struct gather *gather, const void *user)
+{
     const char *items = (const char *)(arg + 1);
     char *results = (char *)out + results_offset(arg->count);
     struct muster__running *outer = muster__running, running = *outer;
     running.function = arg->function;
+    running.any = &gather->any;
     muster__running = &running;
     for (int64_t i = 0; i < arg->count; i++) {
         running.index = arg->first + i;
-        int code = ((muster_task_fn)pointer)(items + (size_t)i * arg->item_bytes,
-                                             arg->result_bytes ? results + (size_t)i * arg->result_bytes : NULL, user);
+        gather->i = i;
+        int code = function(items + (size_t)i * arg->item_bytes,
+                            arg->result_bytes ? results + (size_t)i * arg->result_bytes : NULL, user);
         codes_of(out)[i] = code;
         if (code && !out->error.err)
             run_error_fill(&out->error, outer->worker, MUSTER_ERR_TASK, code, arg->first + i, arg->function);
     }
     muster__running = outer;
-    return 0;
+}
+
+static int run_chunk(const void *bytes, void *result, const void *user)
+{
+    const struct chunk_arg *arg = bytes;
+    void *pointer;
+    if (muster__function_find(arg->function, &pointer))
+        return muster_task_fail(-1, "%s", muster_err_detail());
+    struct gather gather = {.any = {.take = gather_take, .item_bytes = arg->item_bytes}, .count = arg->count};
+    run_items(arg, (muster_task_fn)pointer, result, &gather, user);
+    muster_err err = gather.slots ? gather_return(&gather, result, arg->result_bytes) : MUSTER_OK;
+    free(gather.slots);
+    free(gather.bytes);
+    return err ? muster_task_fail(err, "%s", muster_err_detail()) : 0;
 }
 
 /* ---- beginning and end ---- */
@@ -110,7 +193,8 @@ static muster_err make_buffers(struct muster_imap *imap)
     imap->flying = calloc(window, 2 * sizeof *imap->flying);
     imap->spans = calloc(window, 2 * sizeof *imap->spans);
     imap->draw_buffer = calloc(1, sizeof *imap->draw_buffer + chunk * imap->item_bytes);
-    imap->result_buffer = calloc(1, results_offset(imap->chunk_items) + chunk * imap->result_bytes);
+    imap->result_room = results_offset(imap->chunk_items) + chunk * imap->result_bytes;
+    imap->result_buffer = calloc(1, imap->result_room);
     return imap->flying && imap->spans && imap->draw_buffer && imap->result_buffer
                ? MUSTER_OK
                : muster__fail(MUSTER_ERR_NOMEM, "muster_pool_imap: out of memory");
@@ -311,6 +395,28 @@ static void remove_chunk(struct muster_imap *imap, int64_t which)
     imap->begin++;
 }
 
+/* Results that were returned one by one may be larger than the room for those of fixed size: that grows. *kept: it is
+ * still there to be got. */
+static muster_err get_chunk(struct muster_imap *imap, muster_task task, int64_t timeout_ms, bool *kept)
+{
+    size_t size;
+    muster_err err = muster_task_get(task, imap->result_buffer, imap->result_room, timeout_ms);
+    *kept = err == MUSTER_ERR_TIMEOUT || err == MUSTER_ERR_INTERRUPTED || err == MUSTER_ERR_DEADLOCK;
+    if (err != MUSTER_ERR_TOOBIG)
+        return err;
+    err = muster_task_size(task, &size);
+    if (err)
+        return err;
+    void *wider = malloc(size);
+    *kept = !wider;
+    if (!wider)
+        return muster__fail(MUSTER_ERR_NOMEM, "muster_imap_next: no memory for %zu bytes of results", size);
+    free(imap->result_buffer);
+    imap->result_buffer = wider;
+    imap->result_room = size;
+    return muster_task_get(task, wider, size, MUSTER_NOWAIT);
+}
+
 /* Opens the next chunk. Errors of the chunk as a whole go to each of its items. */
 static muster_err open_chunk(struct muster_imap *imap, int64_t timeout_ms)
 {
@@ -321,9 +427,9 @@ static muster_err open_chunk(struct muster_imap *imap, int64_t timeout_ms)
     if (err)
         return err;
     which += imap->begin;
-    size_t room = results_offset(imap->chunk_items) + (size_t)imap->chunk_items * imap->result_bytes;
-    err = muster_task_get(imap->flying[which], imap->result_buffer, room, timeout_ms);
-    if (err == MUSTER_ERR_TIMEOUT || err == MUSTER_ERR_INTERRUPTED || err == MUSTER_ERR_DEADLOCK)
+    bool kept;
+    err = get_chunk(imap, imap->flying[which], timeout_ms, &kept);
+    if (kept)
         return err;
     imap->open = imap->spans[which];
     imap->open_next = 0;
@@ -338,11 +444,9 @@ static muster_err open_chunk(struct muster_imap *imap, int64_t timeout_ms)
     return MUSTER_OK;
 }
 
-static muster_err hand_out(struct muster_imap *imap, void *result, int64_t *index)
+/* The error of the open chunk's item, or of the chunk as a whole; OK: it has a result. */
+static muster_err item_error(const struct muster_imap *imap, int64_t i)
 {
-    int64_t i = imap->open_next++;
-    if (index)
-        *index = imap->open.first + i;
     if (imap->open_err) {
         struct muster_task_error error = imap->open_error;
         error.index = imap->open.first + i;
@@ -352,18 +456,26 @@ static muster_err hand_out(struct muster_imap *imap, void *result, int64_t *inde
                    : muster__fail(err, "muster_imap_next: item %lld: %s", (long long)error.index, error.text);
     }
     int code = codes_of(imap->result_buffer)[i];
-    if (code) {
-        struct muster_task_error error = imap->result_buffer->error;
-        if (error.index != imap->open.first + i)
-            error.text[0] = '\0';
-        error.index = imap->open.first + i;
-        error.code = code;
-        return run_report(&error, "muster_imap_next");
+    if (!code)
+        return MUSTER_OK;
+    struct muster_task_error error = imap->result_buffer->error;
+    if (error.index != imap->open.first + i)
+        error.text[0] = '\0';
+    error.index = imap->open.first + i;
+    error.code = code;
+    return run_report(&error, "muster_imap_next");
+}
+
+static const void *item_result(const struct muster_imap *imap, int64_t i, size_t *size)
+{
+    const char *results = (const char *)imap->result_buffer + results_offset(imap->open.count);
+    if (imap->result_buffer->listed) {
+        const struct slot *slot = (const struct slot *)results + i;
+        *size = slot->bytes;
+        return results + slot->at;
     }
-    if (imap->result_bytes)
-        memcpy(result, (char *)imap->result_buffer + results_offset(imap->open.count) + (size_t)i * imap->result_bytes,
-               imap->result_bytes);
-    return MUSTER_OK;
+    *size = imap->result_bytes;
+    return results + (size_t)i * imap->result_bytes;
 }
 
 /* A failure is told once. */
@@ -378,26 +490,78 @@ static muster_err generator_over(struct muster_imap *imap)
                         error.function, error.code, (long long)error.index, error.text[0] ? ": " : "", error.text);
 }
 
-/* Why the window cannot be filled is told when nothing flies any more: it is so the next time, too. */
+/* Opens the next chunk where the last one is used up. Why the window cannot be filled is told when nothing flies any
+ * more: it is so the next time, too. */
+static muster_err open_some(struct muster_imap *imap, int64_t timeout_ms)
+{
+    if (imap->open_next < imap->open.count)
+        return MUSTER_OK;
+    muster_err err = fill_window(imap);
+    if (imap->begin == imap->end)
+        return err ? err : generator_over(imap);
+    return open_chunk(imap, timeout_ms);
+}
+
+/* The next result where it lies, unless it has more than `most` bytes: then it stays the next one. */
+static muster_err next(struct muster_imap *imap, size_t most, const void **result, size_t *size, int64_t *index,
+                       int64_t timeout_ms)
+{
+    muster_err err = open_some(imap, timeout_ms);
+    if (err)
+        return err;
+    int64_t i = imap->open_next;
+    err = item_error(imap, i);
+    if (!err)
+        *result = item_result(imap, i, size);
+    if (!err && *size > most)
+        return muster__fail(MUSTER_ERR_TOOBIG,
+                            "muster_imap_next: the result has %zu bytes, there is room for %zu; see muster_imap_view",
+                            *size, most);
+    if (index)
+        *index = imap->open.first + i;
+    imap->open_next++;
+    return err;
+}
+
 muster_err muster_imap_next(muster_imap *imap, void *result, int64_t *index, int64_t timeout_ms)
 {
     const char *operation = "muster_imap_next";
-    muster_err bad = check_pointer(operation, "imap", imap);
-    if (!bad)
-        bad = check_block(operation, "result", result, 1, imap->result_bytes);
-    if (!bad)
-        bad = muster__timeout_bad(operation, timeout_ms);
-    if (bad)
-        return bad;
-    if (imap->open_next >= imap->open.count) {
-        muster_err err = fill_window(imap);
-        if (imap->begin == imap->end)
-            return err ? err : generator_over(imap);
-        err = open_chunk(imap, timeout_ms);
-        if (err)
-            return err;
-    }
-    return hand_out(imap, result, index);
+    const void *bytes;
+    size_t size;
+    muster_err err = check_pointer(operation, "imap", imap);
+    if (!err)
+        err = check_block(operation, "result", result, 1, imap->result_bytes);
+    if (!err)
+        err = muster__timeout_bad(operation, timeout_ms);
+    if (!err)
+        err = next(imap, imap->result_bytes, &bytes, &size, index, timeout_ms);
+    if (err || !imap->result_bytes)
+        return err;
+    memcpy(result, bytes, size);
+    memset((char *)result + size, 0, imap->result_bytes - size);
+    return MUSTER_OK;
+}
+
+muster_err muster_imap_view(muster_imap *imap, const void **result, size_t *size_bytes, int64_t *index,
+                            int64_t timeout_ms)
+{
+    const char *operation = "muster_imap_view";
+    const void *bytes;
+    size_t size;
+    muster_err err = check_pointer(operation, "imap", imap);
+    if (!err)
+        err = check_pointer(operation, "result", result);
+    if (!err)
+        err = check_pointer(operation, "size_bytes", size_bytes);
+    if (!err)
+        err = muster__timeout_bad(operation, timeout_ms);
+    if (!err)
+        err = next(imap, SIZE_MAX, &bytes, &size, index, timeout_ms);
+    if (err)
+        return err;
+    *result = bytes;
+    *size_bytes = size;
+    return MUSTER_OK;
 }
 
 int muster_items_next(void *item, void *items)

@@ -103,6 +103,9 @@ struct extra {
     muster__ref user;
     uint64_t user_bytes;
     bool user_shared; /* it is not this task's alone */
+    /* see any.h: what the task has returned by itself (0: nothing), and the record's result_bytes without that */
+    _Atomic muster__ref returned;
+    uint64_t returned_bytes, reserved_bytes;
     struct muster_task_error error;
 };
 
@@ -417,7 +420,7 @@ void group_end(struct pool *pool, muster_group group, struct lane *mine);
 /* ---- callbacks (callback.c) ---- */
 
 /** Has callbacks called when the task ends. Errors: NOMEM. */
-muster_err callback_add(muster_task task, size_t result_bytes, const muster_callbacks *callbacks_of);
+muster_err callback_add(muster_task task, const muster_callbacks *callbacks_of);
 /** Whether any are open, of tasks that this process has submitted to this part of the pool; false in a callback. */
 bool callback_any(const struct pool *pool);
 /** Waits until they have been called; in a callback, not at all. */
@@ -533,6 +536,7 @@ struct calling {
     const char *what;
     int64_t index;
     uint32_t group;
+    struct muster__any *any; /* where what it returns by itself goes; NULL: nowhere */
 };
 /** Calls one function with the crash report's context set. */
 int run_call(const struct seat *seat, const struct calling *calling, const void *item, void *result, const void *user);
@@ -553,7 +557,8 @@ struct map {
     muster__ref items, results;
     int64_t time_limit_ms;
     bool stop_at_failure;
-    uint32_t caller_lane;
+    bool listed; /* items and results of any size; item_bytes and result_bytes are 0: see any.h */
+    uint32_t caller_lane, lanes;
     _Atomic uint32_t stopped;
     _Atomic int64_t failed;
     muster__ref self;
@@ -562,9 +567,30 @@ struct map {
         _Alignas(MUSTER__LINE) _Atomic int64_t done;
         _Atomic uint32_t error_which; /* of lowest index: 0 none, else errors[which - 1] */
         struct muster_task_error errors[2];
+        _Atomic muster__ref blocks, fresh; /* of a list: with results; one that is about to be among them */
     } cell[];
 };
 void map_run_piece(const struct seat *seat, struct record *record, uint32_t index);
+void map_item_failed(const struct seat *seat, struct map *map, muster_err err, int code, int64_t index);
+
+/* a map under way, for its caller; how its items come into the segment, and its results out of it, is its kind's */
+struct map_call {
+    struct seat seat;
+    const char *operation;
+    const muster_map_options *options;
+    struct map *map;
+    int64_t n_whole, began_ns;
+    muster_err (*queue)(struct map_call *call, int64_t first); /* a window of items */
+    muster_err (*collect)(struct map_call *call);              /* its results */
+};
+/** In a seat, with n_whole > 0 and options that are not NULL. Errors: as muster_pool_map. */
+muster_err map_run(struct map_call *call, muster_task_fn fn, size_t item_bytes, size_t result_bytes, bool listed);
+/** Whether the pool takes such a map. Errors: UNSUPPORTED, CLOSED, BROKEN. */
+muster_err map_refusal(struct pool *pool, const muster_map_options *options, const char *operation);
+/** At most n items, in whole chunks where there is more than one. */
+int64_t map_whole_chunks(const struct map *map, int64_t n);
+/** Inputs and results of a map pass through the segment in windows of about this size. */
+#define WINDOW_BYTES ((size_t)256 << 20)
 /**
  * The map whose piece this thread counted last, while its caller was not told. That is put off while the thread goes on
  * with the same map: until then the map is not over. Once it is, its caller may free it: telling does not touch it.
@@ -593,6 +619,8 @@ void map_free_window(struct map *map, uint32_t self);
 /** Stages n items, the first of which is number `first`, and queues them. False: no memory, and nothing is staged. */
 bool map_queue_window(const struct seat *seat, struct map *map, const void *items, int64_t first, int64_t n,
                       int retries);
+/** The same of what is staged already, which is not freed if there is no memory. */
+bool map_queue_staged(const struct seat *seat, struct map *map, int64_t first, int64_t n, int retries);
 /** Queues what lies from middle on as a record of its own. False: no memory. */
 bool map_split(const struct seat *seat, struct record *record, int64_t middle);
 /** By whoever ended items of a piece that was lane's: counts them and tells the map's caller, who may then free it. */
@@ -697,8 +725,10 @@ struct load {
     int64_t first, count; /* items; or the task's number, and 1 */
     int64_t chunk_items, time_limit_ms;
     int32_t retries;
-    int32_t modules;                        /* that home knows now */
-    uint8_t kind, stop_at_failure, grouped; /* grouped: the task is of a group */
+    int32_t modules; /* that home knows now */
+    uint8_t kind, stop_at_failure;
+    uint8_t grouped; /* the task is of a group */
+    uint8_t listed;  /* item_bytes is that of all of them */
 };
 
 /* What comes back: then the results. Of a grouped task, failed and, if it is DONE, error are those of what it
@@ -710,6 +740,7 @@ struct yield {
     uint32_t kind, phase;
     int64_t count, failed;
     uint64_t result_bytes;
+    uint64_t returned;              /* the task said itself how many */
     struct muster_task_error error; /* err OK: none */
 };
 

@@ -1,5 +1,6 @@
-#include "pool/internal.h"
+#include "pool/any.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /*
@@ -59,10 +60,11 @@ static record_ref ref_of(const struct record *record, uint32_t index)
     return atomic_load(&record->state) >> 32 << 32 | index;
 }
 
-static int64_t piece_limit(const struct pack *pack, const struct map *map)
+static int64_t piece_limit(const struct pack *pack, const struct map *map, const struct piece *piece)
 {
     int64_t limit = pack->left < pack->want->items_a_load ? pack->left : pack->want->items_a_load;
-    int64_t by_size = (int64_t)(LEND_BYTES / (map->item_bytes + map->result_bytes + 1));
+    int64_t by_size = map->listed ? list_fitting(map, piece->begin, piece->end, LEND_BYTES)
+                                  : (int64_t)(LEND_BYTES / (map->item_bytes + map->result_bytes + 1));
     int64_t chunk = map->chunk_items ? (int64_t)map->chunk_items : 1;
     limit = limit < by_size ? limit : by_size;
     return limit < chunk ? chunk : limit / chunk * chunk;
@@ -85,10 +87,11 @@ static void pack_piece(struct pack *pack, struct record *record, uint32_t index)
         drop_piece(pack, map, record, index);
         return;
     }
-    int64_t limit = piece_limit(pack, map);
+    int64_t limit = piece_limit(pack, map, piece);
     if (piece->end - piece->begin > limit && !map_split(&pack->seat, record, piece->begin + limit))
         limit = piece->end - piece->begin;
-    size_t count = (size_t)(piece->end - piece->begin), payload = count * map->item_bytes;
+    size_t count = (size_t)(piece->end - piece->begin);
+    size_t payload = map->listed ? list_part_bytes(map, piece->begin, piece->end) : count * map->item_bytes;
     if (!fits(pack, payload)) {
         put_back(pack, record, index, sizeof(struct load) + payload + 16);
         return;
@@ -98,7 +101,7 @@ static void pack_piece(struct pack *pack, struct record *record, uint32_t index)
     load->function = map->function;
     load->user = map->user_bytes ? map->user : 0;
     load->user_bytes = map->user_bytes;
-    load->item_bytes = map->item_bytes;
+    load->item_bytes = map->listed ? payload : map->item_bytes;
     load->result_bytes = map->result_bytes;
     load->first = map->first + piece->begin;
     load->count = (int64_t)count;
@@ -107,7 +110,10 @@ static void pack_piece(struct pack *pack, struct record *record, uint32_t index)
     load->retries = piece->retries;
     load->kind = RECORD_PIECE;
     load->stop_at_failure = map->stop_at_failure;
-    if (payload)
+    load->listed = map->listed;
+    if (map->listed)
+        list_part(map, piece->begin, piece->end, load + 1);
+    else if (payload)
         memcpy(load + 1, (const char *)muster__heap_at(map->items) + (size_t)piece->begin * map->item_bytes, payload);
     pack->left -= load->count;
 }
@@ -256,6 +262,33 @@ static void rest_is_back(const struct seat *seat, const struct yield *yield)
 
 /* ---- results ---- */
 
+static void no_room(struct muster_task_error *error, int64_t index, int64_t failed)
+{
+    *error = (struct muster_task_error){.err = MUSTER_ERR_NOMEM, .index = index, .worker = -1, .failed = failed};
+    error->rank = muster__rank_of_local(0);
+    snprintf(error->host, sizeof error->host, "%s", muster__host_name());
+    snprintf(error->text, sizeof error->text, "no room in the host segment for what another host brought");
+}
+
+static int64_t items_back(const struct piece *piece, const struct yield *yield)
+{
+    int64_t items = piece->end - piece->begin;
+    return yield->count < items ? yield->count : items;
+}
+
+/* Results of a list: without room for them those that had gone well have failed, too. */
+static void list_is_back(struct pool *pool, struct map *map, uint32_t lane, const struct piece *piece,
+                         const struct yield *yield)
+{
+    struct muster_task_error error;
+    int64_t items = items_back(piece, yield);
+    if (!yield->result_bytes || list_bring(pool, map, lane, piece->begin, items, yield + 1, yield->result_bytes))
+        return;
+    no_room(&error, map->first + piece->begin, items);
+    map_note_error(map, &pool->lane[lane], &error);
+    atomic_fetch_add(&map->failed, items - yield->failed);
+}
+
 static void piece_is_back(struct pool *pool, const struct yield *yield)
 {
     uint32_t index, lane;
@@ -264,7 +297,9 @@ static void piece_is_back(struct pool *pool, const struct yield *yield)
         return;
     struct piece *piece = &record->piece;
     struct map *map = muster__heap_at(piece->map);
-    if (map->results && yield->result_bytes)
+    if (map->listed)
+        list_is_back(pool, map, lane, piece, yield);
+    else if (map->results && yield->result_bytes)
         memcpy((char *)muster__heap_at(map->results) + (size_t)piece->begin * map->result_bytes, yield + 1,
                yield->result_bytes);
     if (yield->error.err)
@@ -285,16 +320,22 @@ static void task_is_back(struct pool *pool, const struct yield *yield)
     struct record *record = lent(pool, yield->record, RECORD_TASK, &index, &lane);
     if (!record)
         return;
-    if (yield->phase == RECORD_DONE && record->result_bytes)
+    struct muster_task_error error = yield->error;
+    enum phase phase = (enum phase)yield->phase;
+    if (phase == RECORD_DONE && yield->returned && !any_bring(pool, record, yield + 1, yield->result_bytes)) {
+        phase = RECORD_FAILED;
+        no_room(&error, record->number, 1);
+    } else if (phase == RECORD_DONE && !yield->returned && record->result_bytes) {
         memcpy(record_result(record), yield + 1, record->result_bytes);
-    bool is_own = yield->error.err && yield->phase != RECORD_DONE;
+    }
+    bool is_own = error.err && phase != RECORD_DONE;
     struct extra *extra = is_own ? record_extra(pool, record, muster__self_state.number) : NULL;
     if (extra)
-        extra->error = yield->error;
+        extra->error = error;
     if (record->next && yield->failed)
         group_fails_elsewhere(pool, record->next, yield->failed, &yield->error);
     bool killed = atomic_load(&record->state) & STATE_KILLED; /* whoever did was told so, be it that it came too late */
-    sched_finish(pool, record, index, killed ? RECORD_CANCELED : (enum phase)yield->phase, NULL);
+    sched_finish(pool, record, index, killed ? RECORD_CANCELED : phase, NULL);
 }
 
 muster_err lend_take_back(struct muster__errand *work)

@@ -1,4 +1,4 @@
-#include "pool/internal.h"
+#include "pool/any.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -6,8 +6,6 @@
 /* A leaf chosen by the pool takes about this long: far above what handing it out costs, far below what a user notices.
  */
 #define LEAF_NS 20000
-/* Inputs and results of a map pass through the segment in windows of about this size. */
-#define WINDOW_BYTES ((size_t)256 << 20)
 /* How often progress is reported. */
 #define TICK_NS INT64_C(200000000)
 
@@ -64,7 +62,7 @@ void map_note_error(struct map *map, const struct lane *lane, const struct muste
     atomic_store(&cell->error_which, other);
 }
 
-static void item_failed(const struct seat *seat, struct map *map, muster_err err, int code, int64_t index)
+void map_item_failed(const struct seat *seat, struct map *map, muster_err err, int code, int64_t index)
 {
     struct muster_task_error error;
     run_error_fill(&error, pool_worker_number(seat->pool, seat->lane->index), err, code, index, map->function);
@@ -79,6 +77,10 @@ static void item_failed(const struct seat *seat, struct map *map, muster_err err
 static void run_items(const struct seat *seat, struct map *map, struct piece *piece, int64_t begin, int64_t end)
 {
     muster_task_fn function = (muster_task_fn)known.function;
+    if (map->listed) {
+        list_run(seat, map, piece, function, begin, end);
+        return;
+    }
     const char *items = muster__heap_at(map->items);
     char *results = map->results ? muster__heap_at(map->results) : NULL;
     const void *user = map->user ? muster__heap_at(map->user) : NULL;
@@ -86,12 +88,14 @@ static void run_items(const struct seat *seat, struct map *map, struct piece *pi
     if (results)
         memset(results + (size_t)begin * result_bytes, 0, (size_t)(end - begin) * result_bytes);
 
+    struct any_fixed any = any_fixed(item_bytes, results, result_bytes, map->first);
     struct muster__running *outer = muster__running,
                            running = {.what = "item",
                                       .function = map->function,
                                       .worker = pool_worker_number(seat->pool, seat->lane->index),
                                       .object = muster__object_slot(seat->pool->slot)->name,
-                                      .pool = seat->pool};
+                                      .pool = seat->pool,
+                                      .any = &any.any};
     muster__running = &running;
     run_called(end - begin);
     for (int64_t i = begin; i < end; i++) {
@@ -99,7 +103,7 @@ static void run_items(const struct seat *seat, struct map *map, struct piece *pi
         running.index = map->first + i;
         int code = function(items + (size_t)i * item_bytes, results ? results + (size_t)i * result_bytes : NULL, user);
         if (MUSTER__UNLIKELY(code))
-            item_failed(seat, map, MUSTER_ERR_TASK, code, map->first + i);
+            map_item_failed(seat, map, MUSTER_ERR_TASK, code, map->first + i);
     }
     atomic_store_explicit(&piece->current, end, memory_order_release);
     muster__running = outer;
@@ -207,7 +211,7 @@ void map_run_piece(const struct seat *seat, struct record *record, uint32_t inde
         run_leaf(seat, map, record);
         muster__count_tasks(pool_home_handle(seat->pool), piece->end - piece->begin);
     } else {
-        item_failed(seat, map, MUSTER_ERR_NOFUNC, 0, map->first + piece->begin);
+        map_item_failed(seat, map, MUSTER_ERR_NOFUNC, 0, map->first + piece->begin);
         atomic_fetch_add(&map->failed, piece->end - piece->begin - 1);
         atomic_store(&piece->current, piece->end);
     }
@@ -230,16 +234,9 @@ bool map_over(struct pool *pool, struct map *map)
     return map_items_done(pool, map) >= map->n;
 }
 
-struct call {
-    struct seat seat;
-    const muster_map_options *options;
-    struct map *map;
-    int64_t n_whole, began_ns;
-};
-
 /* To sum up what all lanes have counted costs a cache miss a lane. While a piece of the map is next in the caller's
  * own lane there is no need to. */
-static bool own_piece_next(const struct call *call)
+static bool own_piece_next(const struct map_call *call)
 {
     record_ref ref;
     if (!deque_peek(&call->seat.lane->deque, &ref))
@@ -252,13 +249,13 @@ static bool own_piece_next(const struct call *call)
 
 static bool call_over(void *arg)
 {
-    struct call *call = arg;
+    struct map_call *call = arg;
     if (own_piece_next(call) && pool_state(call->seat.pool) <= POOL_CLOSED)
         return false;
     return map_over(call->seat.pool, call->map) || pool_state(call->seat.pool) > POOL_CLOSED;
 }
 
-static void report_progress(struct call *call)
+static void report_progress(struct map_call *call)
 {
     struct pool *pool = call->seat.pool;
     muster_map_progress progress = {.items_total = call->n_whole,
@@ -275,7 +272,7 @@ static void report_progress(struct call *call)
     call->options->progress(&progress, call->options->progress_arg);
 }
 
-static muster_err wait_call(struct call *call)
+static muster_err wait_call(struct map_call *call)
 {
     bool tell = call->options->progress != NULL;
     const char *site = muster_site;
@@ -309,6 +306,7 @@ struct map *map_make(const struct seat *seat, muster__function function, size_t 
     map->time_limit_ms = options->time_limit_ms;
     map->stop_at_failure = options->stop_at_failure;
     map->caller_lane = seat->lane->index;
+    map->lanes = (uint32_t)seat->pool->lanes;
     map->user = seat->pool->user;
     muster__heap_hand_over(ref, seat->self, pool_owner(seat->pool));
     return map;
@@ -323,27 +321,34 @@ muster__ref map_stage(const struct seat *seat, const void *bytes, size_t size)
     return ref;
 }
 
-bool map_queue_window(const struct seat *seat, struct map *map, const void *items, int64_t first, int64_t n,
-                      int retries)
+bool map_queue_staged(const struct seat *seat, struct map *map, int64_t first, int64_t n, int retries)
 {
+    uint32_t index;
+    struct record *record = record_new(seat, &index);
     map->first = first;
     map->n = n;
     for (int i = 0; i < seat->pool->lanes; i++)
         atomic_store(&map->cell[i].done, 0);
-    map->items = map_stage(seat, items, (size_t)n * map->item_bytes);
-    if (map->result_bytes)
-        map->results = map_stage(seat, NULL, (size_t)n * map->result_bytes);
-    uint32_t index;
-    struct record *record = record_new(seat, &index);
-    if (record && map->items && (map->results || !map->result_bytes)) {
+    if (record) {
         record->kind = RECORD_PIECE;
         record->piece =
             (struct piece){.map = map->self, .begin = 0, .end = n, .current = -1, .total = -1, .retries = retries};
         if (sched_queue(seat, record, index))
             return true;
-    }
-    if (record)
         record_free(seat->pool, record, index, seat->lane);
+    }
+    map->n = 0;
+    return false;
+}
+
+bool map_queue_window(const struct seat *seat, struct map *map, const void *items, int64_t first, int64_t n,
+                      int retries)
+{
+    map->items = map_stage(seat, items, (size_t)n * map->item_bytes);
+    if (map->result_bytes)
+        map->results = map_stage(seat, NULL, (size_t)n * map->result_bytes);
+    if (map->items && (map->results || !map->result_bytes) && map_queue_staged(seat, map, first, n, retries))
+        return true;
     map_free_window(map, seat->self);
     map->n = 0;
     return false;
@@ -351,6 +356,8 @@ bool map_queue_window(const struct seat *seat, struct map *map, const void *item
 
 void map_free_window(struct map *map, uint32_t self)
 {
+    if (map->listed)
+        list_free(map, self);
     muster__heap_free(map->items, self);
     muster__heap_free(map->results, self);
     map->items = map->results = 0;
@@ -363,41 +370,33 @@ void map_count_for(struct pool *pool, struct map *map, uint32_t lane, int64_t it
     sched_ring_waiter(pool, caller_lane);
 }
 
-static void window_end(struct call *call, char *results)
+int64_t map_whole_chunks(const struct map *map, int64_t n)
 {
-    struct map *map = call->map;
-    if (results && map->results)
-        memcpy(results + (size_t)map->first * map->result_bytes, muster__heap_at(map->results),
-               (size_t)map->n * map->result_bytes);
-    map_free_window(map, call->seat.self);
+    int64_t chunk = (int64_t)map->chunk_items;
+    return chunk && n > chunk ? n - n % chunk : n;
 }
 
-static muster_err run_windows(struct call *call, const char *items, char *results)
+static muster_err run_windows(struct map_call *call)
 {
     struct map *map = call->map;
-    size_t per_item = map->item_bytes + map->result_bytes + 1;
-    int64_t window = (int64_t)(WINDOW_BYTES / per_item) + 1;
-    if (map->chunk_items && window > (int64_t)map->chunk_items)
-        window -= window % (int64_t)map->chunk_items;
-    for (int64_t first = 0; first < call->n_whole; first += window) {
-        int64_t n = call->n_whole - first < window ? call->n_whole - first : window;
-        if (!map_queue_window(&call->seat, map, items ? items + (size_t)first * map->item_bytes : NULL, first, n,
-                              call->seat.pool->retries))
-            return muster__fail(
-                MUSTER_ERR_NOMEM,
-                "muster_pool_map: no room for %lld items of %zu bytes and their results in the host segment",
-                (long long)n, map->item_bytes);
-        muster_err err = wait_call(call);
+    for (int64_t first = 0; first < call->n_whole; first += map->n) {
+        muster_err err = call->queue(call, first);
+        if (err)
+            return err;
+        err = wait_call(call);
         if (!err && !map_over(call->seat.pool, map)) {
-            err = worker_broken(call->seat.pool, "muster_pool_map");
+            err = worker_broken(call->seat.pool, call->operation);
             if (!err)
-                err = muster__fail(MUSTER_ERR_CANCELED, "muster_pool_map: the pool was terminated meanwhile");
+                err = muster__fail(MUSTER_ERR_CANCELED, "%s: the pool was terminated meanwhile", call->operation);
         }
         if (err) {
             atomic_store(&map->stopped, 1);
             return err;
         }
-        window_end(call, results);
+        err = call->collect(call);
+        map_free_window(map, call->seat.self);
+        if (err)
+            return err;
     }
     return MUSTER_OK;
 }
@@ -414,14 +413,91 @@ const struct muster_task_error *map_first_error(const struct pool *pool, struct 
     return first;
 }
 
-static muster_err conclude(const struct pool *pool, struct map *map)
+static muster_err conclude(const struct pool *pool, struct map *map, const char *operation)
 {
     const struct muster_task_error *first = map_first_error(pool, map);
     if (!first)
         return MUSTER_OK;
     struct muster_task_error error = *first;
     error.failed = atomic_load(&map->failed);
-    return run_report(&error, "muster_pool_map");
+    return run_report(&error, operation);
+}
+
+muster_err map_refusal(struct pool *pool, const muster_map_options *options, const char *operation)
+{
+    if (options->time_limit_ms > 0 && !pool->isolated)
+        return muster__fail(MUSTER_ERR_UNSUPPORTED,
+                            "a time limit needs isolated workers: a task inside a rank cannot be stopped");
+    return task_refusal(pool, operation);
+}
+
+/* Pieces may still run after an interrupt or a terminate: then the pool keeps the map's blocks until its own end. */
+static muster_err map_end(struct map_call *call, muster_err err)
+{
+    struct map *map = call->map;
+    struct pool *pool = call->seat.pool;
+    if (!map_over(pool, map))
+        return err;
+    if (!err)
+        err = conclude(pool, map, call->operation);
+    if (map->user != pool->user)
+        muster__heap_free(map->user, call->seat.self);
+    map_free_window(map, call->seat.self);
+    muster__heap_free(map->self, call->seat.self);
+    return err;
+}
+
+muster_err map_run(struct map_call *call, muster_task_fn fn, size_t item_bytes, size_t result_bytes, bool listed)
+{
+    muster__function function;
+    muster_err err = muster__function_name((const void *)fn, &function);
+    if (err)
+        return err;
+    struct map *map = call->map = map_make(&call->seat, function, item_bytes, result_bytes, call->options);
+    if (!map)
+        return muster__fail(MUSTER_ERR_NOMEM, "%s: the host segment is full; see segment_bytes", call->operation);
+    map->listed = listed;
+    if (call->options->user && call->options->user_bytes) {
+        map->user = map_stage(&call->seat, call->options->user, call->options->user_bytes);
+        map->user_bytes = call->options->user_bytes;
+    }
+    err = map->user || !call->options->user
+              ? run_windows(call)
+              : muster__fail(MUSTER_ERR_NOMEM, "%s: no room for the context in the host segment", call->operation);
+    return map_end(call, err);
+}
+
+/* ---- items and results of one size ---- */
+
+struct plain_call {
+    struct map_call call;
+    const char *items;
+    char *results;
+};
+
+static muster_err plain_queue(struct map_call *call, int64_t first)
+{
+    const struct plain_call *plain = (const struct plain_call *)call;
+    struct map *map = call->map;
+    size_t per_item = map->item_bytes + map->result_bytes + 1;
+    int64_t n = map_whole_chunks(map, (int64_t)(WINDOW_BYTES / per_item) + 1);
+    n = call->n_whole - first < n ? call->n_whole - first : n;
+    return map_queue_window(&call->seat, map, plain->items ? plain->items + (size_t)first * map->item_bytes : NULL,
+                            first, n, call->seat.pool->retries)
+               ? MUSTER_OK
+               : muster__fail(MUSTER_ERR_NOMEM,
+                              "%s: no room for %lld items of %zu bytes and their results in the host segment",
+                              call->operation, (long long)n, map->item_bytes);
+}
+
+static muster_err plain_collect(struct map_call *call)
+{
+    const struct plain_call *plain = (const struct plain_call *)call;
+    const struct map *map = call->map;
+    if (plain->results && map->results)
+        memcpy(plain->results + (size_t)map->first * map->result_bytes, muster__heap_at(map->results),
+               (size_t)map->n * map->result_bytes);
+    return MUSTER_OK;
 }
 
 static muster_err check_map(muster_task_fn fn, const void *items, int64_t n, size_t item_bytes, const void *results,
@@ -438,63 +514,27 @@ static muster_err check_map(muster_task_fn fn, const void *items, int64_t n, siz
     return err ? err : check_map_options(operation, options);
 }
 
-static muster_err can_map(struct pool *pool, const muster_map_options *options)
-{
-    if (options->time_limit_ms > 0 && !pool->isolated)
-        return muster__fail(MUSTER_ERR_UNSUPPORTED,
-                            "a time limit needs isolated workers: a task inside a rank cannot be stopped");
-    return task_refusal(pool, "muster_pool_map");
-}
-
-/* Pieces may still run after an interrupt or a terminate: then the pool keeps the map's blocks until its own end. */
-static muster_err map_end(struct call *call, muster_err err)
-{
-    struct map *map = call->map;
-    struct pool *pool = call->seat.pool;
-    if (!map_over(pool, map))
-        return err;
-    if (!err)
-        err = conclude(pool, map);
-    if (map->user != pool->user)
-        muster__heap_free(map->user, call->seat.self);
-    map_free_window(map, call->seat.self);
-    muster__heap_free(map->self, call->seat.self);
-    return err;
-}
-
-static muster_err map_in(struct call *call, muster_task_fn fn, const void *items, size_t item_bytes, void *results,
-                         size_t result_bytes)
-{
-    muster__function function;
-    muster_err err = muster__function_name((const void *)fn, &function);
-    if (err)
-        return err;
-    struct map *map = call->map = map_make(&call->seat, function, item_bytes, result_bytes, call->options);
-    if (!map)
-        return muster__fail(MUSTER_ERR_NOMEM, "muster_pool_map: the host segment is full; see segment_bytes");
-    if (call->options->user && call->options->user_bytes) {
-        map->user = map_stage(&call->seat, call->options->user, call->options->user_bytes);
-        map->user_bytes = call->options->user_bytes;
-    }
-    err = map->user || !call->options->user
-              ? run_windows(call, items, results)
-              : muster__fail(MUSTER_ERR_NOMEM, "muster_pool_map: no room for the context in the host segment");
-    return map_end(call, err);
-}
-
 muster_err muster_pool_map(muster_pool pool, muster_task_fn fn, const void *items, int64_t n, size_t item_bytes,
                            void *results, size_t result_bytes, const muster_map_options *options)
 {
     static const muster_map_options defaults;
-    struct call call = {.options = options ? options : &defaults, .n_whole = n, .began_ns = muster__now_ns()};
+    struct plain_call plain = {.call = {.operation = "muster_pool_map",
+                                        .options = options ? options : &defaults,
+                                        .n_whole = n,
+                                        .began_ns = muster__now_ns(),
+                                        .queue = plain_queue,
+                                        .collect = plain_collect},
+                               .items = items,
+                               .results = results};
+    struct map_call *call = &plain.call;
     muster_err err = check_map(fn, items, n, item_bytes, results, result_bytes, options);
     if (!err)
-        err = seat_enter(pool.handle, "muster_pool_map", &call.seat);
+        err = seat_enter(pool.handle, call->operation, &call->seat);
     if (err)
         return err;
-    err = can_map(call.seat.pool, call.options);
+    err = map_refusal(call->seat.pool, call->options, call->operation);
     if (!err && n > 0)
-        err = map_in(&call, fn, items, item_bytes, results, result_bytes);
-    seat_leave(&call.seat);
+        err = map_run(call, fn, item_bytes, result_bytes, false);
+    seat_leave(&call->seat);
     return err;
 }

@@ -1,4 +1,4 @@
-#include "pool/internal.h"
+#include "pool/any.h"
 
 #include <string.h>
 
@@ -63,6 +63,7 @@ void record_free(struct pool *pool, struct record *record, uint32_t index, struc
 {
     uint32_t self = muster__self_state.number;
     if (record->kind == RECORD_TASK && record->extra) {
+        any_forget(record, self);
         struct extra *extra = muster__heap_at(record->extra);
         if (extra && !extra->user_shared)
             muster__heap_free(extra->user, self);
@@ -139,6 +140,9 @@ void *record_result(struct record *record)
 {
     if (!atomic_load_explicit(&record->result_bytes, memory_order_relaxed))
         return NULL;
+    void *returned = MUSTER__UNLIKELY(record->extra) ? any_returned(record) : NULL;
+    if (returned)
+        return returned;
     return (unsigned char *)(record->data ? muster__heap_at(record->data) : record->bytes) + result_offset(record);
 }
 
@@ -159,10 +163,12 @@ bool record_reserve(struct pool *pool, struct record *record, size_t arg_bytes, 
     return true;
 }
 
+/* One whose maker died before it had handed it over is gone. */
 struct extra *record_extra(struct pool *pool, struct record *record, uint32_t self)
 {
-    if (record->extra)
-        return muster__heap_at(record->extra);
+    struct extra *there = record->extra ? muster__heap_at(record->extra) : NULL;
+    if (there)
+        return there;
     muster__ref ref = muster__heap_alloc(sizeof(struct extra), self);
     if (!ref)
         return NULL;

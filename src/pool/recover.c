@@ -1,4 +1,4 @@
-#include "pool/internal.h"
+#include "pool/any.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -40,6 +40,8 @@ static void queue_again(const struct death *death, struct record *record, uint32
 static void task_died(const struct death *death, struct record *record, uint32_t index, uint64_t state)
 {
     struct pool *pool = death->seat.pool;
+    if (record->extra)
+        any_forget(record, death->seat.self);
     if (state & STATE_KILLED) {
         sched_finish(pool, record, index, RECORD_CANCELED, death->seat.lane);
         return;
@@ -112,6 +114,8 @@ static void piece_died(const struct death *death, struct record *record, uint32_
     int64_t counted = 0, next = piece->begin;
     if (current >= piece->begin) {
         bool again = piece->retries > 0 && !death->overran;
+        if (map->listed)
+            list_clear(map, current);
         if (again)
             piece->retries--;
         else

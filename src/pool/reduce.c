@@ -1,4 +1,4 @@
-#include "pool/internal.h"
+#include "pool/any.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +28,26 @@ static int find(muster__function function, void **pointer)
     return 0;
 }
 
+/* What it returns by itself goes where its result does. */
+static int map_item(const struct recipe *context, void *function, const void *item, void *out)
+{
+    struct any_fixed any = any_fixed(context->item_bytes, out, context->result_bytes, muster__running->index);
+    struct muster__any *before = any_enter(&any.any);
+    memset(out, 0, context->result_bytes);
+    int code = ((muster_task_fn)function)(item, out, own_user(context));
+    any_enter(before);
+    return code;
+}
+
+/* It has no result of its own to return. */
+static int combine_two(const struct recipe *context, void *combine, void *accumulated, const void *value)
+{
+    struct muster__any *before = any_enter(NULL);
+    int code = ((muster_combine_fn)combine)(accumulated, value, own_user(context));
+    any_enter(before);
+    return code;
+}
+
 /* Folds a chunk's items left to right. */
 static int fold_chunk(const void *items, void *result, const void *user)
 {
@@ -42,14 +62,12 @@ static int fold_chunk(const void *items, void *result, const void *user)
     for (int64_t i = 0; i < context->count && !code; i++) {
         const void *item = (const char *)items + (size_t)i * context->item_bytes;
         void *out = i ? value : result;
-        if (function) {
-            memset(out, 0, context->result_bytes);
-            code = ((muster_task_fn)function)(item, out, own_user(context));
-        } else {
+        if (function)
+            code = map_item(context, function, item, out);
+        else
             memcpy(out, item, context->result_bytes);
-        }
         if (i && !code)
-            code = ((muster_combine_fn)combine)(result, value, own_user(context));
+            code = combine_two(context, combine, result, value);
     }
     free(value);
     return code;
@@ -64,7 +82,7 @@ static int combine_pair(const void *pair, void *result, const void *user)
     if (code)
         return code;
     memcpy(result, pair, context->result_bytes);
-    return ((muster_combine_fn)combine)(result, (const char *)pair + context->result_bytes, own_user(context));
+    return combine_two(context, combine, result, (const char *)pair + context->result_bytes);
 }
 
 /* All levels of a small tree, in the same order. */
@@ -83,8 +101,7 @@ static int combine_tree(const void *values, void *result, const void *user)
             void *combine;
             code = find(context->combine, &combine);
             if (!code)
-                code = ((muster_combine_fn)combine)(level + (size_t)i * bytes, level + (size_t)(2 * i + 1) * bytes,
-                                                    own_user(context));
+                code = combine_two(context, combine, level + (size_t)i * bytes, level + (size_t)(2 * i + 1) * bytes);
         }
         if (n % 2)
             memmove(level + (size_t)(n / 2) * bytes, level + (size_t)(n - 1) * bytes, bytes);

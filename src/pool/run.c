@@ -1,4 +1,4 @@
-#include "pool/internal.h"
+#include "pool/any.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -62,7 +62,8 @@ int run_call(const struct seat *seat, const struct calling *calling, const void 
                                       .worker = pool_worker_number(seat->pool, seat->lane->index),
                                       .object = muster__object_slot(seat->pool->slot)->name,
                                       .pool = seat->pool,
-                                      .group = calling->group};
+                                      .group = calling->group,
+                                      .any = calling->any};
     muster__running = &running;
     report.fail_text[0] = '\0';
     report.calls++;
@@ -96,6 +97,8 @@ static void fail(const struct seat *seat, struct record *record, uint32_t index,
 
 void run_ended(const struct seat *seat, struct record *record, uint32_t index, int code)
 {
+    if (MUSTER__UNLIKELY(record->extra) && code == 0)
+        any_commit(record);
     if (MUSTER__LIKELY(code == 0))
         sched_finish(seat->pool, record, index, RECORD_DONE, seat->lane);
     else
@@ -123,7 +126,9 @@ void run_task(const struct seat *seat, struct record *record, uint32_t index)
     bool limited = extra && extra->time_limit_ms > 0;
     if (limited)
         muster__child_limit(muster__member_self(), muster__deadline_ns(extra->time_limit_ms));
-    struct calling calling = {(muster_task_fn)pointer, record->function, "task", record->number, record->next};
+    struct any_task any = any_of_task(seat, record);
+    struct calling calling = {(muster_task_fn)pointer, record->function, "task",
+                              record->number,          record->next,     &any.any};
     int code = run_call(seat, &calling, record_arg(record), result, user ? muster__heap_at(user) : NULL);
     if (limited)
         muster__child_limit(muster__member_self(), MUSTER__NEVER);

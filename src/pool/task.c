@@ -134,9 +134,9 @@ static bool calls_back(const muster_submit_options *options)
 }
 
 /* Of a task that is queued: without memory for that it runs for nobody. */
-static muster_err call_back(muster_task task, size_t result_bytes, const muster_submit_options *options)
+static muster_err call_back(muster_task task, const muster_submit_options *options)
 {
-    muster_err err = callback_add(task, result_bytes, options->callbacks);
+    muster_err err = callback_add(task, options->callbacks);
     if (err)
         muster_task_forget(task);
     return err;
@@ -163,7 +163,7 @@ muster_err task_submit(const struct seat *seat, muster_task *task, muster__funct
         if (MUSTER__LIKELY(sched_queue(seat, record, index))) {
             lane->numbers++;
             *task = made;
-            return calls_back(options) ? call_back(made, result_bytes, options) : MUSTER_OK;
+            return calls_back(options) ? call_back(made, options) : MUSTER_OK;
         }
         atomic_fetch_sub(&lane->submitted, 1);
         if (group)

@@ -63,7 +63,7 @@ static int call_hook(const struct seat *seat, muster__function function, const c
     if (muster__function_find(function, &pointer))
         return -1;
     struct pool *pool = seat->pool;
-    struct calling calling = {(muster_task_fn)pointer, function, what, 0, 0};
+    struct calling calling = {(muster_task_fn)pointer, function, what, 0, 0, NULL};
     return run_call(seat, &calling, pool->init_arg ? muster__heap_at(pool->init_arg) : NULL, NULL,
                     pool->user ? muster__heap_at(pool->user) : NULL);
 }

@@ -190,15 +190,18 @@ void muster__job_end(int code);
 
 /* ---- what runs now, for the report of a crash ---- */
 
+struct muster__any;
+
 /* in the frame of whoever calls the task's function */
 struct muster__running {
     const char *what; /* "task" */
     int64_t index;
     muster__function function;
     int worker;
-    const char *object; /* "pool 3 'jobs'" */
-    const void *pool;   /* the pool's own, of a task; NULL: of no task */
-    uint32_t group;     /* in that pool, see there */
+    const char *object;      /* "pool 3 'jobs'" */
+    const void *pool;        /* the pool's own, of a task; NULL: of no task */
+    uint32_t group;          /* in that pool, see there */
+    struct muster__any *any; /* the pool's: what is known of the item, and where its result goes; NULL: nowhere */
 };
 extern MUSTER__THREAD_LOCAL struct muster__running *muster__running; /* NULL: nothing */
 

@@ -88,7 +88,7 @@ if ! [ -e "$before" ]; then
     printf '%s is not there: %s --renew %s\n' "$before" "$0" "$library"
     exit 1
 fi
-if ! objdump -h "$library" | grep -q debug_info; then
+if [[ $(objdump -h "$library") != *debug_info* ]]; then
     printf 'skipped: %s has no debug information\n' "$library"
     exit 77
 fi

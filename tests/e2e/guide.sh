@@ -49,6 +49,23 @@ check_sync() {
     same "$(printf 'Round %d, worker %d\n' 0 0 0 1 0 2 1 0 1 1 1 2 && printf 'All have stopped.')" "$1"
 }
 
+# What the example is given.
+arguments=()
+if [ "$example" = wordcount ]; then
+    texts=$(mktemp -d)
+    trap 'rm -rf "$texts"' EXIT
+    printf 'to be or\nnot to be\n' >"$texts/1"
+    : >"$texts/2"
+    printf '%s\n' {1..3000} {1000..1999} >"$texts/3" # its table is large
+    printf 'be 7' >"$texts/4"
+    arguments=("$texts"/[1-4])
+fi
+
+check_wordcount() { # in the order in which words came
+    same "$(cat "${arguments[@]}" | tr -s ' ' '\n' | sort | uniq -c | sed 's/^ *//' | sort)" "$(sort <<<"$1")"
+    same "$(printf '%s\n' '2 to' '3 be' '1 or' '1 not' '1 1')" "$(head -n 5 <<<"$1")"
+}
+
 check() { # how, command...
     local how=$1 output
     shift
@@ -63,9 +80,9 @@ check() { # how, command...
 }
 
 for ((round = 1; round <= rounds; round++)); do
-    check "plainly, round $round" "$program"
+    check "plainly, round $round" "$program" "${arguments[@]}"
     for ranks in 1 2 4; do
-        check "on $ranks ranks, round $round" mpirun --oversubscribe --bind-to none -np "$ranks" "$program"
+        check "on $ranks ranks, round $round" mpirun --oversubscribe --bind-to none -np "$ranks" "$program" "${arguments[@]}"
     done
 done
 printf 'guide_%s: %d runs, output as the guide has it\n' "$example" $((4 * rounds))

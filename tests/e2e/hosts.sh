@@ -35,7 +35,7 @@ suite token 2
 unset MUSTER_TEST_OWN_CORES
 
 "$hosts" up 3
-for name in hosts process lock token pool queue lease; do
+for name in hosts process lock token pool any queue lease; do
     suite "$name" 6
 done
 
@@ -51,9 +51,10 @@ grep -q '"hosts":[[:space:]]*3' "$work/s6/run.json" || fail 'it did not run on 3
 
 over 6 "$build/bin/guide_pool" || fail 'guide_pool'
 [ "$(cat "$work/out")" = 'Squared numbers: [1, 4, 9, 16, 25]' ] || fail 'guide_pool printed something else'
-for example in process queue lock; do
-    over 6 "$build/bin/guide_$example" || fail "guide_$example"
-    timeout 60 mpirun --oversubscribe -np 2 "$build/bin/guide_$example" >"$work/here"
+for example in process queue lock wordcount; do
+    over 6 "$build/bin/guide_$example" "$root/README.md" "$root/CMakeLists.txt" || fail "guide_$example"
+    timeout 60 mpirun --oversubscribe -np 2 "$build/bin/guide_$example" "$root/README.md" "$root/CMakeLists.txt" \
+        >"$work/here"
     cmp <(sort "$work/here") <(sort "$work/out") || fail "guide_$example printed something else than on one host"
 done
 

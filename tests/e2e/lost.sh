@@ -18,9 +18,10 @@ fail() {
     exit 1
 }
 
-# begin <mpirun option>...: the program, as $pid, until its map runs
+# begin <mpirun option>...: the program, with $arguments, as $pid, until its map runs
+arguments=()
 begin() {
-    timeout -k 5 60 "$hosts" mpirun "$@" -np 6 "$program" >"$out" 2>&1 &
+    timeout -k 5 60 "$hosts" mpirun "$@" -np 6 "$program" "${arguments[@]}" >"$out" 2>&1 &
     pid=$!
     for _ in $(seq 300); do
         if grep -q ready "$out"; then
@@ -37,21 +38,28 @@ said() { # text
 }
 
 # All of its processes there die; Open MPI is told to go on.
+dies() {
+    begin --enable-recovery
+    for rank in $(ip netns pids "$HOSTS_SET-h3"); do
+        [ "$(readlink "/proc/$rank/exe")" != "$program" ] || kill -9 "$rank"
+    done
+    began=$SECONDS
+    wait "$pid" || true # mpirun says what it likes then
+    [ $((SECONDS - began)) -lt 30 ] || fail "it took $((SECONDS - began)) s to end"
+    said 'host h3 has not been heard of'
+    said '^map: OK$'
+    said '^wrong: 0$'
+    for what in get acquire join; do
+        said "^$what: PEER: .*host h3 is gone"
+    done
+    said '^destroy: OK$'
+}
+
 "$hosts" up 3
-begin --enable-recovery
-for rank in $(ip netns pids "$HOSTS_SET-h3"); do
-    [ "$(readlink "/proc/$rank/exe")" != "$program" ] || kill -9 "$rank"
-done
-began=$SECONDS
-wait "$pid" || true # mpirun says what it likes then
-[ $((SECONDS - began)) -lt 30 ] || fail "it took $((SECONDS - began)) s to end"
-said 'host h3 has not been heard of'
-said '^map: OK$'
-said '^wrong: 0$'
-for what in get acquire join; do
-    said "^$what: PEER: .*host h3 is gone"
-done
-said '^destroy: OK$'
+dies
+arguments=(list)
+dies
+arguments=()
 
 # Cut off, for longer than anybody waits.
 begin

@@ -5,7 +5,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 status=0
 readme=$(<README.md)
-for program in apps/guide/guide_*.c; do
+for program in apps/guide/*.c; do
     if [[ $readme != *"$(<"$program")"* ]]; then
         printf 'README.md: does not hold %s as it is\n' "$program"
         status=1

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# valgrind.sh <program>: memcheck on two ranks and their children finds no error and no leak of ours up to the end.
+# valgrind.sh <program> [<argument>...]: memcheck on two ranks and their children finds no error and no leak of ours up to the end.
 set -euo pipefail
 # shellcheck source=../../scripts/lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib/common.sh"
@@ -16,7 +16,7 @@ export MUSTER_SEGMENT_MIB=64 # the search for leaks reads all of it
 status=0
 timeout -k 5 200 mpirun --oversubscribe --bind-to none -np 2 \
     valgrind --quiet --keep-debuginfo=yes --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite \
-    --error-exitcode=99 --log-file="$logs/%p" "${suppressions[@]}" "$1" || status=$?
+    --error-exitcode=99 --log-file="$logs/%p" "${suppressions[@]}" "$@" || status=$?
 if [ "$status" -ne 0 ] || grep -qs . "$logs"/*; then
     printf 'exit code %d\n' "$status"
     cat "$logs"/*

@@ -89,6 +89,7 @@ static void test_reserved_tasks(void **state)
     assert_int_equal(muster_pool_create(&pool, NULL), MUSTER_OK);
     assert_named(muster_pool_submit(pool, &task, nothing, NULL, 0, 0, &submit), "muster_pool_submit");
     assert_named(muster_pool_map(pool, nothing, &byte, 1, 1, &byte, 1, &map), "muster_pool_map");
+    assert_named(muster_pool_map_list(pool, nothing, &(muster_span){&byte, 1}, 1, NULL, &map), "muster_pool_map_list");
     assert_named(muster_pool_reduce(pool, NULL, combine_nothing, &byte, 1, 1, &byte, 1, &map), "muster_pool_reduce");
     assert_named(muster_pool_imap(pool, &imap, nothing, muster_items_next, &items, 1, 0, &imap_options),
                  "muster_pool_imap");

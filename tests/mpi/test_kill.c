@@ -161,6 +161,102 @@ static void test_submit_retries(void **state)
     assert_int_equal(muster_pool_destroy(pool), MUSTER_OK);
 }
 
+/* ---- results of any size: of what was returned all is there, or nothing ---- */
+
+static size_t bytes_of(int64_t n)
+{
+    return n % 16 == 0 ? (size_t)(n % 97) * 1000 : (size_t)(n % 300);
+}
+
+static int return_bytes(const void *item, void *result, const void *user)
+{
+    int64_t n;
+    char bytes[97 * 1000];
+    (void)result;
+    (void)user;
+    memcpy(&n, item, sizeof n);
+    memset(bytes, (int)n, bytes_of(n));
+    muster_err err = muster_task_return("first", 5);
+    return err ? err : muster_task_return(bytes, bytes_of(n));
+}
+
+static void check_bytes(const void *bytes, size_t size, int64_t n)
+{
+    assert_int_equal(size, bytes_of(n));
+    for (size_t i = 0; i < size; i++)
+        assert_int_equal(((const char *)bytes)[i], (char)n);
+}
+
+/* Returns how many have no result. */
+static int64_t map_list(int round, int64_t chunk_items, muster_err *err)
+{
+    int64_t numbers[ITEMS], missing = 0;
+    muster_span items[ITEMS], *results;
+    for (int i = 0; i < ITEMS; i++) {
+        numbers[i] = i + round;
+        items[i] = (muster_span){&numbers[i], sizeof numbers[i]};
+    }
+    *err = muster_pool_map_list(pool, return_bytes, items, ITEMS, &results,
+                                &(muster_map_options){.chunk_items = chunk_items});
+    assert_true(*err == MUSTER_OK || *err == MUSTER_ERR_CRASHED);
+    for (int i = 0; i < ITEMS; i++) {
+        missing += results[i].bytes == NULL;
+        if (results[i].bytes)
+            check_bytes(results[i].bytes, results[i].size_bytes, numbers[i]);
+    }
+    free(results);
+    return missing;
+}
+
+static void list_with_retries(int round)
+{
+    muster_err err;
+    assert_int_equal(map_list(round, round % 3, &err), 0);
+    assert_int_equal(err, MUSTER_OK);
+}
+
+static void return_with_retries(int round)
+{
+    muster_task tasks[ITEMS];
+    for (int64_t i = 0; i < ITEMS; i++) {
+        int64_t n = i + round;
+        assert_int_equal(muster_pool_submit(pool, &tasks[i], return_bytes, &n, sizeof n, (size_t)(i % 90), NULL),
+                         MUSTER_OK);
+    }
+    for (int64_t i = 0; i < ITEMS; i++) {
+        void *result;
+        size_t size;
+        assert_int_equal(muster_task_take(tasks[i], &result, &size, MUSTER_FOREVER), MUSTER_OK);
+        check_bytes(result, size, i + round);
+        free(result);
+    }
+}
+
+static void test_any_retries(void **state)
+{
+    (void)state;
+    assert_int_equal(muster_pool_create(&pool, &(muster_pool_options){.workers = 3, .isolated = true, .retries = 255}),
+                     MUSTER_OK);
+    while_killing(list_with_retries, 150);
+    while_killing(return_with_retries, 150);
+    assert_int_equal(muster_pool_destroy(pool), MUSTER_OK);
+}
+
+static void list_without_retries(int round)
+{
+    muster_err err;
+    int64_t missing = map_list(round, round % 3, &err);
+    assert_int_equal(missing, err ? muster_pool_last_error()->failed : 0);
+}
+
+static void test_any_plain(void **state)
+{
+    (void)state;
+    assert_int_equal(muster_pool_create(&pool, &(muster_pool_options){.workers = 3, .isolated = true}), MUSTER_OK);
+    while_killing(list_without_retries, 150);
+    assert_int_equal(muster_pool_destroy(pool), MUSTER_OK);
+}
+
 /* ---- tasks that submit tasks: a parent that dies leaves its children to run; nothing hangs ---- */
 
 static int tree(const void *item, void *result, const void *user)
@@ -255,7 +351,8 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_map_retries), cmocka_unit_test(test_map_plain), cmocka_unit_test(test_submit_retries),
-        cmocka_unit_test(test_nested),      cmocka_unit_test(test_processes),
+        cmocka_unit_test(test_any_retries), cmocka_unit_test(test_any_plain), cmocka_unit_test(test_nested),
+        cmocka_unit_test(test_processes),
     };
     return mpi_case_main(&argc, &argv, tests, sizeof tests / sizeof *tests, "kill");
 }

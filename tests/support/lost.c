@@ -1,8 +1,9 @@
 /*
- * A program for tests/e2e/lost.sh, on three hosts of which the last one dies: a map goes on without it, and what was at
- * home there gives err PEER.
+ * A program for tests/e2e/lost.sh, on three hosts of which the last one dies: a map goes on without it, with an
+ * argument a map of a list, and what was at home there gives err PEER.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -21,6 +22,17 @@ static int slowly(const void *item, void *result, const void *user)
     nap_ms(50);
     *(int *)result = 3 * *(const int *)item + 1;
     return 0;
+}
+
+/* The same, as often as the item says, and once more. */
+static int slowly_many(const void *item, void *result, const void *user)
+{
+    int n = *(const int *)item, many[ITEMS];
+    slowly(item, &many[0], user);
+    (void)result;
+    for (int i = 1; i <= n; i++)
+        many[i] = many[0];
+    return muster_task_return(many, (size_t)(n + 1) * sizeof *many);
 }
 
 /* On the host that dies: a queue and a lock there. */
@@ -43,6 +55,33 @@ static void say(const char *what, muster_err err)
 {
     printf("%s: %s%s%s\n", what, muster_err_name(err), err ? ": " : "", err ? muster_err_detail() : "");
     fflush(stdout);
+}
+
+static muster_err map(muster_pool pool, const int *items, int *results)
+{
+    return muster_pool_map(pool, slowly, items, ITEMS, sizeof *items, results, sizeof *results, NULL);
+}
+
+/* -1: it is not whole. */
+static int value_of(const muster_span *list, int n)
+{
+    const int *many = list->bytes;
+    bool whole = list->size_bytes == (size_t)(n + 1) * sizeof *many;
+    for (int i = 1; i <= n && whole; i++)
+        whole = many[i] == many[0];
+    return whole ? many[0] : -1;
+}
+
+static muster_err map_list(muster_pool pool, const int *items, int *results)
+{
+    muster_span list[ITEMS], *lists;
+    for (int i = 0; i < ITEMS; i++)
+        list[i] = (muster_span){&items[i], sizeof items[i]};
+    muster_err err = muster_pool_map_list(pool, slowly_many, list, ITEMS, &lists, NULL);
+    for (int i = 0; i < ITEMS; i++)
+        results[i] = lists ? value_of(&lists[i], i) : -1;
+    free(lists);
+    return err;
 }
 
 int main(int argc, char **argv)
@@ -69,7 +108,7 @@ int main(int argc, char **argv)
         items[i] = i;
     printf("ready\n");
     fflush(stdout);
-    say("map", muster_pool_map(pool, slowly, items, ITEMS, sizeof *items, results, sizeof *results, NULL));
+    say("map", argc > 1 ? map_list(pool, items, results) : map(pool, items, results));
     for (int i = 0; i < ITEMS; i++)
         wrong += results[i] != 3 * i + 1;
     printf("wrong: %d\n", wrong);

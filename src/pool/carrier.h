@@ -1,0 +1,64 @@
+/*
+ * What a carrier knows; of carrier.c, which has what it does.
+ */
+#ifndef MUSTER_POOL_CARRIER_H
+#define MUSTER_POOL_CARRIER_H
+
+#include "pool/any.h"
+
+enum {
+    CONTEXTS = 8,
+};
+
+enum { THREAD, AGENT };
+
+/* what was taken together: a piece of a map, which is a map of its own here, or a task */
+struct haul {
+    struct haul *next;
+    record_ref record; /* at home */
+    struct map *map;   /* NULL: a task */
+    muster_task task;
+    muster_group group;    /* of what the task submits; generation 0: nobody asks */
+    muster__ref context;   /* that it shares; 0: none */
+    uint64_t result_bytes; /* of all items, or of the task */
+    int64_t count, began_ns;
+};
+
+struct carrier {
+    struct carrier *next;
+    muster_pool branch;
+    muster_handle home;
+    uint32_t number;
+    struct pool *pool;
+    struct seat seat;
+    struct haul *hauls;
+    double item_ns; /* as taken by one worker; 0: not known yet */
+    int64_t asked;  /* items, the last time */
+    bool over;
+    size_t arrived; /* bytes in the inbox that are still to be begun */
+
+    uint32_t pins;         /* of its thread */
+    _Atomic uint32_t turn; /* who takes the steps; a futex */
+    uint32_t seen;         /* the bell before the last step */
+    int64_t look_ns;       /* when there is a step to take if it has not rung */
+
+    struct muster__call fetch, back;
+    bool fetching, bringing;
+    struct fetch want;
+    char *inbox;
+    size_t room;
+    char *out, *sent; /* results: being collected, under way */
+    size_t out_bytes, out_room;
+
+    struct {
+        uint64_t home;
+        muster__ref here;
+    } contexts[CONTEXTS];
+    int next_context;
+    int32_t modules; /* that home has told of */
+
+    record_ref *kills; /* under carriers.mutex */
+    int kill_count;
+};
+
+#endif
