@@ -125,7 +125,17 @@ static void at_exit(int status, void *unused)
     muster__transport_abort(status ? status : 1);
 }
 
+/* The program calls MPI_Finalize: the main thread of a rank, and in SPMD mode of each. */
+static void mpi_ends(void)
+{
+    if (!muster__me.running)
+        return;
+    muster__log(MUSTER__WARN, "MPI_Finalize without muster_finalize before it: muster ends here, too");
+    muster__runtime_stop();
+}
+
 void stop_at_exit(void)
 {
     on_exit(at_exit, NULL);
+    muster__transport_ends = mpi_ends;
 }
