@@ -426,7 +426,8 @@ static int64_t oldest_ns(const struct carrier *c)
 
 static bool is_stale(const struct carrier *c)
 {
-    return c->hauls && sched_any_queued(c->pool) && muster__now_ns() - oldest_ns(c) > STALE_NS;
+    return c->hauls && sched_any_queued(c->pool) &&
+           (!workers_here(c->pool) || muster__now_ns() - oldest_ns(c) > STALE_NS);
 }
 
 /* Its own share of what comes back at once is not for this branch: the call that waits for work is called off. */
@@ -461,14 +462,25 @@ static int64_t open_items(const struct carrier *c)
 static void count_workers(struct carrier *c, struct fetch *news)
 {
     for (int i = 0; i < c->pool->workers; i++) {
-        news->alive += atomic_load_explicit(&c->pool->lane[i].owner, memory_order_relaxed) != 0;
+        news->alive += atomic_load_explicit(&c->pool->lane[i].owner, memory_order_relaxed) != 0 &&
+                       atomic_load_explicit(&pool_worker(c->pool, i)->stay, memory_order_relaxed) != WORKER_AWAY;
         news->busy += atomic_load_explicit(&c->pool->lane[i].depth, memory_order_relaxed) > 0;
     }
 }
 
-static int64_t wanted(const struct carrier *c)
+/* Whoever comes rings the carrier of a branch that is starved. */
+static int64_t workers_to_feed(const struct carrier *c)
 {
-    int64_t open = open_items(c), workers = c->pool->workers, want = workers - open;
+    int here = workers_here(c->pool);
+    if (here)
+        return here;
+    atomic_store(&c->pool->starved, 1);
+    return workers_here(c->pool);
+}
+
+static int64_t wanted(const struct carrier *c, int64_t workers)
+{
+    int64_t open = open_items(c), want = workers - open;
     double ahead = c->item_ns > 0 ? AHEAD_NS * (double)workers / c->item_ns : 0;
     if (want <= 0 && (double)open >= ahead / 2)
         return 0;
@@ -480,7 +492,7 @@ static int64_t wanted(const struct carrier *c)
 
 static void begin_fetch(struct carrier *c)
 {
-    int64_t want = wanted(c), workers = c->pool->workers;
+    int64_t workers = workers_to_feed(c), want = workers ? wanted(c, workers) : 0;
     if (!want)
         return;
     c->want = (struct fetch){.branch = c->number, .items = want, .items_a_load = (want + workers - 1) / workers};

@@ -16,9 +16,9 @@ static bool all_have_met(void *arg)
     return atomic_load(&meeting->arrived) >= (uint32_t)muster__me.tables->locals;
 }
 
-static void meet(int which)
+static void meet(void)
 {
-    struct meeting *meeting = &muster__me.tables->meetings[which];
+    struct meeting *meeting = &muster__me.tables->meetings[1];
     uint32_t all = (uint32_t)muster__me.tables->locals;
     if (atomic_fetch_add(&meeting->arrived, 1) + 1 == all)
         muster__event_signal(&meeting->complete, -1);
@@ -42,7 +42,43 @@ void muster__host_stop(void)
     release_ranks();
 }
 
+/* ---- in SPMD mode all ranks come here, and work until the last one has ---- */
+
 static const struct muster__hosts *hosts;
+
+const struct muster__hosts *hosts_registered(void)
+{
+    return hosts;
+}
+
+static bool hosts_have_met(void *unused)
+{
+    (void)unused;
+    return hosts->meet(false);
+}
+
+static void work_until(bool (*over)(void *arg), void *arg)
+{
+    serve_until(&(struct serving){
+        .over = over, .arg = arg, .stands_by = MUSTER__FOR_RANKS, .brief = true, .deadline_ns = MUSTER__NEVER});
+}
+
+/* Returns when nobody uses objects any more: in local rank 0, of all hosts; in the others, when it has ended these. */
+static void meet_at_end(int local)
+{
+    struct meeting *meeting = &muster__me.tables->meetings[0];
+    if (muster__me.world.rank == 0 && rounds_end(true))
+        muster__transport_abort(1); /* ranks of other hosts would serve for ever */
+    atomic_fetch_add(&meeting->arrived, 1);
+    muster__ring(muster__rank_caller(0));
+    if (local) {
+        work_until(serve_stopped, NULL);
+        return;
+    }
+    work_until(all_have_met, meeting);
+    if (hosts && !hosts->meet(true))
+        work_until(hosts_have_met, NULL);
+}
 
 void muster__hosts_register(const struct muster__hosts *registered)
 {
@@ -69,20 +105,15 @@ int muster__runtime_stop(void)
     int local = muster__me.world.local;
     muster__self_state.caller->heeds_signal = false;
     if (muster__me.spmd)
-        meet(0); /* nobody uses objects any more */
+        meet_at_end(local);
     if (local == 0) {
-        if (muster__me.spmd && hosts) {
-            muster__stands_by((muster_handle){0}, MUSTER__FOR_RANKS);
-            hosts->meet();
-            muster__stands_by_no_more();
-        }
         muster__host_stop();
         if (muster__me.world.rank == 0 && !muster__me.spmd && hosts)
             hosts->stop_others();
     }
     int code = signals_exit_code();
     nursery_stop(local);
-    meet(1);
+    meet();
     bool politely = !signals_launcher_ends_job() && !(hosts && hosts->lost());
     if (local == 0 && hosts)
         hosts->leave(politely);
