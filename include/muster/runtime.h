@@ -157,9 +157,9 @@ MUSTER_API muster_err muster_init(int *argc, char ***argv, const muster_options 
 
 /**
  * Ends muster: closes what is open, ends children, lets the other ranks leave, finalizes MPI if muster_init had
- * initialized it: else MPI goes on, and what the program does with it. Returns the exit code for main: 0, or 130 / 143 / 75 after SIGINT / SIGTERM / SIGUSR1. Collective in
- * SPMD mode, in which ranks work for pools until the last one has come; rank 0 alone otherwise.
- * Threads: main. In tasks: no. Blocks: until all ranks have left. Hosts: none.
+ * initialized it: else MPI goes on, and what the program does with it. Returns the exit code for main: 0, or 130 / 143
+ * / 75 after SIGINT / SIGTERM / SIGUSR1. Collective in SPMD mode, in which ranks work for pools until the last one has
+ * come; rank 0 alone otherwise. Threads: main. In tasks: no. Blocks: until all ranks have left. Hosts: none.
  */
 MUSTER_API int muster_finalize(void);
 #define muster_finalize(...) MUSTER_SITED(muster_finalize, __VA_ARGS__)

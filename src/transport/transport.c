@@ -67,9 +67,28 @@ bool muster__transport_runs(void)
 
 /* MPICH looks for an address that is free in all ranks, page by page, which takes seconds for a host's segment; muster
  * needs none. */
+static const char address_tries[] = "MPIR_CVAR_SHM_SYMHEAP_RETRY";
+
 static void want_any_address(void)
 {
-    setenv("MPIR_CVAR_SHM_SYMHEAP_RETRY", "0", 0);
+    setenv(address_tries, "0", 0);
+}
+
+/* The same where MPI runs already, by its own interface for that. Gives what it was; -1: there is no such thing. */
+static int change_address_tries(int to)
+{
+    int at, level, count, was = -1;
+    MPI_T_cvar_handle handle;
+    if (MPI_T_init_thread(MPI_THREAD_SINGLE, &level) != MPI_SUCCESS)
+        return -1;
+    if (MPI_T_cvar_get_index(address_tries, &at) == MPI_SUCCESS &&
+        MPI_T_cvar_handle_alloc(at, NULL, &handle, &count) == MPI_SUCCESS) {
+        if (count != 1 || MPI_T_cvar_read(handle, &was) != MPI_SUCCESS || MPI_T_cvar_write(handle, &to) != MPI_SUCCESS)
+            was = -1;
+        MPI_T_cvar_handle_free(&handle);
+    }
+    MPI_T_finalize();
+    return was;
 }
 
 static muster_err initialize(int *argc, char ***argv)
@@ -267,8 +286,11 @@ muster_err muster__transport_share(size_t bytes, void **memory)
     MPI_Comm_size(state.host, &locals);
     if (locals == 1)
         return share_alone(bytes, memory);
+    int tries = state.programs ? change_address_tries(0) : -1;
     int code =
         MPI_Win_allocate_shared(local ? 0 : (MPI_Aint)bytes + 4096, 1, MPI_INFO_NULL, state.host, &base, &state.window);
+    if (tries >= 0)
+        change_address_tries(tries);
     if (code != MPI_SUCCESS) {
         state.window = MPI_WIN_NULL;
         return muster__fail_logged(
