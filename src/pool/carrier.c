@@ -468,13 +468,13 @@ static void count_workers(struct carrier *c, struct fetch *news)
     }
 }
 
-/* Whoever comes rings the carrier of a branch that is starved. */
+/* Whoever comes to a branch that misses some rings its carrier. */
 static int64_t workers_to_feed(const struct carrier *c)
 {
     int here = workers_here(c->pool);
-    if (here)
+    if (here == c->pool->workers)
         return here;
-    atomic_store(&c->pool->starved, 1);
+    atomic_store(&c->pool->misses, 1);
     return workers_here(c->pool);
 }
 

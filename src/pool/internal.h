@@ -201,7 +201,7 @@ struct pool {
     muster__function initializer, finalizer;
     muster__ref init_arg, user;
     _Alignas(MUSTER__LINE) _Atomic uint32_t state;
-    _Atomic uint32_t starved; /* of a branch: all its workers are away, and its carrier asks for nothing */
+    _Atomic uint32_t misses; /* of a branch: some of its workers were away when its carrier looked */
     _Atomic uint32_t slabs;
     _Atomic uint32_t lanes_used;        /* lanes at or above were never taken */
     _Atomic int64_t finished_elsewhere; /* tasks ended by canceling or by a sweeper */

@@ -109,11 +109,11 @@ int worker_visiting(const struct pool *pool)
     return may ? (int)me : -1;
 }
 
-/* Whoever comes sees that the branch is starved, or its carrier sees who has come. */
+/* Whoever comes sees that the branch misses some, or its carrier sees who has come. */
 void worker_stay(struct pool *pool, uint32_t lane, enum stay stay)
 {
     atomic_store(&pool_worker(pool, (int)lane)->stay, stay);
-    if (stay != WORKER_AWAY && MUSTER__UNLIKELY(atomic_load(&pool->starved)) && atomic_exchange(&pool->starved, 0))
+    if (stay != WORKER_AWAY && MUSTER__UNLIKELY(atomic_load(&pool->misses)) && atomic_exchange(&pool->misses, 0))
         sched_ring_waiters(pool);
 }
 
