@@ -168,11 +168,13 @@ MUSTER_API int muster_finalize(void);
  * In SPMD mode, on ranks other than 0: works for in-rank pools until rank 0 calls muster_dismiss. Its n-th return with
  * MUSTER_OK belongs to rank 0's n-th muster_dismiss, as collective calls of MPI belong together: who comes late returns
  * at once. What was submitted and not begun by then is left to whoever works, or comes again. Ranks also work while
- * they wait in the pool's functions, and in muster_finalize; nowhere else. A pool's initializer runs once in each rank
- * that works; its finalizer in those that are in muster_serve or muster_finalize when the pool ends. After a signal it
- * goes on: that is for rank 0 to end. Errors: TIMEOUT (the round goes on: serve again), CLOSED (rank 0 has called
- * muster_finalize), STATE (on rank 0, not in SPMD mode, in a child).
- * Threads: main. In tasks: no. Blocks: up to timeout_ms and to the end of a task that it runs. Hosts: any.
+ * they wait in the pool's functions; in muster_finalize; and, outside of tasks and without a deadline, in
+ * muster_barrier_wait, muster_event_wait, muster_counter_wait, muster_process_join and muster_queue_join, whose end
+ * they may thus hear of later, by a task. A task that waits for what a main program does next may so be one that keeps
+ * it from that. A pool's initializer runs once in each rank that works; its finalizer in those that are in muster_serve
+ * or muster_finalize when the pool ends. After a signal it goes on: that is for rank 0 to end. Errors: TIMEOUT (the
+ * round goes on: serve again), CLOSED (rank 0 has called muster_finalize), STATE (on rank 0, not in SPMD mode, in a
+ * child). Threads: main. In tasks: no. Blocks: up to timeout_ms and to the end of a task that it runs. Hosts: any.
  */
 MUSTER_API muster_err muster_serve(int64_t timeout_ms);
 #define muster_serve(...) MUSTER_SITED(muster_serve, __VA_ARGS__)

@@ -636,10 +636,10 @@ static void tell_why(struct carrier *c)
         ask(c, POOL_BREAK, why, strlen(why), NULL, 0);
 }
 
-/* While something waits to be run. */
+/* While something may wait to be run: who divides what he took, and queues the rest, tells no carrier. */
 static int64_t next_look_ns(const struct carrier *c)
 {
-    return c->hauls && sched_any_queued(c->pool) ? muster__now_ns() + STALE_NS / 2 : MUSTER__NEVER;
+    return c->hauls ? muster__now_ns() + STALE_NS / 2 : MUSTER__NEVER;
 }
 
 static bool is_at_work(const struct carrier *c)

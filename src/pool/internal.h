@@ -328,6 +328,8 @@ struct seat {
  */
 muster_err seat_enter(muster_handle handle, const char *operation, struct seat *seat);
 void seat_leave(const struct seat *seat);
+/** Whether the thread is in one of the pool's functions, as a visitor. */
+bool seat_is_inside(const struct pool *pool);
 /* the one at which this thread entered last as a worker, and the handle that it entered by; else all zero */
 struct seat_last {
     muster_handle named;

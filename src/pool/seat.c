@@ -216,6 +216,12 @@ void seat_leave(const struct seat *seat)
     muster__object_unpin();
 }
 
+bool seat_is_inside(const struct pool *pool)
+{
+    const struct membership *membership = find(pool->slot, pool->generation);
+    return membership && membership->inside;
+}
+
 /* Far from everybody: others are called first. */
 struct seat seat_of_carrier(struct pool *pool, int branch, int host)
 {

@@ -254,7 +254,8 @@ static void serve_pool(struct muster__object *object)
 {
     struct pool *pool = pool_of(object);
     uint32_t me = muster__member_self();
-    if (!pool || pool->isolated || me >= (uint32_t)pool->workers || serves(pool) || pool_state(pool) >= POOL_STOPPING)
+    if (!pool || pool->isolated || me >= (uint32_t)pool->workers || serves(pool) || seat_is_inside(pool) ||
+        pool_state(pool) >= POOL_STOPPING)
         return;
     if (serving.count == serving.room) {
         int room = serving.room ? 2 * serving.room : 4;

@@ -35,6 +35,18 @@ static bool park_all(int64_t *until_ns)
     return idle;
 }
 
+static void unpark_all(void)
+{
+    for (int i = 0; i < service_count; i++)
+        services[i]->unpark();
+}
+
+static void leave_all(void)
+{
+    for (int i = 0; i < service_count; i++)
+        services[i]->leave();
+}
+
 void serve_until(const struct serving *serving)
 {
     _Atomic uint32_t *bell = &muster__self_state.caller->bell;
@@ -47,12 +59,10 @@ void serve_until(const struct serving *serving)
             muster__stands_by((muster_handle){0}, serving->stands_by);
             muster__sleep(bell, seen, until_ns);
         }
-        for (int i = 0; i < service_count; i++)
-            services[i]->unpark();
+        unpark_all();
     }
     muster__stands_by_no_more();
-    for (int i = 0; i < service_count; i++)
-        services[i]->leave();
+    leave_all();
 }
 
 bool serve_stopped(void *unused)
@@ -64,6 +74,43 @@ bool serve_stopped(void *unused)
 void muster__runtime_serve(void)
 {
     serve_until(&(struct serving){.over = serve_stopped, .stands_by = MUSTER__FOR_WORK, .deadline_ns = MUSTER__NEVER});
+}
+
+/* ---- while the main program waits for what takes nothing ---- */
+
+static bool serves; /* in this or another way */
+
+static bool meanwhile_begin(void)
+{
+    if (serves || !muster__me.running || muster__running || !muster__is_rank_main())
+        return false;
+    serves = true;
+    return true;
+}
+
+static muster_err meanwhile_work(uint32_t seen, bool *worked)
+{
+    muster_err err = MUSTER_OK;
+    int64_t until_ns = MUSTER__NEVER;
+    *worked = work_all(true);
+    if (*worked)
+        return MUSTER_OK;
+    if (park_all(&until_ns))
+        err = muster__sleep(&muster__self_state.caller->bell, seen, until_ns);
+    unpark_all();
+    return err;
+}
+
+static void meanwhile_over(void)
+{
+    serves = false;
+    leave_all();
+}
+
+void serve_meanwhile(bool on)
+{
+    static const struct muster__meanwhile meanwhile = {meanwhile_begin, meanwhile_work, meanwhile_over};
+    muster__meanwhile = on ? &meanwhile : NULL;
 }
 
 /* ---- rounds ---- */

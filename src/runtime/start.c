@@ -306,6 +306,7 @@ muster_err muster__runtime_start(int *argc, char ***argv, const muster_options *
     watch_look_begin();
     muster__transport_host_barrier();
     muster__me.running = true;
+    serve_meanwhile(options->spmd);
     stop_at_exit();
     if (world->local == 0)
         place_picture_if_asked(options);

@@ -238,6 +238,8 @@ struct serving {
 };
 void serve_until(const struct serving *serving);
 bool serve_stopped(void *unused);
+/** From now on a rank's main works, or no more, while it waits for what takes nothing. */
+void serve_meanwhile(bool on);
 /** In rank 0: ends a round of muster_serve on all hosts, or all that will ever be. */
 muster_err rounds_end(bool all);
 

@@ -101,6 +101,7 @@ int muster__runtime_stop(void)
     if (muster__before_stop)
         muster__before_stop();
     muster__me.running = false;
+    serve_meanwhile(false);
     muster_err_detail(); /* written while the object that it tells of is there */
     int local = muster__me.world.local;
     muster__self_state.caller->heeds_signal = false;

@@ -352,6 +352,58 @@ static void visit(int *argc, char ***argv)
     CHECK(muster_finalize() == 0);
 }
 
+static int wait_for_event(const void *arg, size_t size_bytes)
+{
+    (void)size_bytes;
+    return muster_event_wait(*(const muster_event *)arg, MUSTER_FOREVER) != MUSTER_OK;
+}
+
+/* Ranks work while they wait for what takes nothing, wherever that is at home; not while they wait with a deadline. */
+static void waits(int *argc, char ***argv)
+{
+    init_mpi(argc, argv, MPI_THREAD_MULTIPLE);
+    SAME(muster_init(argc, argv, &spmd), MUSTER_OK);
+    muster_pool pool = share_pool(NULL);
+    struct {
+        muster_barrier barrier;
+        muster_event event, second;
+        muster_counter counter;
+    } all;
+    bool first = muster_rank() == 0;
+    if (first) {
+        muster_object_options there = {.on = muster_on_rank(muster_ranks() - 1)};
+        SAME(muster_barrier_create(&all.barrier, muster_ranks(), NULL), MUSTER_OK);
+        SAME(muster_event_create(&all.event, &there), MUSTER_OK);
+        SAME(muster_event_create(&all.second, NULL), MUSTER_OK);
+        SAME(muster_counter_create(&all.counter, 0, NULL), MUSTER_OK);
+    }
+    SAME(muster_comm_share(MUSTER_OK, &all, sizeof all), MUSTER_OK);
+    for (int i = 0; i < 3; i++) {
+        if (first)
+            meet_in_tasks(pool);
+        SAME(muster_barrier_wait(all.barrier, NULL, MUSTER_FOREVER), MUSTER_OK);
+    }
+    if (first) {
+        meet_in_tasks(pool);
+        map_squares(pool);
+        SAME(muster_event_set(all.event), MUSTER_OK);
+        meet_in_tasks(pool);
+        SAME(muster_counter_add(all.counter, 1, NULL), MUSTER_OK);
+        meet_in_tasks(pool);
+        SAME(muster_event_set(all.second), MUSTER_OK);
+    } else {
+        muster_process child;
+        muster_process_status status;
+        SAME(muster_event_wait(all.event, MUSTER_FOREVER), MUSTER_OK);
+        SAME(muster_counter_wait(all.counter, 1, MUSTER_FOREVER, NULL), MUSTER_OK);
+        SAME(muster_process_create(&child, wait_for_event, &all.second, sizeof all.second, NULL), MUSTER_OK);
+        SAME(muster_process_start(child), MUSTER_OK);
+        SAME(muster_process_join(child, &status, MUSTER_FOREVER), MUSTER_OK);
+        CHECK(status.exit_code == 0 && status.signal == 0);
+    }
+    CHECK(muster_finalize() == 0);
+}
+
 /* The others are in muster_finalize already, and work there. */
 static void at_end(int *argc, char ***argv)
 {
@@ -381,8 +433,8 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*program)(int *argc, char ***argv);
-    } programs[] = {{"level", level},   {"half", half},   {"halves", halves}, {"wrong", wrong},  {"lent", lent},
-                    {"rounds", rounds}, {"visit", visit}, {"at_end", at_end}, {"forget", forget}};
+    } programs[] = {{"level", level},   {"half", half},   {"halves", halves}, {"wrong", wrong}, {"lent", lent},
+                    {"rounds", rounds}, {"visit", visit}, {"at_end", at_end}, {"waits", waits}, {"forget", forget}};
     for (size_t i = 0; argc > 1 && i < sizeof programs / sizeof *programs; i++)
         if (strcmp(argv[1], programs[i].name) == 0) {
             programs[i].program(&argc, &argv);
