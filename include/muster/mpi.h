@@ -41,8 +41,8 @@ extern "C" {
  * MPI_COMM_WORLD, and their children, are left on the cores where they are unless options or environment say a
  * placement: what the other ranks do is not known. Collective over comm. Errors: CLOSED (see above: this rank has
  * served, and muster has ended), INVAL (MPI_COMM_NULL, an intercommunicator), STATE (MPI does not run; called twice, or
- * in a child), UNSUPPORTED (thread level), else as muster_init. Threads: main. In tasks: no. Blocks: until all ranks of
- * comm have come. Hosts: none.
+ * in a child), UNSUPPORTED (thread level), else as muster_init.
+ * Threads: main. In tasks: no. Blocks: until all ranks of comm have come. Hosts: none.
  */
 MUSTER_API muster_err muster_init_comm(MPI_Comm comm, const muster_options *options);
 
@@ -52,7 +52,8 @@ MUSTER_API muster_err muster_init_comm(MPI_Comm comm, const muster_options *opti
  * error handler (until then that of what muster was started on); complete all of it before muster_finalize; do not free
  * or disconnect it. What is derived from it is the program's. In-rank tasks may use it from point to point; collective
  * calls in them wait for ranks that may be at other tasks. MPI_COMM_NULL in children, which have no MPI, and while
- * muster does not run. Threads: any, as far as MPI's thread level allows. In tasks: yes. Blocks: no. Hosts: none.
+ * muster does not run.
+ * Threads: any, as far as MPI's thread level allows. In tasks: yes. Blocks: no. Hosts: none.
  */
 MUSTER_API MPI_Comm muster_comm(void);
 

@@ -159,7 +159,8 @@ MUSTER_API muster_err muster_init(int *argc, char ***argv, const muster_options 
  * Ends muster: closes what is open, ends children, lets the other ranks leave, finalizes MPI if muster_init had
  * initialized it: else MPI goes on, and what the program does with it. Returns the exit code for main: 0, or 130 / 143
  * / 75 after SIGINT / SIGTERM / SIGUSR1. Collective in SPMD mode, in which ranks work for pools until the last one has
- * come; rank 0 alone otherwise. Threads: main. In tasks: no. Blocks: until all ranks have left. Hosts: none.
+ * come; rank 0 alone otherwise.
+ * Threads: main. In tasks: no. Blocks: until all ranks have left. Hosts: none.
  */
 MUSTER_API int muster_finalize(void);
 #define muster_finalize(...) MUSTER_SITED(muster_finalize, __VA_ARGS__)
@@ -174,7 +175,8 @@ MUSTER_API int muster_finalize(void);
  * it from that. A pool's initializer runs once in each rank that works; its finalizer in those that are in muster_serve
  * or muster_finalize when the pool ends. After a signal it goes on: that is for rank 0 to end. Errors: TIMEOUT (the
  * round goes on: serve again), CLOSED (rank 0 has called muster_finalize), STATE (on rank 0, not in SPMD mode, in a
- * child). Threads: main. In tasks: no. Blocks: up to timeout_ms and to the end of a task that it runs. Hosts: any.
+ * child).
+ * Threads: main. In tasks: no. Blocks: up to timeout_ms and to the end of a task that it runs. Hosts: any.
  */
 MUSTER_API muster_err muster_serve(int64_t timeout_ms);
 #define muster_serve(...) MUSTER_SITED(muster_serve, __VA_ARGS__)
