@@ -459,25 +459,6 @@ static int64_t open_items(const struct carrier *c)
 
 /* ---- calls to home ---- */
 
-static void count_workers(struct carrier *c, struct fetch *news)
-{
-    for (int i = 0; i < c->pool->workers; i++) {
-        news->alive += atomic_load_explicit(&c->pool->lane[i].owner, memory_order_relaxed) != 0 &&
-                       atomic_load_explicit(&pool_worker(c->pool, i)->stay, memory_order_relaxed) != WORKER_AWAY;
-        news->busy += atomic_load_explicit(&c->pool->lane[i].depth, memory_order_relaxed) > 0;
-    }
-}
-
-/* Whoever comes to a branch that misses some rings its carrier. */
-static int64_t workers_to_feed(const struct carrier *c)
-{
-    int here = workers_here(c->pool);
-    if (here == c->pool->workers)
-        return here;
-    atomic_store(&c->pool->misses, 1);
-    return workers_here(c->pool);
-}
-
 static int64_t wanted(const struct carrier *c, int64_t workers)
 {
     int64_t open = open_items(c), want = workers - open;
@@ -492,11 +473,11 @@ static int64_t wanted(const struct carrier *c, int64_t workers)
 
 static void begin_fetch(struct carrier *c)
 {
-    int64_t workers = workers_to_feed(c), want = workers ? wanted(c, workers) : 0;
+    int64_t workers = workers_to_feed(c->pool), want = workers ? wanted(c, workers) : 0;
     if (!want)
         return;
     c->want = (struct fetch){.branch = c->number, .items = want, .items_a_load = (want + workers - 1) / workers};
-    count_workers(c, &c->want);
+    workers_count(c->pool, &c->want);
     c->asked = want;
     c->fetch = (struct muster__call){.object = c->home,
                                      .operation = POOL_FETCH,
@@ -544,7 +525,7 @@ static void end_fetch(struct carrier *c)
 static void begin_back(struct carrier *c)
 {
     struct fetch news = {.branch = c->number};
-    count_workers(c, &news);
+    workers_count(c->pool, &news);
     memcpy(c->out, &news, sizeof news);
     free(c->sent);
     c->sent = c->out;

@@ -327,6 +327,11 @@ void context_forbid(bool on)
     here.forbidden += on ? 1 : -1;
 }
 
+bool context_forbidden(void)
+{
+    return here.forbidden;
+}
+
 bool context_may_run(void)
 {
     return may_change() && here.count < WAITING_MAX;

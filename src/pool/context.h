@@ -38,6 +38,7 @@ bool context_let(const struct context_wait *here);
 /** From here on, until it is taken back, this thread begins tasks on top of the stack in use alone, and changes over to
  * no other. May be nested. */
 void context_forbid(bool on);
+bool context_forbidden(void);
 
 /** Others wait on this thread. */
 bool context_any(void);

@@ -621,6 +621,11 @@ int worker_visiting(const struct pool *pool);
 void worker_stay(struct pool *pool, uint32_t lane, enum stay stay);
 /** How many are not away. */
 int workers_here(struct pool *pool);
+/** The same, by a branch's carrier, that is rung when another one comes. */
+int workers_to_feed(struct pool *pool);
+/** Adds how many there are, and how many run something. */
+struct fetch;
+void workers_count(struct pool *pool, struct fetch *news);
 /** Whether its end waits for somebody to leave that lane. */
 bool worker_is_held(struct pool *pool, int i);
 /** Runs the initializer in the calling worker if that is still to do; false: it failed, and the pool is BROKEN now. */

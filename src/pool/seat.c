@@ -1,4 +1,4 @@
-#include "pool/internal.h"
+#include "pool/context.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -157,6 +157,7 @@ static void come_in(struct membership *membership, uint32_t self, struct seat *s
     if (!membership->worker)
         return;
     membership->inside = true;
+    context_forbid(true); /* what begins here also ends before its main goes on */
     worker_stay(seat->pool, seat->lane->index, WORKER_VISITS);
 }
 
@@ -200,6 +201,7 @@ bool seat_return(muster_handle here, struct seat *seat)
 static void go_out(const struct seat *seat)
 {
     struct membership *membership = find(seat->pool->slot, seat->pool->generation);
+    context_forbid(false);
     if (!membership) /* it has destroyed the pool meanwhile */
         return;
     membership->inside = false;

@@ -125,6 +125,26 @@ int workers_here(struct pool *pool)
     return here;
 }
 
+/* Whoever comes to a branch that misses some rings its carrier. */
+int workers_to_feed(struct pool *pool)
+{
+    int here = workers_here(pool);
+    if (here == pool->workers)
+        return here;
+    atomic_store(&pool->misses, 1);
+    return workers_here(pool);
+}
+
+void workers_count(struct pool *pool, struct fetch *news)
+{
+    for (int i = 0; i < pool->workers; i++) {
+        const struct worker_slot *worker = pool_worker(pool, i);
+        news->alive += atomic_load_explicit(&pool->lane[i].owner, memory_order_relaxed) != 0 &&
+                       atomic_load_explicit(&worker->stay, memory_order_relaxed) != WORKER_AWAY;
+        news->busy += atomic_load_explicit(&pool->lane[i].depth, memory_order_relaxed) > 0;
+    }
+}
+
 bool worker_is_held(struct pool *pool, int i)
 {
     return atomic_load(&pool->lane[i].owner) && atomic_load(&pool_worker(pool, i)->stay) == WORKER_STAYS;
@@ -284,22 +304,25 @@ static void look_for_pools(void)
     }
 }
 
-/* A task that began here ends here: the rank's main goes on between any two. */
-static bool run_briefly(const struct seat *seat)
+static bool run_some(const struct seat *seat, enum muster__how how)
 {
+    if (how == MUSTER__WORK_ALL)
+        return run_all(seat);
+    if (how == MUSTER__WORK_ONE)
+        return sched_run_one(seat);
     context_forbid(true);
     bool ran = sched_run_one(seat);
     context_forbid(false);
     return ran;
 }
 
-static bool service_work_once(bool brief)
+static bool service_work_once(enum muster__how how)
 {
     bool any = false;
     look_for_pools();
-    for (int i = serving.count; i-- > 0 && !(brief && any);) {
+    for (int i = serving.count; i-- > 0 && !(how && any);) {
         struct seat seat = serving.list[i];
-        if (brief ? run_briefly(&seat) : run_all(&seat))
+        if (run_some(&seat, how))
             any = true;
         if (!may_leave(&seat))
             continue;
@@ -309,13 +332,13 @@ static bool service_work_once(bool brief)
     return any || context_let(NULL);
 }
 
-static bool service_work(bool brief)
+static bool service_work(enum muster__how how)
 {
-    if (service_work_once(brief))
+    if (service_work_once(how))
         return true;
     struct muster__spin spin = {0};
     while (serving.count && muster__spin(&spin))
-        if (service_work_once(brief))
+        if (service_work_once(how))
             return true;
     return false;
 }
@@ -351,7 +374,9 @@ static void stay_no_more(const struct seat *seat)
         sched_wake_one(seat);
     if (!pool_is_home(pool))
         sched_ring_waiters(pool);
+    _Atomic uint32_t *owner = &seat->lane->owner;
     seat_give_up(pool);
+    muster__futex_wake(owner, -1); /* who ends the pool waits for it */
     muster__object_unpin();
 }
 
@@ -364,7 +389,8 @@ static void service_leave(void)
 
 void worker_register(void)
 {
-    static const struct muster__service service = {service_work, service_park, service_unpark, service_leave};
+    static const struct muster__service service = {service_work, service_park, service_unpark, context_any,
+                                                   service_leave};
     muster__service_register(&service);
 }
 

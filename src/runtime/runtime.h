@@ -128,14 +128,19 @@ extern void (*muster__child_died)(uint32_t member, uint32_t self);
 
 /* ---- service: work for ranks that serve ---- */
 
+/* all there is; a task at a time; and on top of the stack in use, so that what begins also ends before that goes on */
+enum muster__how { MUSTER__WORK_ALL, MUSTER__WORK_ONE, MUSTER__WORK_ON_TOP };
+
 struct muster__service {
-    /** Runs some work for this rank if there is any; brief: one task at most. True: look again at once. */
-    bool (*work)(bool brief);
+    /** Runs some work for this rank if there is any. True: look again at once. */
+    bool (*work)(enum muster__how how);
     /** About to sleep on the bell, until *until_ns, which may be made earlier: announce this rank as idle. False: work
      * turned up meanwhile. */
     bool (*park)(int64_t *until_ns);
     /** Awake again. */
     void (*unpark)(void);
+    /** Whether something has begun here that waits, and is to go on here: then the rank serves on. */
+    bool (*holds)(void);
     /** The rank serves no more, and its main goes on. */
     void (*leave)(void);
 };

@@ -19,11 +19,11 @@ void muster__service_register(const struct muster__service *service)
     services[service_count++] = service;
 }
 
-static bool work_all(bool brief)
+static bool work_all(enum muster__how how)
 {
     bool any = false;
     for (int i = 0; i < service_count; i++)
-        any |= services[i]->work(brief);
+        any |= services[i]->work(how);
     return any;
 }
 
@@ -47,15 +47,34 @@ static void leave_all(void)
         services[i]->leave();
 }
 
+static bool holds_any(void)
+{
+    bool any = false;
+    for (int i = 0; i < service_count; i++)
+        any |= services[i]->holds();
+    return any;
+}
+
+/* What has begun also ends before the main goes on. */
+static bool is_over(const struct serving *serving)
+{
+    return serving->over(serving->arg) && !holds_any();
+}
+
+static int64_t until(const struct serving *serving)
+{
+    return serving->over(serving->arg) ? MUSTER__NEVER : serving->deadline_ns;
+}
+
 void serve_until(const struct serving *serving)
 {
     _Atomic uint32_t *bell = &muster__self_state.caller->bell;
-    while (!serving->over(serving->arg)) {
-        if (work_all(serving->brief))
+    while (!is_over(serving)) {
+        if (work_all(serving->how))
             continue;
         uint32_t seen = atomic_load(bell);
-        int64_t until_ns = serving->deadline_ns;
-        if (park_all(&until_ns) && !serving->over(serving->arg)) {
+        int64_t until_ns = until(serving);
+        if (park_all(&until_ns) && !is_over(serving)) {
             muster__stands_by((muster_handle){0}, serving->stands_by);
             muster__sleep(bell, seen, until_ns);
         }
@@ -92,7 +111,7 @@ static muster_err meanwhile_work(uint32_t seen, bool *worked)
 {
     muster_err err = MUSTER_OK;
     int64_t until_ns = MUSTER__NEVER;
-    *worked = work_all(true);
+    *worked = work_all(MUSTER__WORK_ON_TOP);
     if (*worked)
         return MUSTER_OK;
     if (park_all(&until_ns))
@@ -184,7 +203,7 @@ muster_err muster_serve(int64_t timeout_ms)
     serve_until(&(struct serving){.over = round_over,
                                   .arg = &round,
                                   .stands_by = MUSTER__FOR_WORK,
-                                  .brief = true,
+                                  .how = MUSTER__WORK_ONE,
                                   .deadline_ns = round.deadline_ns});
     caller->heeds_signal = heeds;
     if (round_ended()) {

@@ -232,8 +232,8 @@ void watch_stop(void);
 struct serving {
     bool (*over)(void *arg);
     void *arg;
-    uint32_t stands_by;  /* MUSTER__FOR_... */
-    bool brief;          /* over() is asked between any two tasks */
+    uint32_t stands_by; /* MUSTER__FOR_... */
+    enum muster__how how;
     int64_t deadline_ns; /* when it is to be asked again at the latest */
 };
 void serve_until(const struct serving *serving);

@@ -59,8 +59,11 @@ static bool hosts_have_met(void *unused)
 
 static void work_until(bool (*over)(void *arg), void *arg)
 {
-    serve_until(&(struct serving){
-        .over = over, .arg = arg, .stands_by = MUSTER__FOR_RANKS, .brief = true, .deadline_ns = MUSTER__NEVER});
+    serve_until(&(struct serving){.over = over,
+                                  .arg = arg,
+                                  .stands_by = MUSTER__FOR_RANKS,
+                                  .how = MUSTER__WORK_ONE,
+                                  .deadline_ns = MUSTER__NEVER});
 }
 
 /* Returns when nobody uses objects any more: in local rank 0, of all hosts; in the others, when it has ended these. */
