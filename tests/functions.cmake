@@ -184,6 +184,27 @@ function(muster_mpi_test name)
   endforeach()
 endfunction()
 
+# muster_beside_test(<name> <program> [<argument>...] [RANKS <n>...] [HOSTS <ranks>x<hosts>...])
+# A program that has MPI already, as beside.<name>.np<n> and with its ranks on several hosts, as of muster_mpi_test.
+function(muster_beside_test name program)
+  cmake_parse_arguments(PARSE_ARGV 2 arg "" "" "RANKS;HOSTS")
+  foreach(run IN LISTS arg_RANKS arg_HOSTS)
+    string(REGEX MATCH "^[0-9]+" ranks ${run})
+    set(test beside.${name}.np${ranks})
+    set(more)
+    if(run MATCHES "x([0-9]+)$")
+      string(APPEND test .hosts${CMAKE_MATCH_1})
+      math(EXPR each "${ranks} / ${CMAKE_MATCH_1}")
+      set(more MUSTER_HOST_RANKS=${each})
+    endif()
+    add_test(NAME ${test} COMMAND timeout -k 10 120 ${launcher} -np ${ranks} $<TARGET_FILE:${program}>
+                                  ${arg_UNPARSED_ARGUMENTS})
+    muster_test_properties(${test} 150 ${ranks} mpi beside)
+    set_property(TEST ${test} APPEND PROPERTY ENVIRONMENT ${more})
+  endforeach()
+  muster_builds_for(${program} hosts2) # what the stage for MPICH builds
+endfunction()
+
 # muster_script_test(<name> COMMAND <script> [<argument>...] [PROCESSORS <n>] [TIMEOUT <s>] [LABELS <more>...])
 # The script is named from the project's top.
 function(muster_script_test name)

@@ -11,6 +11,10 @@
  * not submitted. It looks at the time between two of them: a timeout of 20 ms returns after 700 if the task that the
  * caller began took so long. Where a timeout must be kept, wait outside of tasks on a pool with isolated workers, or
  * with caller_idle and at least two workers; or ask with MUSTER_NOWAIT, which begins no task.
+ *
+ * In SPMD mode the main thread of each rank is a worker of in-rank pools as long as it waits here, or for what
+ * muster_serve names. Other tasks that it runs then, but for muster_serve and muster_finalize, are on top of its own
+ * stack: what waits below goes on when they have ended.
  */
 #ifndef MUSTER_POOL_H
 #define MUSTER_POOL_H

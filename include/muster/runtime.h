@@ -144,22 +144,48 @@ typedef struct muster_options {
 /**
  * Starts muster: initializes MPI unless the program has, makes the host segment, places and pins ranks, and forks each
  * rank's nursery (children are forked from it later, so they see the program's memory as it was here).
- * Rank 0 returns; the others serve work and leave the process at the end, unless options->spmd. Without a launcher
- * the program starts itself again under mpirun, with one rank per core. Call once, from the main thread, before
- * other threads exist. A copy that the program makes by fork() is nobody of the job: its calls fail with STATE. Collective.
- * Errors: STATE (called twice, or in a child), MPI, SYSTEM, NOMEM (segment), BROKEN (ranks run different binaries).
+ * Rank 0 returns; the others serve work and leave the process at the end, unless options->spmd. Where the program has
+ * initialized MPI, and so finalizes it, they return at the end, with err CLOSED: see muster/mpi.h, also for threads.
+ * Without a launcher the program starts itself again under mpirun, with one rank per core. Call once, from the main
+ * thread, before other threads exist. A copy that the program makes by fork() is nobody of the job: its calls fail with
+ * STATE. Collective. Errors: STATE (called twice, or in a child), MPI, SYSTEM, NOMEM (segment), BROKEN (ranks run
+ * different binaries), INVAL (spmd not on all ranks alike), UNSUPPORTED (MPI's thread level, on several hosts), CLOSED
+ * (this rank has served).
  * Threads: main. In tasks: no. Blocks: until all ranks have come. Hosts: none.
  */
 MUSTER_API muster_err muster_init(int *argc, char ***argv, const muster_options *options);
 
 /**
  * Ends muster: closes what is open, ends children, lets the other ranks leave, finalizes MPI if muster_init had
- * initialized it. Returns the exit code for main: 0, or 130 / 143 / 75 after SIGINT / SIGTERM / SIGUSR1. Collective in
- * SPMD mode, rank 0 alone otherwise.
+ * initialized it: else MPI goes on, and what the program does with it. Returns the exit code for main: 0, or 130 / 143
+ * / 75 after SIGINT / SIGTERM / SIGUSR1. Collective in SPMD mode, in which ranks work for pools until the last one has
+ * come; rank 0 alone otherwise.
  * Threads: main. In tasks: no. Blocks: until all ranks have left. Hosts: none.
  */
 MUSTER_API int muster_finalize(void);
 #define muster_finalize(...) MUSTER_SITED(muster_finalize, __VA_ARGS__)
+
+/**
+ * In SPMD mode, on ranks other than 0: works for in-rank pools until rank 0 calls muster_dismiss. Its n-th return with
+ * MUSTER_OK belongs to rank 0's n-th muster_dismiss, as collective calls of MPI belong together: who comes late returns
+ * at once. What was submitted and not begun by then is left to whoever works, or comes again. Ranks also work while
+ * they wait in the pool's functions; in muster_finalize; and, outside of tasks and without a deadline, in
+ * muster_barrier_wait, muster_event_wait, muster_counter_wait, muster_process_join and muster_queue_join, whose end
+ * they may thus hear of later, by a task. A task that waits for what a main program does next may so be one that keeps
+ * it from that. A pool's initializer runs once in each rank that works; its finalizer in those that are in muster_serve
+ * or muster_finalize when the pool ends. After a signal it goes on: that is for rank 0 to end. Errors: TIMEOUT (the
+ * round goes on: serve again), CLOSED (rank 0 has called muster_finalize), STATE (on rank 0, not in SPMD mode, in a
+ * child).
+ * Threads: main. In tasks: no. Blocks: up to timeout_ms and to the end of a task that it runs. Hosts: any.
+ */
+MUSTER_API muster_err muster_serve(int64_t timeout_ms);
+#define muster_serve(...) MUSTER_SITED(muster_serve, __VA_ARGS__)
+/**
+ * In SPMD mode, on rank 0: lets all ranks leave muster_serve, each after the task it runs; waits for none. What they do
+ * for others must have ended: map, get or join first. Errors: STATE (on another rank, not in SPMD mode), NOMEM.
+ * Threads: main. In tasks: no. Blocks: no. Hosts: any.
+ */
+MUSTER_API muster_err muster_dismiss(void);
 
 /* Each of these, at any time: Threads: any. In tasks: yes. Blocks: no. Hosts: none. */
 /** True when a launcher (mpirun, srun) started this process as a rank; any time. False before muster_init: it is going

@@ -391,7 +391,8 @@ static int64_t oldest_ns(const struct carrier *c)
 
 static bool is_stale(const struct carrier *c)
 {
-    return c->hauls && sched_any_queued(c->pool) && muster__now_ns() - oldest_ns(c) > STALE_NS;
+    return c->hauls && sched_any_queued(c->pool) &&
+           (!workers_here(c->pool) || muster__now_ns() - oldest_ns(c) > STALE_NS);
 }
 
 /* Its own share of what comes back at once is not for this branch: the call that waits for work is called off. */
@@ -423,17 +424,9 @@ static int64_t open_items(const struct carrier *c)
 
 /* ---- calls to home ---- */
 
-static void count_workers(struct carrier *c, struct fetch *news)
+static int64_t wanted(const struct carrier *c, int64_t workers)
 {
-    for (int i = 0; i < c->pool->workers; i++) {
-        news->alive += atomic_load_explicit(&c->pool->lane[i].owner, memory_order_relaxed) != 0;
-        news->busy += atomic_load_explicit(&c->pool->lane[i].depth, memory_order_relaxed) > 0;
-    }
-}
-
-static int64_t wanted(const struct carrier *c)
-{
-    int64_t open = open_items(c), workers = c->pool->workers, want = workers - open;
+    int64_t open = open_items(c), want = workers - open;
     double ahead = c->item_ns > 0 ? AHEAD_NS * (double)workers / c->item_ns : 0;
     if (want <= 0 && (double)open >= ahead / 2)
         return 0;
@@ -445,11 +438,11 @@ static int64_t wanted(const struct carrier *c)
 
 static void begin_fetch(struct carrier *c)
 {
-    int64_t want = wanted(c), workers = c->pool->workers;
+    int64_t workers = workers_to_feed(c->pool), want = workers ? wanted(c, workers) : 0;
     if (!want)
         return;
     c->want = (struct fetch){.branch = c->number, .items = want, .items_a_load = (want + workers - 1) / workers};
-    count_workers(c, &c->want);
+    workers_count(c->pool, &c->want);
     c->asked = want;
     c->fetch = (struct muster__call){.object = c->home,
                                      .operation = POOL_FETCH,
@@ -497,7 +490,7 @@ static void end_fetch(struct carrier *c)
 static void begin_back(struct carrier *c)
 {
     struct fetch news = {.branch = c->number};
-    count_workers(c, &news);
+    workers_count(c->pool, &news);
     memcpy(c->out, &news, sizeof news);
     free(c->sent);
     c->sent = c->out;
@@ -589,10 +582,10 @@ static void tell_why(struct carrier *c)
         ask(c, POOL_BREAK, why, strlen(why), NULL, 0);
 }
 
-/* While something waits to be run. */
+/* While something may wait to be run: who divides what he took, and queues the rest, tells no carrier. */
 static int64_t next_look_ns(const struct carrier *c)
 {
-    return c->hauls && sched_any_queued(c->pool) ? muster__now_ns() + STALE_NS / 2 : MUSTER__NEVER;
+    return c->hauls ? muster__now_ns() + STALE_NS / 2 : MUSTER__NEVER;
 }
 
 static bool is_at_work(const struct carrier *c)

@@ -42,7 +42,8 @@ static MUSTER__THREAD_LOCAL struct {
     struct stacked own, *current; /* NULL: own, which has not been looked at */
     struct stacked *waiting;      /* the last one first */
     struct stacked *spare;
-    int count; /* of those that wait */
+    int count;     /* of those that wait */
+    int forbidden; /* so many times */
 } here;
 
 /* ---- changing over ---- */
@@ -318,7 +319,17 @@ static bool may_change(void)
 {
     if (MUSTER__UNLIKELY(!here.current))
         look_at_own();
-    return !muster__self_state.pins;
+    return !muster__self_state.pins && !here.forbidden;
+}
+
+void context_forbid(bool on)
+{
+    here.forbidden += on ? 1 : -1;
+}
+
+bool context_forbidden(void)
+{
+    return here.forbidden;
 }
 
 bool context_may_run(void)

@@ -35,6 +35,11 @@ bool context_run(void (*what)(void *of), void *of, const struct context_wait *he
 /** Lets another context whose wait is over go on; returns when this one does. False: there is none. */
 bool context_let(const struct context_wait *here);
 
+/** From here on, until it is taken back, this thread begins tasks on top of the stack in use alone, and changes over to
+ * no other. May be nested. */
+void context_forbid(bool on);
+bool context_forbidden(void);
+
 /** Others wait on this thread. */
 bool context_any(void);
 /** Of all others: one would go on now. */

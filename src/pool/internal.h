@@ -164,7 +164,14 @@ enum idle {
     IDLE_CALLED, /* was woken to look, and has not begun yet */
 };
 
+/*
+ * Whether a worker's lane is somebody's who looks after it. Else it is that of a rank in SPMD mode whose main goes on:
+ * it works while it waits in this pool's functions, pinning the pool each time, and nobody waits for it to leave.
+ */
+enum stay { WORKER_STAYS, WORKER_AWAY, WORKER_VISITS };
+
 struct worker_slot {
+    _Atomic uint32_t stay;   /* enum stay */
     _Atomic uint32_t member; /* child that works here; MUSTER__MEMBERS_MAX: none */
     _Atomic uint32_t ready;  /* its initializer has succeeded */
     _Atomic uint32_t trying; /* its initializer runs */
@@ -197,6 +204,7 @@ struct pool {
     muster__function initializer, finalizer;
     muster__ref init_arg, user;
     _Alignas(MUSTER__LINE) _Atomic uint32_t state;
+    _Atomic uint32_t misses; /* of a branch: some of its workers were away when its carrier looked */
     _Atomic uint32_t slabs;
     _Atomic uint32_t lanes_used;        /* lanes at or above were never taken */
     _Atomic int64_t finished_elsewhere; /* tasks ended by canceling or by a sweeper */
@@ -323,6 +331,8 @@ struct seat {
  */
 muster_err seat_enter(muster_handle handle, const char *operation, struct seat *seat);
 void seat_leave(const struct seat *seat);
+/** Whether the thread is in one of the pool's functions, as a visitor. */
+bool seat_is_inside(const struct pool *pool);
 /* the one at which this thread entered last as a worker, and the handle that it entered by; else all zero */
 struct seat_last {
     muster_handle named;
@@ -633,6 +643,19 @@ muster_err worker_start(struct pool *pool, int i);
 void worker_register(void);
 /** Wakes the ranks that work for this pool, so that they take their lanes or leave. */
 void worker_ring_ranks(struct pool *pool);
+/** The worker that the calling thread is while it visits; -1: none. */
+int worker_visiting(const struct pool *pool);
+/** The calling thread comes, goes, or stays. */
+void worker_stay(struct pool *pool, uint32_t lane, enum stay stay);
+/** How many are not away. */
+int workers_here(struct pool *pool);
+/** The same, by a branch's carrier, that is rung when another one comes. */
+int workers_to_feed(struct pool *pool);
+/** Adds how many there are, and how many run something. */
+struct fetch;
+void workers_count(struct pool *pool, struct fetch *news);
+/** Whether its end waits for somebody to leave that lane. */
+bool worker_is_held(struct pool *pool, int i);
 /** Runs the initializer in the calling worker if that is still to do; false: it failed, and the pool is BROKEN now. */
 bool worker_ready(const struct seat *seat);
 /** Makes an open or closed pool BROKEN and says why; what others say after that is not heard. */

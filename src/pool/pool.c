@@ -82,6 +82,7 @@ static struct pool *block_make(const muster_pool_options *options, const struct 
     for (int i = 0; i < workers; i++) {
         atomic_store(&pool_worker(pool, i)->member, options->isolated ? MUSTER__MEMBERS_MAX : (uint32_t)i);
         atomic_store(&pool->lane[i].member, options->isolated ? muster__member_self() : (uint32_t)i);
+        atomic_store(&pool_worker(pool, i)->stay, !options->isolated && muster__is_spmd() ? WORKER_AWAY : WORKER_STAYS);
     }
     return pool;
 }
@@ -101,11 +102,12 @@ static void free_blocks(struct pool *pool, uint32_t self)
     muster__heap_free(block, self);
 }
 
-/* The creating rank is a worker of an in-rank pool like the others: it works while it waits. */
+/* The creating rank is a worker of an in-rank pool like the others: it works while it waits. In SPMD mode all do. */
 static void creator_takes_lane(struct pool *pool)
 {
     uint32_t me = muster__member_self();
-    if (!pool->isolated && me < (uint32_t)pool->workers && muster__rank_caller((int)me) == muster__self_number())
+    if (!muster__is_spmd() && !pool->isolated && me < (uint32_t)pool->workers &&
+        muster__rank_caller((int)me) == muster__self_number())
         seat_take_worker(pool, (int)me);
 }
 
@@ -384,12 +386,12 @@ static void drop(struct muster__object *object, uint32_t generation, uint32_t se
     worker_ring_ranks(pool);
 }
 
-/* Workers do not pin the pool that they work for. */
+/* Workers that stay do not pin the pool that they work for. */
 static bool in_use(struct muster__object *object)
 {
     struct pool *pool = pool_of(object);
     for (int i = 0; pool && i < pool->workers; i++)
-        if (atomic_load(&pool->lane[i].owner))
+        if (worker_is_held(pool, i))
             return true;
     return false;
 }

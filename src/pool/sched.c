@@ -366,13 +366,19 @@ static bool visit_places(const struct places *places,
     return done;
 }
 
-/* In a context of its own; without memory for that on top of this one. Who knows what is waited for has no need of more
- * contexts than there may be: what it waits for is run otherwise. */
+/* Who knows what is waited for has no need of more contexts than there may be: what it waits for is run otherwise.
+ * Where there may be none at all, by the thread's choice, the stack is what there is. */
+static bool may_take(const struct places *places)
+{
+    return !places->wait->claim || context_may_run() || (context_forbidden() && context_has_room());
+}
+
+/* In a context of its own; without memory for that on top of this one. */
 static bool run_one(const struct seat *seat, bool help, const struct places *places)
 {
     struct found found = {.seat = seat};
     const char *site = muster_site;
-    if (!help || (places->wait->claim && !context_may_run()) || !find(&found))
+    if (!help || !may_take(places) || !find(&found))
         return false;
     if (may_run(&found) && !(context_may_run() && context_run(run, &found, places->here)))
         run(&found);
@@ -418,8 +424,7 @@ static bool stand_by(const struct seat *seat, bool help, const struct places *pl
 
 static bool has_work(const struct seat *seat, bool help, const struct places *places)
 {
-    (void)places;
-    return help && pool_state(seat->pool) <= POOL_CLOSED && sched_any_queued(seat->pool);
+    return help && may_take(places) && pool_state(seat->pool) <= POOL_CLOSED && sched_any_queued(seat->pool);
 }
 
 static bool stand_down(const struct seat *seat, bool help, const struct places *places)

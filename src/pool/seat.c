@@ -1,4 +1,4 @@
-#include "pool/internal.h"
+#include "pool/context.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -10,6 +10,8 @@ struct membership {
     struct pool *pool;
     struct lane *lane;
     bool worker;
+    bool stays;  /* a worker that the pool's end waits for */
+    bool inside; /* a visit is under way: what is nested in it pins nothing */
     uint16_t *victims;
     int same_core;       /* that many of them */
     uint32_t victims_of; /* lanes_used when victims was made */
@@ -68,13 +70,13 @@ static void thread_end_make(void)
     pthread_key_create(&thread_end, thread_ended);
 }
 
-/* Pools end without telling their submitters: their memberships go when the next one comes. Workers leave for
- * themselves, and the pool's end waits for it. */
+/* Pools end without telling submitters and visitors: their memberships go when the next one comes. Workers that stay
+ * leave for themselves, and the pool's end waits for it. */
 static struct membership *add(struct pool *pool, struct lane *lane, bool worker)
 {
     for (int i = mine.count; i-- > 0;) {
         struct muster__object *object = muster__object_slot(mine.list[i].slot);
-        if (!mine.list[i].worker && (uint32_t)(atomic_load(&object->tag) >> 32) != mine.list[i].generation)
+        if (!mine.list[i].stays && (uint32_t)(atomic_load(&object->tag) >> 32) != mine.list[i].generation)
             drop(i);
     }
     if (mine.count == mine.room) {
@@ -118,13 +120,21 @@ static struct lane *lane_claim(struct pool *pool, uint32_t self)
     return found;
 }
 
+/* A worker's lane without owner that was used before may hold tasks, too. */
+static struct lane *lane_visit(struct pool *pool, int worker, uint32_t self)
+{
+    lane_own(pool, &pool->lane[worker], self);
+    return &pool->lane[worker];
+}
+
 static muster_err join_in(struct pool *pool, uint32_t self, const char *operation, struct membership **membership)
 {
-    struct lane *lane = lane_claim(pool, self);
+    int worker = worker_visiting(pool);
+    struct lane *lane = worker < 0 ? lane_claim(pool, self) : lane_visit(pool, worker, self);
     if (!lane)
         return muster__fail(MUSTER_ERR_NOMEM, "%s: %d threads besides its workers use this pool already", operation,
                             POOL_SUBMITTERS);
-    *membership = add(pool, lane, false);
+    *membership = add(pool, lane, worker >= 0);
     if (!*membership) {
         atomic_store(&lane->owner, 0);
         return muster__fail(MUSTER_ERR_NOMEM, "%s: out of memory", operation);
@@ -140,10 +150,21 @@ static muster_err __attribute__((cold)) no_part(muster_handle handle, const char
                         operation, muster__host_name_of(muster__handle_home(handle)), muster__host_name());
 }
 
+/* A visitor is pinned by the outermost of its calls. */
+static void come_in(struct membership *membership, uint32_t self, struct seat *seat)
+{
+    *seat = (struct seat){membership->pool, membership->lane, self, true, membership->worker};
+    if (!membership->worker)
+        return;
+    membership->inside = true;
+    context_forbid(true); /* what begins here also ends before its main goes on */
+    worker_stay(seat->pool, seat->lane->index, WORKER_VISITS);
+}
+
 static muster_err sit_down(muster_handle handle, const char *operation, struct seat *seat)
 {
     struct membership *membership = find(handle.slot, handle.generation);
-    if (MUSTER__LIKELY(membership && membership->worker)) {
+    if (MUSTER__LIKELY(membership && (membership->stays || membership->inside))) {
         *seat = (struct seat){membership->pool, membership->lane, muster__self_state.number, false, true};
         return MUSTER_OK;
     }
@@ -156,7 +177,7 @@ static muster_err sit_down(muster_handle handle, const char *operation, struct s
         muster__object_unpin();
         return err;
     }
-    *seat = (struct seat){membership->pool, membership->lane, self, true, false};
+    come_in(membership, self, seat);
     return MUSTER_OK;
 }
 
@@ -167,7 +188,7 @@ muster_err seat_enter(muster_handle handle, const char *operation, struct seat *
         return no_part(handle, operation);
     muster__count(named);
     muster_err err = sit_down(handle, operation, seat);
-    if (!err && seat->worker)
+    if (!err && seat->worker && !seat->pinned)
         seat_last = (struct seat_last){named, *seat, pool_tasks_word(seat->pool)};
     return err;
 }
@@ -177,10 +198,30 @@ bool seat_return(muster_handle here, struct seat *seat)
     return sit_down(here, "a wait", seat) == MUSTER_OK;
 }
 
+static void go_out(const struct seat *seat)
+{
+    struct membership *membership = find(seat->pool->slot, seat->pool->generation);
+    context_forbid(false);
+    if (!membership) /* it has destroyed the pool meanwhile */
+        return;
+    membership->inside = false;
+    seat_last = (struct seat_last){0};
+    worker_stay(seat->pool, seat->lane->index, WORKER_AWAY);
+}
+
 void seat_leave(const struct seat *seat)
 {
-    if (seat->pinned)
-        muster__object_unpin();
+    if (MUSTER__LIKELY(!seat->pinned))
+        return;
+    if (seat->worker)
+        go_out(seat);
+    muster__object_unpin();
+}
+
+bool seat_is_inside(const struct pool *pool)
+{
+    const struct membership *membership = find(pool->slot, pool->generation);
+    return membership && membership->inside;
 }
 
 /* Far from everybody: others are called first. */
@@ -209,6 +250,8 @@ struct seat seat_take_worker(struct pool *pool, int worker)
         membership = add(pool, lane, true);
         MUSTER__CHECK_EQ(membership != NULL, true);
     }
+    membership->stays = true;
+    worker_stay(pool, lane->index, WORKER_STAYS);
     return (struct seat){pool, lane, self, false, true};
 }
 

@@ -100,6 +100,56 @@ void worker_leave(const struct seat *seat)
     muster__futex_wake(owner, -1); /* by address alone: the pool may be gone */
 }
 
+/* ---- who is there ---- */
+
+int worker_visiting(const struct pool *pool)
+{
+    uint32_t me = muster__member_self();
+    bool may = muster__is_spmd() && !pool->isolated && me < (uint32_t)pool->workers && muster__is_rank_main();
+    return may ? (int)me : -1;
+}
+
+/* Whoever comes sees that the branch misses some, or its carrier sees who has come. */
+void worker_stay(struct pool *pool, uint32_t lane, enum stay stay)
+{
+    atomic_store(&pool_worker(pool, (int)lane)->stay, stay);
+    if (stay != WORKER_AWAY && MUSTER__UNLIKELY(atomic_load(&pool->misses)) && atomic_exchange(&pool->misses, 0))
+        sched_ring_waiters(pool);
+}
+
+int workers_here(struct pool *pool)
+{
+    int here = 0;
+    for (int i = 0; i < pool->workers; i++)
+        here += atomic_load(&pool_worker(pool, i)->stay) != WORKER_AWAY;
+    return here;
+}
+
+/* Whoever comes to a branch that misses some rings its carrier. */
+int workers_to_feed(struct pool *pool)
+{
+    int here = workers_here(pool);
+    if (here == pool->workers)
+        return here;
+    atomic_store(&pool->misses, 1);
+    return workers_here(pool);
+}
+
+void workers_count(struct pool *pool, struct fetch *news)
+{
+    for (int i = 0; i < pool->workers; i++) {
+        const struct worker_slot *worker = pool_worker(pool, i);
+        news->alive += atomic_load_explicit(&pool->lane[i].owner, memory_order_relaxed) != 0 &&
+                       atomic_load_explicit(&worker->stay, memory_order_relaxed) != WORKER_AWAY;
+        news->busy += atomic_load_explicit(&pool->lane[i].depth, memory_order_relaxed) > 0;
+    }
+}
+
+bool worker_is_held(struct pool *pool, int i)
+{
+    return atomic_load(&pool->lane[i].owner) && atomic_load(&pool_worker(pool, i)->stay) == WORKER_STAYS;
+}
+
 /* ---- idling, the same for ranks and children ---- */
 
 static int64_t spent_at; /* calls of this child's worker after which another takes its place */
@@ -224,7 +274,8 @@ static void serve_pool(struct muster__object *object)
 {
     struct pool *pool = pool_of(object);
     uint32_t me = muster__member_self();
-    if (!pool || pool->isolated || me >= (uint32_t)pool->workers || serves(pool) || pool_state(pool) >= POOL_STOPPING)
+    if (!pool || pool->isolated || me >= (uint32_t)pool->workers || serves(pool) || seat_is_inside(pool) ||
+        pool_state(pool) >= POOL_STOPPING)
         return;
     if (serving.count == serving.room) {
         int room = serving.room ? 2 * serving.room : 4;
@@ -253,13 +304,25 @@ static void look_for_pools(void)
     }
 }
 
-static bool service_work_once(void)
+static bool run_some(const struct seat *seat, enum muster__how how)
+{
+    if (how == MUSTER__WORK_ALL)
+        return run_all(seat);
+    if (how == MUSTER__WORK_ONE)
+        return sched_run_one(seat);
+    context_forbid(true);
+    bool ran = sched_run_one(seat);
+    context_forbid(false);
+    return ran;
+}
+
+static bool service_work_once(enum muster__how how)
 {
     bool any = false;
     look_for_pools();
-    for (int i = serving.count; i-- > 0;) {
+    for (int i = serving.count; i-- > 0 && !(how && any);) {
         struct seat seat = serving.list[i];
-        if (run_all(&seat))
+        if (run_some(&seat, how))
             any = true;
         if (!may_leave(&seat))
             continue;
@@ -269,13 +332,13 @@ static bool service_work_once(void)
     return any || context_let(NULL);
 }
 
-static bool service_work(void)
+static bool service_work(enum muster__how how)
 {
-    if (service_work_once())
+    if (service_work_once(how))
         return true;
     struct muster__spin spin = {0};
     while (serving.count && muster__spin(&spin))
-        if (service_work_once())
+        if (service_work_once(how))
             return true;
     return false;
 }
@@ -298,9 +361,36 @@ static void service_unpark(void)
         sched_idle_end(&serving.list[i], serving.count == 1);
 }
 
+/* What was for this rank to do is for another one: one here, or by way of the carrier at home. */
+static void stay_no_more(const struct seat *seat)
+{
+    struct pool *pool = seat->pool;
+    if (!muster__object_pin(pool_handle(pool), MUSTER__POOL)) {
+        worker_leave(seat); /* the pool ends, and waits for that */
+        return;
+    }
+    worker_stay(pool, seat->lane->index, WORKER_AWAY);
+    if (sched_any_queued(pool))
+        sched_wake_one(seat);
+    if (!pool_is_home(pool))
+        sched_ring_waiters(pool);
+    _Atomic uint32_t *owner = &seat->lane->owner;
+    seat_give_up(pool);
+    muster__futex_wake(owner, -1); /* who ends the pool waits for it */
+    muster__object_unpin();
+}
+
+static void service_leave(void)
+{
+    while (serving.count)
+        stay_no_more(&serving.list[--serving.count]);
+    serving.epoch = 0; /* all pools are new to who serves again */
+}
+
 void worker_register(void)
 {
-    static const struct muster__service service = {service_work, service_park, service_unpark};
+    static const struct muster__service service = {service_work, service_park, service_unpark, context_any,
+                                                   service_leave};
     muster__service_register(&service);
 }
 
@@ -339,7 +429,7 @@ static void wait_lane(struct pool *pool, int i)
     _Atomic uint32_t *owner = &pool->lane[i].owner;
     uint32_t seen;
     muster__stands_by(pool_home_handle(pool), MUSTER__FOR_WORKERS);
-    while ((seen = atomic_load(owner)) != 0)
+    while ((seen = atomic_load(owner)) != 0 && worker_is_held(pool, i))
         muster__sleep(owner, seen, MUSTER__NEVER);
     muster__stands_by_no_more();
 }

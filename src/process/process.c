@@ -271,6 +271,7 @@ static const char *remedy(muster_err err)
 static const struct muster__op ops[PROCESS_OPS] = {
     [PROCESS_START] = {.name = "muster_process_start", .step = start},
     [PROCESS_JOIN] = {.name = "muster_process_join",
+                      .takes_nothing = true,
                       .step = join,
                       .watch = join,
                       .ready = may_have_ended,

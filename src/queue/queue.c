@@ -725,6 +725,7 @@ static const struct muster__op ops[MUSTER__QUEUE_OPS] = {
     [MUSTER__QUEUE_CLOSE] = {.name = "muster_queue_close", .step = close, .late = MUSTER_ERR_TIMEOUT},
     [MUSTER__QUEUE_TASK_DONE] = {.name = "muster_queue_task_done", .step = task_done, .late = MUSTER_ERR_TIMEOUT},
     [MUSTER__QUEUE_JOIN] = {.name = "muster_queue_join",
+                            .takes_nothing = true,
                             .step = join,
                             .late = MUSTER_ERR_TIMEOUT,
                             .late_now = MUSTER_ERR_TIMEOUT},

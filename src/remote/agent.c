@@ -58,6 +58,7 @@ static struct {
     int64_t ahead_ns, gap_ns;          /* when there was other mail last, and how long after the one before, usually */
     int64_t hogged_until_ns;           /* whom it yielded to, kept the core: for so long that is expected again */
     _Atomic uint32_t meet, met, leave; /* asked by the rank, and done */
+    uint32_t meets;                    /* its caller number */
 } agent;
 
 /* ---- what callers post ---- */
@@ -73,6 +74,8 @@ static void send_word(struct asked *asked)
         if (!open_called_off(asked->canceled))
             letter_send(asked->host, &frame, NULL, 0);
     } else {
+        if (asked->what == ASKED_ROUNDS)
+            frame = (struct frame){.type = FRAME_ROUNDS, .rounds = {(uint32_t)asked->in[0], asked->in[1] != 0}};
         letter_send_others(&frame);
     }
     muster__heap_free(asked->self, muster__self_state.number);
@@ -376,6 +379,9 @@ static void take_frame(int host, const struct frame *frame, const void *payload)
     case FRAME_LOST:
         lose(frame->lost.host);
         break;
+    case FRAME_ROUNDS:
+        muster__rounds_end(frame->rounds.ended, frame->rounds.all);
+        break;
     }
 }
 
@@ -548,7 +554,7 @@ static void *agent_main(void *unused)
         if (atomic_load(&agent.meet) != atomic_load(&agent.met)) {
             meet_agents();
             atomic_fetch_add(&agent.met, 1);
-            muster__futex_wake(&agent.met, -1);
+            muster__ring(agent.meets);
         }
         bool any = look();
         if (agent.traffic + letters_traffic() != traffic)
@@ -589,15 +595,28 @@ static muster_err hosts_start(const struct muster__world *world)
     return MUSTER_OK;
 }
 
-static void hosts_meet(void)
+static bool hosts_meet(bool begin)
 {
     if (!agent.runs)
-        return;
-    uint32_t met = atomic_load(&agent.met);
-    atomic_fetch_add(&agent.meet, 1);
-    muster__ring(atomic_load(&office()->agent));
-    while (atomic_load(&agent.met) == met)
-        muster__sleep(&agent.met, met, MUSTER__NEVER);
+        return true;
+    if (begin) {
+        agent.meets = muster__self_number();
+        atomic_fetch_add(&agent.meet, 1);
+        muster__ring(atomic_load(&office()->agent));
+    }
+    return atomic_load(&agent.met) == atomic_load(&agent.meet);
+}
+
+static bool hosts_end_rounds(uint32_t ended, bool all)
+{
+    uint32_t self = muster__self_number();
+    struct asked *asked = agent.runs ? asked_make(ASKED_ROUNDS, self) : NULL;
+    if (!asked)
+        return !agent.runs;
+    asked->in[0] = ended;
+    asked->in[1] = all;
+    asked_post(asked, self);
+    return true;
 }
 
 static void hosts_stop_others(void)
@@ -624,7 +643,8 @@ static void hosts_leave(bool politely)
     free(agent.peers);
 }
 
-static const struct muster__hosts hosts = {hosts_start, hosts_meet, hosts_stop_others, hosts_leave, hosts_lost};
+static const struct muster__hosts hosts = {hosts_start,       hosts_meet,  hosts_end_rounds,
+                                           hosts_stop_others, hosts_leave, hosts_lost};
 
 /* Callers that have asked other hosts for something have gone: what they hold there goes, too. */
 static void callers_gone(void)

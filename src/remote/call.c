@@ -88,7 +88,17 @@ static bool is_answered(struct asked *asked)
     return atomic_load_explicit(&asked->state, memory_order_acquire) == ANSWERED;
 }
 
-static muster_err wait_until(struct asked *asked, int64_t deadline_ns)
+/* By who works meanwhile, which is told to wait anew then. */
+static muster_err work_or_sleep(const struct asked *asked, uint32_t seen)
+{
+    bool worked = false;
+    muster_err err = muster__meanwhile->work_or_sleep(seen, &worked);
+    if (worked)
+        muster__waits_for(muster__waiter_own(), asked->object, asked->operation, 0, (int)muster__segment->host);
+    return err;
+}
+
+static muster_err wait_until(struct asked *asked, int64_t deadline_ns, bool works)
 {
     struct muster__spin spin = {0};
     _Atomic uint32_t *bell = &muster__self_state.caller->bell;
@@ -99,7 +109,7 @@ static muster_err wait_until(struct asked *asked, int64_t deadline_ns)
         if (muster__spin(&spin))
             continue;
         muster__stands_by(asked->object, MUSTER__FOR_ANSWER);
-        muster_err err = muster__sleep(bell, seen, deadline_ns);
+        muster_err err = works ? work_or_sleep(asked, seen) : muster__sleep(bell, seen, deadline_ns);
         if (err != MUSTER_OK)
             return is_answered(asked) ? MUSTER_OK : err;
     }
@@ -107,9 +117,9 @@ static muster_err wait_until(struct asked *asked, int64_t deadline_ns)
 
 /* Called off once, it is soon answered, with what it came to; unless home is stopped or gone. What nobody could undo
  * is waited for then, too: without a deadline there is time. *why: what ended the wait for it before that. */
-static muster_err wait_or(struct asked *asked, int64_t deadline_ns, muster_err *why)
+static muster_err wait_or(struct asked *asked, int64_t deadline_ns, bool works, muster_err *why)
 {
-    *why = wait_until(asked, deadline_ns);
+    *why = wait_until(asked, deadline_ns, works);
     if (*why == MUSTER_OK)
         return MUSTER_OK;
     struct muster__caller *caller = muster__self_state.caller;
@@ -119,7 +129,7 @@ static muster_err wait_or(struct asked *asked, int64_t deadline_ns, muster_err *
         cancel(asked);
     caller->heeds_signal = false;
     do
-        late = wait_until(asked, is_final ? MUSTER__NEVER : muster__now_ns() + GRACE_NS);
+        late = wait_until(asked, is_final ? MUSTER__NEVER : muster__now_ns() + GRACE_NS, false);
     while (late != MUSTER_OK && is_final);
     caller->heeds_signal = heeds;
     if (late != MUSTER_OK && give_up(asked))
@@ -134,7 +144,7 @@ static muster_err wait_or(struct asked *asked, int64_t deadline_ns, muster_err *
 
 muster_err call_wait(struct asked *asked, int64_t deadline_ns)
 {
-    muster_err why, err = wait_or(asked, deadline_ns, &why);
+    muster_err why, err = wait_or(asked, deadline_ns, false, &why);
     muster__stands_by_no_more();
     return err;
 }
@@ -213,7 +223,10 @@ static muster_err do_there(muster_handle handle, const struct muster__op *op, ui
     if (how->then.call)
         how->then.call(how->then.of);
     muster__waits_for(waiter, handle, number, 0, (int)muster__segment->host);
-    muster_err why, err = wait_or(asked, deadline, &why);
+    bool works = !how->watches && muster__meanwhile_begin(op, how->timeout_ms);
+    muster_err why, err = wait_or(asked, deadline, works, &why);
+    if (works)
+        muster__meanwhile->over();
     muster__waits_no_more(waiter);
     if (err)
         return gave_up(op, handle, err, how->timeout_ms);

@@ -43,8 +43,8 @@ struct office *office(void);
  * to.
  */
 enum asked_state { ASKED, ANSWERED, GIVEN_UP, ASKER_DIED };
-/* a call; a note; a call that its caller gives up if it still waits; the job is to end */
-enum asked_what { ASKED_CALL, ASKED_NOTE, ASKED_CANCEL, ASKED_STOP };
+/* a call; a note; a call that its caller gives up if it still waits; the job is to end; rounds of muster_serve have */
+enum asked_what { ASKED_CALL, ASKED_NOTE, ASKED_CANCEL, ASKED_STOP, ASKED_ROUNDS };
 
 /*
  * What a caller posts to its host's agent, who frees all but calls. The blocks of a call belong to MUSTER__OWNER_CALLS
@@ -92,7 +92,8 @@ enum frame_type {
     FRAME_STOP,
     FRAME_BEAT,
     FRAME_LOST,
-    FRAME_WATCH
+    FRAME_WATCH,
+    FRAME_ROUNDS
 };
 
 enum {
@@ -136,6 +137,9 @@ struct frame {
         struct {
             uint64_t word; /* the watch's */
         } beat;
+        struct {
+            uint32_t ended, all;
+        } rounds;
     };
 };
 

@@ -38,7 +38,7 @@ static bool is_text(const char *text, uint64_t size)
 bool wire_frame_fits(const void *bytes, size_t left, int hosts)
 {
     const struct frame *frame = bytes;
-    if (left < sizeof *frame || frame->type > FRAME_WATCH || !sizes_fit(frame, left))
+    if (left < sizeof *frame || frame->type > FRAME_ROUNDS || !sizes_fit(frame, left))
         return false;
     switch ((enum frame_type)frame->type) {
     case FRAME_CALL:

@@ -137,7 +137,8 @@ static muster_err refuse_root(void)
 
 muster_err launch_self(int *argc, char ***argv, const muster_options *options)
 {
-    if (muster__transport_launched() || options->no_launch || !muster__setting(MUSTER__SET_LAUNCH))
+    if (muster__transport_launched() || muster__transport_runs() || options->no_launch ||
+        !muster__setting(MUSTER__SET_LAUNCH))
         return MUSTER_OK;
     if (!in_path("mpirun")) {
         muster__log(MUSTER__WARN, "mpirun is not in PATH: going on with one rank");

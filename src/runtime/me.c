@@ -37,6 +37,18 @@ uint32_t muster__rank_caller(int local)
     return nursery_at(local)->rank_caller;
 }
 
+bool muster__is_rank_main(void)
+{
+    uint32_t me = muster__me.member;
+    return !muster__me.is_child && me < (uint32_t)muster__host_ranks() && muster__self_state.number &&
+           muster__rank_caller((int)me) == muster__self_state.number;
+}
+
+bool muster__is_spmd(void)
+{
+    return muster__me.spmd;
+}
+
 muster_err muster__runtime_require(const char *operation)
 {
     if (!muster__segment || !muster__me.tables)

@@ -12,10 +12,12 @@ static struct muster__topology *topology_copy(void)
     return muster__at(muster__me.tables->topology_offset);
 }
 
+/* Beside ranks of which nothing is known, perhaps another muster's, nobody takes a core for himself unasked. */
 static muster_placement placement_of(const muster_options *options)
 {
     bool chosen = options->placement != MUSTER_PLACE_DEFAULT;
-    return chosen ? options->placement : (muster_placement)muster__setting(MUSTER__SET_PLACEMENT);
+    muster_placement placement = chosen ? options->placement : (muster_placement)muster__setting(MUSTER__SET_PLACEMENT);
+    return placement == MUSTER_PLACE_DEFAULT && muster__me.world.part ? MUSTER_PLACE_NONE : placement;
 }
 
 /* The launcher has given each rank cores of its own. */

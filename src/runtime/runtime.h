@@ -128,18 +128,31 @@ extern void (*muster__child_died)(uint32_t member, uint32_t self);
 
 /* ---- service: work for ranks that serve ---- */
 
+/* all there is; a task at a time; and on top of the stack in use, so that what begins also ends before that goes on */
+enum muster__how { MUSTER__WORK_ALL, MUSTER__WORK_ONE, MUSTER__WORK_ON_TOP };
+
 struct muster__service {
     /** Runs some work for this rank if there is any. True: look again at once. */
-    bool (*work)(void);
+    bool (*work)(enum muster__how how);
     /** About to sleep on the bell, until *until_ns, which may be made earlier: announce this rank as idle. False: work
      * turned up meanwhile. */
     bool (*park)(int64_t *until_ns);
     /** Awake again. */
     void (*unpark)(void);
+    /** Whether something has begun here that waits, and is to go on here: then the rank serves on. */
+    bool (*holds)(void);
+    /** The rank serves no more, and its main goes on. */
+    void (*leave)(void);
 };
 void muster__service_register(const struct muster__service *service);
 /** Called when a process begins to end its part of the job, while all is there yet; set by the pool. NULL: nothing. */
 extern void (*muster__before_stop)(void);
+/** Whether the calling thread is the main one of a rank. */
+bool muster__is_rank_main(void);
+/** Whether the main program goes on in all ranks. */
+bool muster__is_spmd(void);
+/** So many rounds of muster_serve are over, or all that will ever be. In any thread of local rank 0. */
+void muster__rounds_end(uint32_t ended, bool all);
 
 /* ---- between hosts: set by the layer above that carries operations there ---- */
 
@@ -148,8 +161,12 @@ struct muster__world;
 struct muster__hosts {
     /** Once the nursery was forked; collective over the job. */
     muster_err (*start)(const struct muster__world *world);
-    /** In local rank 0: returns when those of all hosts have called it. */
-    void (*meet)(void);
+    /** In local rank 0: begins to wait for those of all hosts, or tells whether all have begun, for which its bell
+     * rings.
+     */
+    bool (*meet)(bool begin);
+    /** In rank 0: has muster__rounds_end called on all other hosts. False: no memory. */
+    bool (*end_rounds)(uint32_t ended, bool all);
     /** In rank 0: has muster__host_stop called on all other hosts. */
     void (*stop_others)(void);
     /** In local rank 0, before MPI ends: politely, all hosts do so; else nobody is waited for. */

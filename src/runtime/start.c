@@ -225,10 +225,19 @@ static muster_err agree(muster_err err)
     return err || !worst ? err : muster__fail(worst, "muster_init: another rank failed; it has said why");
 }
 
+static muster_err check_same_mode(const muster_options *options)
+{
+    return muster__transport_same(options->spmd)
+               ? MUSTER_OK
+               : muster__fail(MUSTER_ERR_INVAL, "muster_init: options->spmd is not the same on all ranks");
+}
+
 static muster_err set_up(const struct muster__world *world, const muster_options *options)
 {
     struct muster__topology *topology = NULL; /* on local rank 0 */
     muster_err err = check_same_program(world);
+    if (!err)
+        err = check_same_mode(options);
     if (!err && world->local == 0)
         err = muster__topology_load(&topology);
     err = agree(err);
@@ -276,12 +285,12 @@ muster_err muster__runtime_start(int *argc, char ***argv, const muster_options *
     err = launch_self(argc, argv, options);
     if (err)
         return err;
-    muster__me.started = true;
     watch_begin();
     struct muster__world *world = &muster__me.world;
     err = muster__transport_start(argc, argv, world);
     if (err)
         return err;
+    muster__me.started = true;
     muster__me.rank_pid = getpid();
     muster__log_setup(name.nodename, world->rank, world->ranks, "", muster__me.log_level);
     muster__settings_say(world->rank == 0);
@@ -297,6 +306,7 @@ muster_err muster__runtime_start(int *argc, char ***argv, const muster_options *
     watch_look_begin();
     muster__transport_host_barrier();
     muster__me.running = true;
+    serve_meanwhile(options->spmd);
     stop_at_exit();
     if (world->local == 0)
         place_picture_if_asked(options);

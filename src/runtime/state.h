@@ -85,11 +85,12 @@ struct tables {
     bool bind; /* seats are of this machine, and the placement says so */
     int32_t seat_count;
     char host_name[64];
-    bool launcher_bound;         /* ranks stay where the launcher has put them */
-    _Atomic uint32_t stop;       /* ranks leave muster__runtime_serve */
-    _Atomic uint32_t death_told; /* what a rank of this host did before it died */
-    _Atomic uint32_t exit_code;  /* not 0: SIGTERM has ranks end with it, at once */
-    struct meeting meetings[2];  /* of all ranks of the host, at the end */
+    bool launcher_bound;                           /* ranks stay where the launcher has put them */
+    _Atomic uint32_t stop;                         /* ranks leave muster__runtime_serve */
+    _Atomic uint32_t rounds_ended, no_more_rounds; /* of muster_serve */
+    _Atomic uint32_t death_told;                   /* what a rank of this host did before it died */
+    _Atomic uint32_t exit_code;                    /* not 0: SIGTERM has ranks end with it, at once */
+    struct meeting meetings[2];                    /* of all ranks of the host, at the end */
     _Atomic uint32_t member_hint, members_high;
     uint64_t members_offset, nurseries_offset, seats_offset, cpusets_offset, ranks_offset, topology_offset;
 };
@@ -226,7 +227,24 @@ muster_err watch_start(const struct muster__world *world, const muster_options *
 void watch_look_begin(void);
 void watch_stop(void);
 
+/* serve.c */
+/* a wait in which the rank works */
+struct serving {
+    bool (*over)(void *arg);
+    void *arg;
+    uint32_t stands_by; /* MUSTER__FOR_... */
+    enum muster__how how;
+    int64_t deadline_ns; /* when it is to be asked again at the latest */
+};
+void serve_until(const struct serving *serving);
+bool serve_stopped(void *unused);
+/** From now on a rank's main works, or no more, while it waits for what takes nothing. */
+void serve_meanwhile(bool on);
+/** In rank 0: ends a round of muster_serve on all hosts, or all that will ever be. */
+muster_err rounds_end(bool all);
+
 /* stop.c */
+const struct muster__hosts *hosts_registered(void);
 /** Has exit() end the job, or say why it cannot. */
 void stop_at_exit(void);
 

@@ -16,9 +16,9 @@ static bool all_have_met(void *arg)
     return atomic_load(&meeting->arrived) >= (uint32_t)muster__me.tables->locals;
 }
 
-static void meet(int which)
+static void meet(void)
 {
-    struct meeting *meeting = &muster__me.tables->meetings[which];
+    struct meeting *meeting = &muster__me.tables->meetings[1];
     uint32_t all = (uint32_t)muster__me.tables->locals;
     if (atomic_fetch_add(&meeting->arrived, 1) + 1 == all)
         muster__event_signal(&meeting->complete, -1);
@@ -42,7 +42,46 @@ void muster__host_stop(void)
     release_ranks();
 }
 
+/* ---- in SPMD mode all ranks come here, and work until the last one has ---- */
+
 static const struct muster__hosts *hosts;
+
+const struct muster__hosts *hosts_registered(void)
+{
+    return hosts;
+}
+
+static bool hosts_have_met(void *unused)
+{
+    (void)unused;
+    return hosts->meet(false);
+}
+
+static void work_until(bool (*over)(void *arg), void *arg)
+{
+    serve_until(&(struct serving){.over = over,
+                                  .arg = arg,
+                                  .stands_by = MUSTER__FOR_RANKS,
+                                  .how = MUSTER__WORK_ONE,
+                                  .deadline_ns = MUSTER__NEVER});
+}
+
+/* Returns when nobody uses objects any more: in local rank 0, of all hosts; in the others, when it has ended these. */
+static void meet_at_end(int local)
+{
+    struct meeting *meeting = &muster__me.tables->meetings[0];
+    if (muster__me.world.rank == 0 && rounds_end(true))
+        muster__transport_abort(1); /* ranks of other hosts would serve for ever */
+    atomic_fetch_add(&meeting->arrived, 1);
+    muster__ring(muster__rank_caller(0));
+    if (local) {
+        work_until(serve_stopped, NULL);
+        return;
+    }
+    work_until(all_have_met, meeting);
+    if (hosts && !hosts->meet(true))
+        work_until(hosts_have_met, NULL);
+}
 
 void muster__hosts_register(const struct muster__hosts *registered)
 {
@@ -65,24 +104,20 @@ int muster__runtime_stop(void)
     if (muster__before_stop)
         muster__before_stop();
     muster__me.running = false;
+    serve_meanwhile(false);
     muster_err_detail(); /* written while the object that it tells of is there */
     int local = muster__me.world.local;
     muster__self_state.caller->heeds_signal = false;
     if (muster__me.spmd)
-        meet(0); /* nobody uses objects any more */
+        meet_at_end(local);
     if (local == 0) {
-        if (muster__me.spmd && hosts) {
-            muster__stands_by((muster_handle){0}, MUSTER__FOR_RANKS);
-            hosts->meet();
-            muster__stands_by_no_more();
-        }
         muster__host_stop();
         if (muster__me.world.rank == 0 && !muster__me.spmd && hosts)
             hosts->stop_others();
     }
     int code = signals_exit_code();
     nursery_stop(local);
-    meet(1);
+    meet();
     bool politely = !signals_launcher_ends_job() && !(hosts && hosts->lost());
     if (local == 0 && hosts)
         hosts->leave(politely);
@@ -125,7 +160,17 @@ static void at_exit(int status, void *unused)
     muster__transport_abort(status ? status : 1);
 }
 
+/* The program calls MPI_Finalize: the main thread of a rank, and in SPMD mode of each. */
+static void mpi_ends(void)
+{
+    if (!muster__me.running)
+        return;
+    muster__log(MUSTER__WARN, "MPI_Finalize without muster_finalize before it: muster ends here, too");
+    muster__runtime_stop();
+}
+
 void stop_at_exit(void)
 {
     on_exit(at_exit, NULL);
+    muster__transport_ends = mpi_ends;
 }

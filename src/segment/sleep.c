@@ -43,6 +43,7 @@ bool muster__spin_longer(struct muster__spin *spin, uint32_t most)
 /* ---- sleeping ---- */
 
 void (*muster__sleep_look)(void);
+const struct muster__meanwhile *muster__meanwhile;
 
 static muster_err interrupted(const struct muster__caller *caller)
 {

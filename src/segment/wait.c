@@ -65,6 +65,7 @@ struct wait {
     int64_t deadline_ns;
     bool tries; /* without time to wait, but for answers of agents */
     bool reported;
+    bool works; /* meanwhile: by a waiter beside its own, which what it works at may need */
 };
 
 static bool goes_on(const struct wait *w, muster_err err)
@@ -114,6 +115,12 @@ static muster_err stand(struct wait *w)
     return err;
 }
 
+/* The waiter that others read, in the caller's own record. */
+static uint32_t told_by(const struct wait *w)
+{
+    return w->works ? muster__self_state.number : w->waiter;
+}
+
 static void report(struct wait *w)
 {
     const struct muster__step *step = w->step;
@@ -121,10 +128,10 @@ static void report(struct wait *w)
     const struct muster__class *class = muster__class_of((enum muster__kind)tag.kind);
     if (!w->reported)
         muster__waits_for(
-            w->waiter,
+            told_by(w),
             muster__handle_make((enum muster__kind)tag.kind, muster__object_slot_of(step->object), step->generation),
             class && class->ops ? (uint32_t)(w->op - class->ops) : 0, step->on, step->host);
-    muster__waiter(w->waiter)->on = step->on;
+    muster__waiter(told_by(w))->on = step->on;
     w->reported = true;
 }
 
@@ -137,12 +144,21 @@ static bool spin_in_line(struct wait *w, uint32_t seen)
     return false;
 }
 
+/* Who has worked is told to wait anew. */
+static muster_err work_or_sleep(struct wait *w, uint32_t seen)
+{
+    bool worked = false;
+    muster_err err = muster__meanwhile->work_or_sleep(seen, &worked);
+    w->reported = !worked;
+    return err;
+}
+
 static muster_err sleep_in_line(struct wait *w, uint32_t seen)
 {
     muster_err err = MUSTER_OK;
     if (!spin_in_line(w, seen)) {
         report(w);
-        err = muster__sleep(&muster__self_state.caller->bell, seen, w->deadline_ns);
+        err = w->works ? work_or_sleep(w, seen) : muster__sleep(&muster__self_state.caller->bell, seen, w->deadline_ns);
     }
     struct muster__waiter *waiter = muster__waiter(w->waiter);
     if (muster__waiter_called(waiter)) {
@@ -164,7 +180,11 @@ static void leave(struct wait *w, muster_err err)
         atomic_store(&waiter->state, MUSTER__WAITER_IDLE);
     }
     if (w->reported)
-        muster__waits_no_more(w->waiter);
+        muster__waits_no_more(told_by(w));
+    if (w->works) {
+        muster__waiter_free(w->waiter);
+        muster__meanwhile->over();
+    }
     w->step->called = spent;
     if (w->step->watches)
         return;
@@ -213,6 +233,16 @@ static muster_err wait_for_it(struct wait *w)
     }
 }
 
+static void work_meanwhile(struct wait *w)
+{
+    uint32_t another = muster__waiter_make();
+    w->works = another != 0;
+    if (w->works)
+        w->waiter = another;
+    else
+        muster__meanwhile->over();
+}
+
 muster_err muster__do_waiting(const struct muster__op *op, struct muster__step *step, int64_t timeout_ms)
 {
     struct wait w = {.op = op,
@@ -220,6 +250,8 @@ muster_err muster__do_waiting(const struct muster__op *op, struct muster__step *
                      .waiter = muster__waiter_own(),
                      .tries = timeout_ms == MUSTER_NOWAIT,
                      .deadline_ns = timeout_ms ? muster__deadline_ns(timeout_ms) : muster__now_ns() + ASKING_NS};
+    if (!step->watches && muster__meanwhile_begin(op, timeout_ms))
+        work_meanwhile(&w);
     step->waited = timeout_ms != MUSTER_NOWAIT;
     muster_err err = wait_for_it(&w);
     leave(&w, err);

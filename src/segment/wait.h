@@ -80,6 +80,7 @@ struct muster__op {
      * give up, commits in two parts: its step claims, keeping what undo and this need in arg->in, own and the bytes;
      * and this is done once its caller has the answer, or else undo. OK, or MUSTER__AGAIN. NULL: it can be undone. */
     muster_err (*taken)(struct muster__step *step);
+    bool takes_nothing;  /* it only waits, so that who is late to hear of its end keeps nothing from others */
     muster_err late;     /* when the deadline is over */
     muster_err late_now; /* with MUSTER_NOWAIT */
 };
@@ -113,6 +114,22 @@ static inline void muster__wake_rung(void)
 {
     if (MUSTER__UNLIKELY(muster__self_state.rung))
         muster__wake_rung_slow();
+}
+
+/* What else a thread may do while it waits, without a deadline, for what takes nothing. */
+struct muster__meanwhile {
+    /** Whether the calling thread may, from here to over(). */
+    bool (*begin)(void);
+    /** Works for others for a while: *worked; or sleeps on its bell, if that is as it was seen. As muster__sleep. */
+    muster_err (*work_or_sleep)(uint32_t seen, bool *worked);
+    void (*over)(void);
+};
+/** Set by the runtime where there is something to do, NULL elsewhere. */
+extern const struct muster__meanwhile *muster__meanwhile;
+static inline bool muster__meanwhile_begin(const struct muster__op *op, int64_t timeout_ms)
+{
+    return MUSTER__UNLIKELY(muster__meanwhile != NULL) && op->takes_nothing && timeout_ms == MUSTER_FOREVER &&
+           muster__meanwhile->begin();
 }
 
 /* ---- the engine ---- */

@@ -211,6 +211,7 @@ static const char *remedy(muster_err err)
 
 static const struct muster__op ops[OPS] = {
     [WAIT] = {.name = "muster_barrier_wait",
+              .takes_nothing = true,
               .step = wait,
               .ready = ready,
               .leave = leave,

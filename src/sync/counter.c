@@ -73,6 +73,7 @@ static const struct muster__op ops[OPS] = {
     [ADD] = {.name = "muster_counter_add", .step = add},
     [VALUE] = {.name = "muster_counter_value", .step = value},
     [WAIT] = {.name = "muster_counter_wait",
+              .takes_nothing = true,
               .step = wait,
               .ready = ready,
               .late = MUSTER_ERR_TIMEOUT,

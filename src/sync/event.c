@@ -69,6 +69,7 @@ static const struct muster__op ops[OPS] = {
     [CLEAR] = {.name = "muster_event_clear", .step = clear},
     [IS_SET] = {.name = "muster_event_is_set", .step = is_set},
     [WAIT] = {.name = "muster_event_wait",
+              .takes_nothing = true,
               .step = wait,
               .watch = wait,
               .ready = ready,

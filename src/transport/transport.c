@@ -7,22 +7,47 @@
 #include <unistd.h>
 
 static struct {
-    MPI_Comm job, host;
+    MPI_Comm given; /* by the program, while muster starts on it; else NULL: all ranks */
+    MPI_Comm job, host, lent;
     MPI_Win window;
     int *local_ranks, *rank_hosts;
     void *mapped; /* instead of a window, with one rank on the host */
     size_t mapped_bytes;
-    bool ours; /* MPI was initialized here */
-} state = {.job = MPI_COMM_NULL, .host = MPI_COMM_NULL, .window = MPI_WIN_NULL};
+    bool ours;     /* MPI was initialized here */
+    bool programs; /* by the program */
+    int end_key;   /* see watch_end */
+    bool ends;     /* the program is in MPI_Finalize */
+    pid_t rank;    /* children have a copy of all this */
+} state = {.given = MPI_COMM_NULL,
+           .job = MPI_COMM_NULL,
+           .host = MPI_COMM_NULL,
+           .lent = MPI_COMM_NULL,
+           .window = MPI_WIN_NULL,
+           .end_key = MPI_KEYVAL_INVALID};
 
 bool muster__transport_launched(void)
 {
     return getenv("OMPI_COMM_WORLD_SIZE") || getenv("PMIX_RANK") || getenv("PMI_RANK");
 }
 
+bool muster__transport_is_programs(void)
+{
+    return state.programs;
+}
+
 MPI_Comm transport_job(void)
 {
     return state.job;
+}
+
+MPI_Comm transport_lent(void)
+{
+    return state.rank == getpid() ? state.lent : MPI_COMM_NULL;
+}
+
+void transport_give(MPI_Comm comm)
+{
+    state.given = comm;
 }
 
 muster_err transport_failed(const char *what, int code)
@@ -42,16 +67,38 @@ bool muster__transport_runs(void)
 
 /* MPICH looks for an address that is free in all ranks, page by page, which takes seconds for a host's segment; muster
  * needs none. */
+static const char address_tries[] = "MPIR_CVAR_SHM_SYMHEAP_RETRY";
+
 static void want_any_address(void)
 {
-    setenv("MPIR_CVAR_SHM_SYMHEAP_RETRY", "0", 0);
+    setenv(address_tries, "0", 0);
+}
+
+/* The same where MPI runs already, by its own interface for that. Gives what it was; -1: there is no such thing. */
+static int change_address_tries(int to)
+{
+    int at, level, count, was = -1;
+    MPI_T_cvar_handle handle;
+    if (MPI_T_init_thread(MPI_THREAD_SINGLE, &level) != MPI_SUCCESS)
+        return -1;
+    if (MPI_T_cvar_get_index(address_tries, &at) == MPI_SUCCESS &&
+        MPI_T_cvar_handle_alloc(at, NULL, &handle, &count) == MPI_SUCCESS) {
+        if (count != 1 || MPI_T_cvar_read(handle, &was) != MPI_SUCCESS || MPI_T_cvar_write(handle, &to) != MPI_SUCCESS)
+            was = -1;
+        MPI_T_cvar_handle_free(&handle);
+    }
+    MPI_T_finalize();
+    return was;
 }
 
 static muster_err initialize(int *argc, char ***argv)
 {
-    int provided;
+    int provided, over;
+    MPI_Finalized(&over);
+    if (over)
+        return muster__fail(MUSTER_ERR_STATE, "muster_init: MPI_Finalize was called before");
     if (muster__transport_runs()) {
-        MPI_Query_thread(&provided);
+        state.programs = true;
     } else {
         want_any_address();
         int code = MPI_Init_thread(argc, argv, MPI_THREAD_MULTIPLE, &provided);
@@ -60,6 +107,69 @@ static muster_err initialize(int *argc, char ***argv)
         state.ours = true;
     }
     return MUSTER_OK;
+}
+
+/* ---- who ends MPI ---- */
+
+void (*muster__transport_ends)(void);
+
+/* MPI_Finalize begins by dropping what hangs on MPI_COMM_SELF, while MPI still works. */
+static int on_end(MPI_Comm self, int key, void *value, void *unused)
+{
+    (void)self, (void)key, (void)value, (void)unused;
+    if (state.end_key == MPI_KEYVAL_INVALID || state.rank != getpid())
+        return MPI_SUCCESS;
+    state.ends = true;
+    if (muster__transport_ends)
+        muster__transport_ends();
+    return MPI_SUCCESS;
+}
+
+static void watch_end(void)
+{
+    if (MPI_Comm_create_keyval(MPI_COMM_NULL_COPY_FN, on_end, &state.end_key, NULL) != MPI_SUCCESS)
+        state.end_key = MPI_KEYVAL_INVALID;
+    else
+        MPI_Comm_set_attr(MPI_COMM_SELF, state.end_key, NULL);
+}
+
+static void watch_end_no_more(void)
+{
+    int key = state.end_key;
+    state.end_key = MPI_KEYVAL_INVALID;
+    if (key == MPI_KEYVAL_INVALID || state.ends)
+        return;
+    MPI_Comm_delete_attr(MPI_COMM_SELF, key);
+    MPI_Comm_free_keyval(&key);
+}
+
+/* ---- threads ---- */
+
+static const char *level_name(int level)
+{
+    return level == MPI_THREAD_SINGLE       ? "MPI_THREAD_SINGLE"
+           : level == MPI_THREAD_FUNNELED   ? "MPI_THREAD_FUNNELED"
+           : level == MPI_THREAD_SERIALIZED ? "MPI_THREAD_SERIALIZED"
+                                            : "MPI_THREAD_MULTIPLE";
+}
+
+/* On one host the main thread alone uses MPI, so any level will do. Ranks may have different ones. */
+static muster_err check_level(const struct muster__world *world)
+{
+    int mine, least = MPI_THREAD_SINGLE;
+    MPI_Query_thread(&mine);
+    MPI_Allreduce(&mine, &least, 1, MPI_INT, MPI_MIN, state.job);
+    if (world->hosts == 1 || least >= MPI_THREAD_MULTIPLE)
+        return MUSTER_OK;
+    muster_err err = muster__fail(
+        MUSTER_ERR_UNSUPPORTED,
+        "muster_init: MPI runs at %s%s, but on several hosts (%d) a thread of muster's uses MPI beside the program: %s",
+        level_name(least), mine == least ? "" : " on another rank", world->hosts,
+        state.programs ? "initialize it by MPI_Init_thread with MPI_THREAD_MULTIPLE"
+                       : "use an MPI library that gives MPI_THREAD_MULTIPLE");
+    if (world->rank == 0)
+        muster__log(MUSTER__ERROR, "%s", muster_err_detail());
+    return err;
 }
 
 /* The host's index: how many hosts have a lower first rank. */
@@ -98,18 +208,27 @@ static muster_err list_hosts(struct muster__world *world)
     return MUSTER_OK;
 }
 
-muster_err muster__transport_start(int *argc, char ***argv, struct muster__world *world)
+/* What is lent keeps the error handler of what was given. */
+static muster_err copy_given(struct muster__world *world)
 {
-    muster_err err = initialize(argc, argv);
-    if (err)
-        return err;
-    int code = MPI_Comm_dup(MPI_COMM_WORLD, &state.job);
+    MPI_Comm given = state.given == MPI_COMM_NULL ? MPI_COMM_WORLD : state.given;
+    int all;
+    int code = MPI_Comm_dup(given, &state.job);
+    if (code == MPI_SUCCESS)
+        code = MPI_Comm_dup(given, &state.lent);
     if (code != MPI_SUCCESS)
         return transport_failed("MPI_Comm_dup", code);
     MPI_Comm_set_errhandler(state.job, MPI_ERRORS_RETURN);
     MPI_Comm_rank(state.job, &world->rank);
     MPI_Comm_size(state.job, &world->ranks);
-    code = split_hosts(world);
+    MPI_Comm_size(MPI_COMM_WORLD, &all);
+    world->part = world->ranks < all;
+    return MUSTER_OK;
+}
+
+static muster_err find_places(struct muster__world *world)
+{
+    int code = split_hosts(world);
     if (code != MPI_SUCCESS)
         return transport_failed("MPI_Comm_split", code);
     MPI_Comm_rank(state.host, &world->local);
@@ -121,6 +240,24 @@ muster_err muster__transport_start(int *argc, char ***argv, struct muster__world
     world->local_ranks = state.local_ranks;
     count_hosts(world);
     return list_hosts(world);
+}
+
+muster_err muster__transport_start(int *argc, char ***argv, struct muster__world *world)
+{
+    muster_err err = initialize(argc, argv);
+    if (!err)
+        err = copy_given(world);
+    if (!err)
+        err = find_places(world);
+    if (err)
+        return err;
+    state.rank = getpid();
+    err = check_level(world);
+    if (err)
+        muster__transport_stop(true);
+    else
+        watch_end();
+    return err;
 }
 
 static void *page_up(void *memory)
@@ -149,8 +286,11 @@ muster_err muster__transport_share(size_t bytes, void **memory)
     MPI_Comm_size(state.host, &locals);
     if (locals == 1)
         return share_alone(bytes, memory);
+    int tries = state.programs ? change_address_tries(0) : -1;
     int code =
         MPI_Win_allocate_shared(local ? 0 : (MPI_Aint)bytes + 4096, 1, MPI_INFO_NULL, state.host, &base, &state.window);
+    if (tries >= 0)
+        change_address_tries(tries);
     if (code != MPI_SUCCESS) {
         state.window = MPI_WIN_NULL;
         return muster__fail_logged(
@@ -239,16 +379,19 @@ void muster__transport_stop(bool politely)
         unlink_rank_memory();
         return;
     }
+    watch_end_no_more();
     if (state.window != MPI_WIN_NULL)
         MPI_Win_free(&state.window);
     if (state.host != MPI_COMM_NULL)
         MPI_Comm_free(&state.host);
+    if (state.lent != MPI_COMM_NULL)
+        MPI_Comm_free(&state.lent);
     if (state.job != MPI_COMM_NULL)
         MPI_Comm_free(&state.job);
     free(state.local_ranks);
     free(state.rank_hosts);
     state.local_ranks = state.rank_hosts = NULL;
-    if (state.ours)
+    if (state.ours && !state.ends)
         MPI_Finalize();
     state.ours = false;
 }

@@ -7,6 +7,8 @@
 #ifndef MUSTER_TRANSPORT_TRANSPORT_H
 #define MUSTER_TRANSPORT_TRANSPORT_H
 
+#include <muster/runtime.h>
+
 #include "base/base.h"
 
 struct muster__world {
@@ -15,14 +17,25 @@ struct muster__world {
     int host, hosts;        /* this host's index, by its lowest rank; number of hosts */
     const int *local_ranks; /* ranks of this host in order; borrowed until transport_stop */
     const int *rank_hosts;  /* each rank's host, likewise; on local rank 0 of several hosts, else NULL */
+    bool part;              /* MPI has more ranks, of which muster knows nothing */
 };
 
 /** True when some launcher has started this process as a rank. */
 bool muster__transport_launched(void);
 /** Whether MPI runs, which the program has begun if this is asked before muster__transport_start. */
 bool muster__transport_runs(void);
-/** Initializes MPI (unless the program has) and finds out who is where. Collective over the job. Errors: MPI. */
+/**
+ * Initializes MPI (unless the program has) and finds out who is where. Collective over the job. Errors: MPI; STATE (MPI
+ * was finalized); UNSUPPORTED on all ranks, of which nothing is left then (MPI's thread level, on several hosts).
+ */
 muster_err muster__transport_start(int *argc, char ***argv, struct muster__world *world);
+/** Whether the program had initialized MPI: then it ends it, too. */
+bool muster__transport_is_programs(void);
+/** Does what muster_init does, on the ranks of a communicator that was given; the layer that has muster_init sets it.
+ */
+extern muster_err (*muster__transport_init)(const muster_options *options);
+/** Told when the program calls MPI_Finalize while muster runs, which muster__transport_stop then leaves to it. */
+extern void (*muster__transport_ends)(void);
 /**
  * Zeroed memory that all ranks of the host share, page aligned, at different addresses. bytes is that of local rank 0.
  * Collective over the host. Errors: NOMEM.

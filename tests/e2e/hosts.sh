@@ -58,6 +58,16 @@ for example in process queue lock wordcount; do
     cmp <(sort "$work/here") <(sort "$work/out") || fail "guide_$example printed something else than on one host"
 done
 
+# MPI programs that have muster beside them
+over 6 "$build/bin/jacobi" 64 5 || fail 'jacobi'
+grep -q '6 ranks on 3 hosts: the same bits' "$work/out" || fail 'jacobi: not on 3 hosts, or other bits'
+for program in half halves rounds visit waits at_end; do
+    over 6 "$build/tests/beside" "$program" || fail "beside $program"
+done
+for level in 0 1 2; do # it is to be refused, which the program knows by this variable
+    MUSTER_HOST_RANKS=2 over 6 -x MUSTER_HOST_RANKS "$build/tests/beside" level $level spmd || fail "beside level $level"
+done
+
 # slow, and losing some: right, and no time-outs but the user's
 slow='slow and cut links'
 if "$hosts" slow h2 20ms 1 2>/dev/null; then

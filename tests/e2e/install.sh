@@ -52,15 +52,18 @@ if ldd "$scratch/cmake/c_static" | grep -q libmuster; then
     exit 1
 fi
 
-# each header by itself
+# each header by itself; that for MPI programs with MPI's
 strict=(-Wall -Wextra -Wpedantic -Werror)
+read -r -a mpi < <(sed -n 's/^MPI_C_HEADER_DIR:PATH=/-isystem /p' "$build/CMakeCache.txt")
 for header in "$prefix"/include/muster/*.h; do
     name=$(basename "$header")
     printf '#include <muster/%s>\n#include <muster/%s>\n' "$name" "$name" >"$scratch/header.c"
-    quietly cc -std=c11 "${strict[@]}" -I "$prefix/include" -fsyntax-only "$scratch/header.c"
-    quietly cc -std=c11 "${strict[@]}" -DMUSTER_NO_SITES -I "$prefix/include" -fsyntax-only "$scratch/header.c"
+    include=(-I "$prefix/include")
+    [ "$name" != mpi.h ] || include+=("${mpi[@]}")
+    quietly cc -std=c11 "${strict[@]}" "${include[@]}" -fsyntax-only "$scratch/header.c"
+    quietly cc -std=c11 "${strict[@]}" -DMUSTER_NO_SITES "${include[@]}" -fsyntax-only "$scratch/header.c"
     for standard in c++11 c++17; do
-        quietly c++ -std=$standard "${strict[@]}" -I "$prefix/include" -fsyntax-only -x c++ "$scratch/header.c"
+        quietly c++ -std=$standard "${strict[@]}" "${include[@]}" -fsyntax-only -x c++ "$scratch/header.c"
     done
 done
 

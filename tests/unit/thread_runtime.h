@@ -55,6 +55,16 @@ uint32_t muster__rank_caller(int local)
     return (uint32_t)local;
 }
 
+bool muster__is_rank_main(void)
+{
+    return false;
+}
+
+bool muster__is_spmd(void)
+{
+    return false;
+}
+
 int muster__member_distance(uint32_t a, uint32_t b)
 {
     return a % 2 == b % 2 ? 0 : 1;
