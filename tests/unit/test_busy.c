@@ -69,6 +69,7 @@ static void an_item_comes_back_once(void **state)
     struct actor waits = actor(queue, MUSTER__QUEUE, "muster_queue_get", 2);
     assert_int_equal(case_queue_put(queue, item, sizeof item, MUSTER_NOWAIT), MUSTER_OK);
     gone.arg = (struct muster__arg){.room = item, .capacity = sizeof item};
+    gone.step.claims = true;
     assert_int_equal(actor_step(&gone), MUSTER_OK);
     actor_waits(&waits);
     gone.arg.bytes = item;
