@@ -20,7 +20,8 @@
  * host) sends and receives all the time: less than MPI_THREAD_MULTIPLE is err UNSUPPORTED there, on every rank, and
  * nothing is left of the attempt.
  *
- * Who calls MPI_Finalize without muster_finalize has muster end first, with a warning.
+ * Who calls MPI_Finalize without muster_finalize has muster end first, with a warning; on several hosts the job is
+ * aborted, with an error.
  */
 #ifndef MUSTER_MPI_H
 #define MUSTER_MPI_H

@@ -160,11 +160,18 @@ static void at_exit(int status, void *unused)
     muster__transport_abort(status ? status : 1);
 }
 
-/* The program calls MPI_Finalize: the main thread of a rank, and in SPMD mode of each. */
+/* The program calls MPI_Finalize: the main thread of a rank, and in SPMD mode of each. MPICH does not bear it that the
+ * agent uses MPI meanwhile. */
 static void mpi_ends(void)
 {
     if (!muster__me.running)
         return;
+    if (muster__me.tables->hosts > 1) {
+        muster__me.running = false;
+        muster__log(MUSTER__ERROR,
+                    "MPI_Finalize without muster_finalize before it, on several hosts: aborting the job");
+        muster__transport_abort(1);
+    }
     muster__log(MUSTER__WARN, "MPI_Finalize without muster_finalize before it: muster ends here, too");
     muster__runtime_stop();
 }

@@ -416,7 +416,7 @@ static void at_end(int *argc, char ***argv)
     CHECK(muster_finalize() == 0);
 }
 
-/* Without muster_finalize, in both modes: muster ends in MPI_Finalize. */
+/* Without muster_finalize, in both modes: muster ends in MPI_Finalize, or on several hosts the job. */
 static void forget(int *argc, char ***argv)
 {
     bool all = strcmp((*argv)[2], "spmd") == 0;
