@@ -250,7 +250,8 @@ function(muster_fuzz_test name)
     set(corpus ${PROJECT_BINARY_DIR}/corpus/${name})
     file(MAKE_DIRECTORY ${corpus})
     add_test(NAME fuzz.${name}
-             COMMAND fuzz_${name} -max_total_time=${MUSTER_FUZZ_SECONDS} -timeout=10 -print_final_stats=1
+             COMMAND fuzz_${name} -max_total_time=${MUSTER_FUZZ_SECONDS} -timeout=10 -error_exitcode=1
+                     -print_final_stats=1
                      -artifact_prefix=${PROJECT_BINARY_DIR}/ ${corpus} ${arg_SEEDS})
     math(EXPR seconds "${MUSTER_FUZZ_SECONDS} + 60")
     muster_test_properties(fuzz.${name} ${seconds} 1 fuzz)

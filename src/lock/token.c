@@ -23,7 +23,8 @@
  *   - `here` is set by the agent when it is granted, and cleared by the agent while it holds the proxy. A grant that
  *     nobody waits for any more leaves the lock here, where CALL_BACK finds it
  *   - whoever waits at home asks the owner for it unless `called` says that somebody has; the agent clears that before
- *     it releases the lock for a host. So each time that a host has it and somebody waits it is asked at least once
+ *     it releases the lock for a host, and when it has granted it to one. So each time that a host has it and somebody
+ * waits it is asked at least once
  *   - `asked`, likewise, of a proxy: set by who asks, cleared by the answer
  *   - a host that has the lock may ask for it, by a thread's try, or when a try has brought it meanwhile. Home tells it
  *     that it has it; what it does with `here` goes by what else it was sent, which says so in the right order
@@ -315,10 +316,14 @@ static void waits(struct muster__step *step)
         tell(host, handle_of(step), CALL_BACK, 0);
 }
 
+/* Who saw the host before have it may have noted only now that he asks it, which is nothing to this one. Who comes to
+ * stand in line after the look at that asks anew. */
 static void granted(struct muster__step *step, muster_err err, bool already)
 {
     struct muster__lock *lock = muster__lock_of(step->object);
     struct muster__event *line = muster__lock_line(step->object);
+    if (!already)
+        atomic_store(&lock->called, 0);
     uint32_t first = atomic_load(&line->head);
     bool others =
         first && !(first == atomic_load(&line->tail) && atomic_load(&muster__waiter(first)->host) == step->host);

@@ -152,7 +152,7 @@ bool worker_is_held(struct pool *pool, int i)
 
 /* ---- idling, the same for ranks and children ---- */
 
-static int64_t spent_at; /* calls of this child's worker after which another takes its place */
+static MUSTER__THREAD_LOCAL int64_t spent_at; /* calls of this child's worker after which another takes its place */
 
 /* Who has tasks that wait goes on with them when the pool ends, and leaves after that. */
 static bool may_leave(const struct seat *seat)

@@ -14,11 +14,12 @@ static void read_frame(const struct frame *frame)
 {
     static unsigned char copy[REMOTE_INLINE];
     bool comes_along = frame->size <= REMOTE_INLINE;
-    REQUIRE(frame->type <= FRAME_WATCH);
+    REQUIRE(frame->type <= FRAME_ROUNDS);
     if (comes_along)
         memcpy(copy, frame + 1, frame->size);
     REQUIRE(frame->type != FRAME_LOST || (uint32_t)frame->lost.host < HOSTS);
-    if (frame->type == FRAME_CALL || frame->type == FRAME_UNDO || frame->type == FRAME_NOTE)
+    if (frame->type == FRAME_CALL || frame->type == FRAME_UNDO || frame->type == FRAME_TAKEN ||
+        frame->type == FRAME_NOTE)
         REQUIRE(frame->object.kind_home >> 24 < MUSTER__KINDS);
     if (frame->type == FRAME_ANSWER && !muster__commits(frame->answer.err))
         REQUIRE(comes_along && strlen((const char *)(frame + 1)) < frame->size);
