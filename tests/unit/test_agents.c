@@ -178,6 +178,36 @@ static void a_host_asks_twice(void **state)
     hosts_run(asked_twice_part, LATE_NS, -1);
 }
 
+/* Who waited at home has noted that the host before is asked, just after that gave the lock back: it is nothing to the
+ * host that has it now, which is asked by the next one who waits. */
+static void noted_late_part(int host)
+{
+    muster_lock lock;
+    if (host == 0) {
+        HOSTS_CHECK(muster_lock_create(&hosts_shared->lock[0], NULL) == MUSTER_OK);
+        struct muster__object *object = muster__object_find(hosts_shared->lock[0].handle, MUSTER__LOCK);
+        atomic_store(&muster__lock_of(object)->called, 1);
+    }
+    hosts_meet();
+    lock = hosts_shared->lock[0];
+    if (host == 1) {
+        HOSTS_CHECK(muster_lock_acquire(lock, MUSTER_FOREVER) == MUSTER_OK);
+        HOSTS_CHECK(muster_lock_release(lock) == MUSTER_OK); /* it stays there, free */
+    }
+    hosts_meet();
+    if (host == 0) {
+        HOSTS_CHECK(muster_lock_acquire(lock, MUSTER_FOREVER) == MUSTER_OK);
+        HOSTS_CHECK(muster_lock_release(lock) == MUSTER_OK);
+    }
+    hosts_meet();
+}
+
+static void a_host_is_asked_anew(void **state)
+{
+    (void)state;
+    hosts_run(noted_late_part, 0, -1);
+}
+
 /* ---- a host is lost ---- */
 
 enum { LOST = 2 };
@@ -586,6 +616,7 @@ int main(void)
         cmocka_unit_test(put_is_seen_at_once),
         cmocka_unit_test(lock_excludes),
         cmocka_unit_test(a_host_asks_twice),
+        cmocka_unit_test(a_host_is_asked_anew),
         cmocka_unit_test(others_go_on_without_a_host),
         cmocka_unit_test(others_go_on_without_one_that_talks_nonsense),
         cmocka_unit_test(parked_calls_are_stepped_when_called),
