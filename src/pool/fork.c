@@ -86,7 +86,7 @@ bool fork_submit(const struct seat *seat, muster_task *task, muster__function fu
         return false;
     }
     atomic_thread_fence(memory_order_seq_cst);
-    if (sched_any_asleep(pool))
+    if (MUSTER__UNLIKELY(sched_idle(pool) & SCHED_ASLEEP))
         sched_wake_one(seat);
     return true;
 }

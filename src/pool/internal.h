@@ -481,15 +481,15 @@ static inline void sched_deeper(struct lane *lane, int32_t more)
     int32_t depth = atomic_load_explicit(&lane->depth, memory_order_relaxed);
     atomic_store_explicit(&lane->depth, depth + more, memory_order_relaxed);
 }
-/** Whether the idle words, read after a full barrier, show anybody asleep. */
-static inline bool sched_any_asleep(struct pool *pool)
+/** The idle words of all lanes in one; after a full barrier. */
+#define SCHED_ASLEEP UINT64_C(0x5555555555555555) /* its bits of lanes that sleep; the others: CALLED */
+static inline uint64_t sched_idle(struct pool *pool)
 {
-    const uint64_t asleep = UINT64_C(0x5555555555555555);
     uint64_t any = 0;
     uint32_t lanes = atomic_load_explicit(&pool->lanes_used, memory_order_relaxed);
     for (uint32_t word = 0; word * 32 < lanes; word++)
         any |= atomic_load_explicit(&pool->idle[word], memory_order_relaxed);
-    return MUSTER__UNLIKELY(any & asleep);
+    return any;
 }
 /** After a full barrier, wakes a sleeping lane: the nearest one on another core, if any. */
 void sched_wake_one(const struct seat *seat);

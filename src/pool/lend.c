@@ -232,9 +232,9 @@ void lend_fetch_leave(struct muster__step *step)
 static struct record *lent(struct pool *pool, record_ref ref, uint32_t kind, uint32_t *index, uint32_t *lane)
 {
     *index = (uint32_t)ref;
-    if (!pool_record_if(pool, *index))
+    struct record *record = pool_record_if(pool, *index);
+    if (!record)
         return NULL;
-    struct record *record = pool_record(pool, *index);
     uint64_t state = atomic_load(&record->state);
     *lane = state_lane(state);
     return state >> 32 == ref >> 32 && state_phase(state) == RECORD_RUNNING && record->kind == kind &&

@@ -91,19 +91,10 @@ static bool cores_taken(void)
            (int32_t)atomic_load_explicit(&muster__segment->cores, memory_order_relaxed);
 }
 
-static bool any_called(struct pool *pool)
-{
-    const uint64_t called = UINT64_C(0xaaaaaaaaaaaaaaaa);
-    uint64_t any = 0;
-    uint32_t lanes = atomic_load_explicit(&pool->lanes_used, memory_order_relaxed);
-    for (uint32_t word = 0; word * 32 < lanes; word++)
-        any |= atomic_load_explicit(&pool->idle[word], memory_order_relaxed);
-    return any & called;
-}
-
 void sched_wake_one(const struct seat *seat)
 {
-    if (!sched_any_asleep(seat->pool) || (any_called(seat->pool) && cores_taken()))
+    uint64_t idle = sched_idle(seat->pool);
+    if (MUSTER__LIKELY(!(idle & SCHED_ASLEEP)) || (idle & ~SCHED_ASLEEP && cores_taken()))
         return;
     struct victims others = seat_victims(seat);
     if (!call_one_of(seat->pool, others.lanes, others.same_core, others.count))

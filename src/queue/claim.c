@@ -11,22 +11,13 @@ static uint32_t me(void)
 
 /* ---- puts ---- */
 
-static int64_t places(const struct muster__queue *queue, int64_t n)
-{
-    if (!queue->maxsize)
-        return n;
-    int64_t room =
-        queue->maxsize - (muster__queue_puts(queue) + atomic_load(&queue->claimed) - muster__queue_gets(queue));
-    return room < n ? room : n;
-}
-
 /* Who closes raises closing before it looks for claimants: one of the two sees the other. */
 static muster_err claim_latched(struct muster__queue *queue, struct muster__step *step, int64_t n)
 {
-    int64_t room = places(queue, n);
+    int64_t room = muster__queue_room(queue, n);
     if (atomic_load(&queue->closed))
         return MUSTER_ERR_CLOSED;
-    if (room <= 0)
+    if (!room)
         return MUSTER_ERR_FULL;
     atomic_fetch_or(&queue->claimants, UINT64_C(1) << step->host % 64);
     if (atomic_load(&queue->closing))

@@ -78,15 +78,9 @@ muster_err muster__queue_put_now(struct muster__object *object, uint32_t generat
     return err;
 }
 
-/* At least so many are in it, or are sure to come. */
-static int64_t about(const struct muster__queue *queue)
-{
-    return muster__queue_puts(queue) + atomic_load(&queue->claimed) - muster__queue_gets(queue);
-}
-
 static bool looks_full(const struct muster__queue *queue)
 {
-    return queue->maxsize && about(queue) >= queue->maxsize && !atomic_load(&queue->closed);
+    return !muster__queue_room(queue, 1) && !atomic_load(&queue->closed);
 }
 
 /* The copy is made once there seems to be room: a putter that waits holds no memory, but for losing a race. */
@@ -184,21 +178,13 @@ static bool ready_to_put(const struct muster__step *step)
     return !looks_full(queue) || muster__latch_ended(&queue->put_latch, step->generation);
 }
 
-static int64_t room_for(struct muster__queue *queue, int64_t n)
-{
-    if (MUSTER__LIKELY(!queue->maxsize))
-        return n;
-    int64_t room = queue->maxsize - about(queue);
-    return room < n ? room < 0 ? 0 : room : n;
-}
-
 /* As many as there is room for. */
 static muster_err put_many_latched(struct muster__queue *queue, const char *bytes, size_t size, int64_t n,
                                    int64_t *done)
 {
     if (MUSTER__UNLIKELY(atomic_load_explicit(&queue->closed, memory_order_relaxed)))
         return MUSTER_ERR_CLOSED;
-    int64_t room = room_for(queue, n - *done);
+    int64_t room = muster__queue_room(queue, n - *done);
     int64_t put = muster__queue_append_many(queue, bytes + (size_t)*done * size, size, room, me());
     *done += put;
     if (put < room)

@@ -144,6 +144,15 @@ static inline int64_t muster__queue_gets(const struct muster__queue *queue)
 {
     return (int64_t)(atomic_load(&queue->got_at) >> MUSTER__QUEUE_AT_BITS);
 }
+/** For how many of n more items there is room, as far as can be said without latches: claimed places are taken. */
+static inline int64_t muster__queue_room(const struct muster__queue *queue, int64_t n)
+{
+    if (MUSTER__LIKELY(!queue->maxsize))
+        return n;
+    int64_t room =
+        queue->maxsize - (muster__queue_puts(queue) + atomic_load(&queue->claimed) - muster__queue_gets(queue));
+    return room < n ? room < 0 ? 0 : room : n;
+}
 /** As far as can be said without latches. */
 static inline int64_t muster__queue_about(const struct muster__queue *queue)
 {

@@ -142,11 +142,9 @@ static int wait_here(const void *item, void *result, const void *user)
 
 static void test_cancel(void **state)
 {
-    void *children = (void *)&isolated;
     (void)state;
     muster_pool pool;
     assert_int_equal(muster_pool_create(&pool, &(muster_pool_options){.isolated = true, .workers = 1}), MUSTER_OK);
-    (void)children;
     muster_event go;
     muster_group group;
     muster_task blocker;
