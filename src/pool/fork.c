@@ -36,7 +36,7 @@ static void copy(void *to, const void *from, size_t bytes)
 static bool fits(size_t arg_bytes, size_t result_bytes)
 {
     return arg_bytes <= RECORD_INLINE && result_bytes <= RECORD_INLINE &&
-           ((arg_bytes + 15) & ~(size_t)15) + result_bytes <= RECORD_INLINE;
+           round_16(arg_bytes) + result_bytes <= RECORD_INLINE;
 }
 
 static bool is_own(const struct seat *seat)
@@ -74,10 +74,7 @@ bool fork_submit(const struct seat *seat, muster_task *task, muster__function fu
     copy(record->bytes, arg, arg_bytes);
     add_one(&lane->submitted);
     atomic_store_explicit(&record->state, state_make(generation, lane->index, RECORD_QUEUED), memory_order_release);
-    *task = (muster_task){.handle = {.kind_home = (uint32_t)MUSTER__TASK << 24 | muster__segment->host,
-                                     .slot = index,
-                                     .generation = generation,
-                                     .job = seat_last.tasks}};
+    *task = (muster_task){task_handle(seat_last.tasks, index, generation)};
     if (MUSTER__UNLIKELY(!deque_push(&lane->deque, ref, seat->self))) {
         atomic_store_explicit(&record->state, state_make(generation, lane->index, RECORD_FILLING),
                               memory_order_relaxed);
@@ -142,7 +139,7 @@ static int run(const struct seat *seat, struct record *record, void *pointer)
     sched_deeper(lane, 1);
     size_t arg_bytes = record->arg_bytes,
            result_bytes = atomic_load_explicit(&record->result_bytes, memory_order_relaxed);
-    unsigned char *result = record->bytes + ((arg_bytes + 15) & ~(size_t)15);
+    unsigned char *result = record->bytes + round_16(arg_bytes);
     if (result_bytes)
         memset(result, 0, result_bytes);
     muster__ref user = seat->pool->user;
@@ -175,7 +172,7 @@ bool fork_join(const struct seat *seat, muster_task task, void *result, size_t c
     }
     size_t bytes = atomic_load_explicit(&record->result_bytes, memory_order_relaxed);
     unsigned char kept[RECORD_INLINE]; /* who comes too late leaves the getter's buffer alone */
-    copy(kept, record->bytes + ((record->arg_bytes + 15) & ~(size_t)15), bytes);
+    copy(kept, record->bytes + round_16(record->arg_bytes), bytes);
     if (MUSTER__UNLIKELY(!end_and_free(seat, record, index, task.handle.generation))) {
         run_ended(seat, record, index, 0);
         return false;

@@ -142,10 +142,7 @@ muster_err group_make(const struct seat *seat, muster_group *made)
     record->kind = RECORD_GROUP;
     memset(record->bytes, 0, sizeof record->bytes);
     atomic_store(&group_of(seat->pool, index)->deaths, atomic_load(&seat->pool->deaths));
-    *made = (muster_group){.handle = {.kind_home = (uint32_t)MUSTER__TASK << 24 | muster__segment->host,
-                                      .slot = index,
-                                      .generation = generation,
-                                      .job = pool_tasks_word(seat->pool)}};
+    *made = (muster_group){task_handle(pool_tasks_word(seat->pool), index, generation)};
     atomic_store(&record->state, state_make(generation, 0, RECORD_DONE));
     return MUSTER_OK;
 }

@@ -44,6 +44,11 @@ enum {
     POOL_GENERATION = 1, /* of latches inside blocks, whose life the pool guards */
 };
 
+static inline uint64_t round_16(uint64_t bytes)
+{
+    return (bytes + 15) & ~UINT64_C(15);
+}
+
 /* ---- records ---- */
 
 enum phase {
@@ -350,6 +355,15 @@ static inline bool same_words(muster_handle a, muster_handle b)
 static inline uint32_t pool_tasks_word(const struct pool *pool)
 {
     return pool->slot << 16 | (pool->generation & 0xffff);
+}
+
+/** A task's handle, or a group's: record and its generation, and that word. */
+static inline muster_handle task_handle(uint32_t tasks_word, uint32_t index, uint32_t generation)
+{
+    return (muster_handle){.kind_home = (uint32_t)MUSTER__TASK << 24 | muster__segment->host,
+                           .slot = index,
+                           .generation = generation,
+                           .job = tasks_word};
 }
 
 /** Enters a pool of this host again, in the same operation. False: it is gone. */
@@ -766,11 +780,6 @@ struct yield {
     uint64_t returned;              /* the task said itself how many */
     struct muster_task_error error; /* err OK: none */
 };
-
-static inline uint64_t round_16(uint64_t bytes)
-{
-    return (bytes + 15) & ~UINT64_C(15);
-}
 
 /* ---- deaths (recover.c) ---- */
 

@@ -126,7 +126,7 @@ void record_mark_waited(struct record *record, uint32_t generation)
 
 static size_t result_offset(const struct record *record)
 {
-    return (record->arg_bytes + 15) & ~(size_t)15;
+    return round_16(record->arg_bytes);
 }
 
 void *record_arg(struct record *record)

@@ -5,16 +5,6 @@
 
 /* ---- handles ---- */
 
-/* A task's handle: record and its generation, and in place of the job the pool's slot and the low half of its
- * generation. */
-static muster_task task_handle(const struct pool *pool, uint32_t index, uint32_t generation)
-{
-    return (muster_task){.handle = {.kind_home = (uint32_t)MUSTER__TASK << 24 | muster__segment->host,
-                                    .slot = index,
-                                    .generation = generation,
-                                    .job = pool_tasks_word(pool)}};
-}
-
 muster_err task_stale(const char *operation)
 {
     if (!muster__segment)
@@ -159,7 +149,7 @@ muster_err task_submit(const struct seat *seat, muster_task *task, muster__funct
             group_add(seat->pool, group);
         atomic_store_explicit(&lane->submitted, atomic_load_explicit(&lane->submitted, memory_order_relaxed) + 1,
                               memory_order_relaxed);
-        muster_task made = task_handle(seat->pool, index, generation);
+        muster_task made = {task_handle(pool_tasks_word(seat->pool), index, generation)};
         if (MUSTER__LIKELY(sched_queue(seat, record, index))) {
             lane->numbers++;
             *task = made;
