@@ -50,6 +50,18 @@ struct any_fixed any_fixed(size_t item_bytes, void *results, size_t result_bytes
 /** The running item's own results go there until it is put back; NULL: nowhere. Returns what was. */
 struct muster__any *any_enter(struct muster__any *any);
 
+/** The frame in which items of a map run. */
+static inline struct muster__running map_running(const struct seat *seat, const struct map *map,
+                                                 struct muster__any *any)
+{
+    return (struct muster__running){.what = "item",
+                                    .function = map->function,
+                                    .worker = pool_worker_number(seat->pool, seat->lane->index),
+                                    .object = muster__object_slot(seat->pool->slot)->name,
+                                    .pool = seat->pool,
+                                    .any = any};
+}
+
 /* ---- lists (list.c) ---- */
 
 struct slot {

@@ -146,13 +146,7 @@ void list_run(const struct seat *seat, struct map *map, struct piece *piece, mus
     struct slot *results = results_of(map);
     const void *user = map->user ? muster__heap_at(map->user) : NULL;
     struct any_item any = {.any = {.take = item_take}, .seat = seat, .map = map};
-    struct muster__running *outer = muster__running,
-                           running = {.what = "item",
-                                      .function = map->function,
-                                      .worker = pool_worker_number(seat->pool, seat->lane->index),
-                                      .object = muster__object_slot(seat->pool->slot)->name,
-                                      .pool = seat->pool,
-                                      .any = &any.any};
+    struct muster__running *outer = muster__running, running = map_running(seat, map, &any.any);
     muster__running = &running;
     run_called(end - begin);
     for (int64_t i = begin; i < end; i++) {

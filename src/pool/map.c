@@ -89,13 +89,7 @@ static void run_items(const struct seat *seat, struct map *map, struct piece *pi
         memset(results + (size_t)begin * result_bytes, 0, (size_t)(end - begin) * result_bytes);
 
     struct any_fixed any = any_fixed(item_bytes, results, result_bytes, map->first);
-    struct muster__running *outer = muster__running,
-                           running = {.what = "item",
-                                      .function = map->function,
-                                      .worker = pool_worker_number(seat->pool, seat->lane->index),
-                                      .object = muster__object_slot(seat->pool->slot)->name,
-                                      .pool = seat->pool,
-                                      .any = &any.any};
+    struct muster__running *outer = muster__running, running = map_running(seat, map, &any.any);
     muster__running = &running;
     run_called(end - begin);
     for (int64_t i = begin; i < end; i++) {
