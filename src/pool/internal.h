@@ -534,6 +534,9 @@ struct wait_for {
      * all: any such one, else the first that is waited for. False: there is none. NULL: nobody knows which those are.
      */
     bool (*claim)(void *arg, const struct seat *seat, bool all, struct record **record, uint32_t *index);
+    /** Whether a record is of what is waited for, which ends after it anyhow: then it needs no stack of its own. NULL:
+     * none is. */
+    bool (*awaited)(const void *arg, const struct record *record);
     void *arg;
     int64_t deadline_ns;
     int64_t tick_ns; /* return OK also when this time is reached; 0: never */

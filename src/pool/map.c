@@ -249,6 +249,12 @@ static bool call_over(void *arg)
     return map_over(call->seat.pool, call->map) || pool_state(call->seat.pool) > POOL_CLOSED;
 }
 
+static bool call_awaits(const void *arg, const struct record *record)
+{
+    const struct map_call *call = arg;
+    return record->kind == RECORD_PIECE && record->piece.map == call->map->self;
+}
+
 static void report_progress(struct map_call *call)
 {
     struct pool *pool = call->seat.pool;
@@ -266,12 +272,14 @@ static void report_progress(struct map_call *call)
     call->options->progress(&progress, call->options->progress_arg);
 }
 
+/* Who reports progress goes on while a piece that it has begun waits for something itself. */
 static muster_err wait_call(struct map_call *call)
 {
     bool tell = call->options->progress != NULL;
     const char *site = muster_site;
     for (;;) {
         muster_err err = sched_wait(&call->seat, &(struct wait_for){.over = call_over,
+                                                                    .awaited = tell ? NULL : call_awaits,
                                                                     .arg = call,
                                                                     .deadline_ns = MUSTER__NEVER,
                                                                     .tick_ns = tell ? muster__now_ns() + TICK_NS : 0});

@@ -364,14 +364,20 @@ static bool may_take(const struct places *places)
     return !places->wait->claim || context_may_run() || (context_forbidden() && context_has_room());
 }
 
-/* In a context of its own; without memory for that on top of this one. */
+static bool is_awaited(const struct wait_for *wait, const struct record *record)
+{
+    return wait->awaited && wait->awaited(wait->arg, record) && context_has_room();
+}
+
+/* In a context of its own, but for what is waited for; without memory for one on top of this, too. */
 static bool run_one(const struct seat *seat, bool help, const struct places *places)
 {
     struct found found = {.seat = seat};
     const char *site = muster_site;
     if (!help || !may_take(places) || !find(&found))
         return false;
-    if (may_run(&found) && !(context_may_run() && context_run(run, &found, places->here)))
+    if (may_run(&found) &&
+        (is_awaited(places->wait, found.record) || !(context_may_run() && context_run(run, &found, places->here))))
         run(&found);
     muster_site = site;
     return true;
