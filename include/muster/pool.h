@@ -341,11 +341,25 @@ MUSTER_API muster_err muster_group_cancel(muster_group group);
  */
 MUSTER_API muster_err muster_group_destroy(muster_group group);
 
-/** Writes the next input into item; returns 0, a positive number when there are no more, negative for an error of its
- * own, to which muster_task_fail may add a text. imap then gives the results before it, then err TASK once (its code,
- * index and function by muster_pool_last_error), then err CLOSED. Called on the thread that calls muster_imap_next, and
- * not again after it returned other than 0. */
+/**
+ * What a generator returns that has no input now, but may have one later: muster_imap_next asks again after 1 to 16 ms
+ * while it waits for results, which come meanwhile, and at its next call. So a generator may look into a queue:
+ *
+ *     muster_err err = muster_queue_get(queue, item, item_bytes, NULL, MUSTER_NOWAIT);
+ *     return err == MUSTER_ERR_EMPTY ? MUSTER_GENERATE_LATER : err == MUSTER_ERR_CLOSED ? 1 : err;
+ *
+ * One that waits itself holds up the results that are done.
+ */
+#define MUSTER_GENERATE_LATER 0x7fffffff
+
+/** Writes the next input into item; returns 0, a positive number when there are no more (MUSTER_GENERATE_LATER: see
+ * above), negative for an error of its own, to which muster_task_fail may add a text. imap then gives the results
+ * before it, then err TASK once (its code, index and function by muster_pool_last_error), then err CLOSED. Called on
+ * the thread that calls muster_imap_next, and not again after it returned that there are no more, or an error. */
 typedef int (*muster_generate_fn)(void *item, void *generate_arg);
+/** The same for inputs that have sizes of their own: says where the next one is, which is borrowed until its next call.
+ */
+typedef int (*muster_generate_list_fn)(muster_span *item, void *generate_arg);
 
 typedef struct muster_imap muster_imap;
 
@@ -366,6 +380,15 @@ typedef struct muster_imap_options {
 MUSTER_API muster_err muster_pool_imap(muster_pool pool, muster_imap **imap, muster_task_fn fn,
                                        muster_generate_fn generate, void *generate_arg, size_t item_bytes,
                                        size_t result_bytes, const muster_imap_options *options);
+/**
+ * The same over inputs, and with results, that have sizes of their own, as muster_pool_map_list: fn gets a copy of the
+ * input, whose size is muster_task_item_bytes and behind which lies a 0 that does not count, and result = NULL; it
+ * gives its result by muster_task_return. muster_imap_view hands results out. Errors: as muster_pool_imap. Threads:
+ * any. In tasks: yes. Blocks: no. Hosts: any.
+ */
+MUSTER_API muster_err muster_pool_imap_list(muster_pool pool, muster_imap **imap, muster_task_fn fn,
+                                            muster_generate_list_fn generate, void *generate_arg,
+                                            const muster_imap_options *options);
 /**
  * The next result (result_bytes, zeros behind one that was returned with less) and its index (may be NULL). err CLOSED
  * after the last one; err TOOBIG for one that was returned with more, which stays the next one. A failed item gives err
@@ -402,6 +425,15 @@ typedef struct muster_items {
 } muster_items;
 /** Threads: any, one at a time. In tasks: yes. Blocks: no. Hosts: none. */
 MUSTER_API int muster_items_next(void *item, void *items);
+
+/** The same over an array of spans, for muster_pool_imap_list. */
+typedef struct muster_spans {
+    const muster_span *spans;
+    int64_t n;
+    int64_t next;
+} muster_spans;
+/** Threads: any, one at a time. In tasks: yes. Blocks: no. Hosts: none. */
+MUSTER_API int muster_spans_next(muster_span *item, void *spans);
 
 /** Combines: *accumulated = *accumulated op *value. Must be associative up to rounding. */
 typedef int (*muster_combine_fn)(void *accumulated, const void *value, const void *user);

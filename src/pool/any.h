@@ -68,6 +68,11 @@ struct slot {
     uint64_t at, bytes; /* at 0: there is none */
 };
 
+/** What an item takes: behind it there is a 0, so that strings have an end even where it was not counted. */
+static inline uint64_t list_item_room(uint64_t bytes)
+{
+    return round_16(bytes + 1);
+}
 /** Runs items begin .. end-1 of a piece of a list. */
 void list_run(const struct seat *seat, struct map *map, struct piece *piece, muster_task_fn function, int64_t begin,
               int64_t end);

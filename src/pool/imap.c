@@ -1,15 +1,19 @@
 #include "pool/any.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* what a chunk's task gets, followed by its items */
+/* What a chunk's task gets, followed by its items; where these have sizes of their own by a slot each, whose `at` is
+ * counted from the slots on, and then they themselves. */
 struct chunk_arg {
     muster__function function;
     size_t item_bytes, result_bytes;
     int64_t first, count;
+    uint64_t listed;
 };
+static_assert(sizeof(struct chunk_arg) % 16 == 0, "items are aligned behind it");
 
 /* What it gives: this, then a code per item, then the results. Where an item has returned one by itself all are
  * listed: a slot each, whose `at` is counted from the slots on, and then they themselves. */
@@ -26,8 +30,9 @@ struct span {
 struct muster_imap {
     muster_pool pool;
     muster__function function;
-    struct context context; /* block 0: the pool's */
-    muster_generate_fn generate;
+    struct context context;                /* block 0: the pool's */
+    muster_generate_fn generate;           /* NULL: */
+    muster_generate_list_fn generate_list; /* items have sizes of their own */
     void *generate_arg;
     size_t item_bytes, result_bytes;
     int64_t chunk_items, window;
@@ -35,8 +40,12 @@ struct muster_imap {
 
     int64_t drawn;                           /* items */
     bool dry;                                /* the generator has ended */
+    bool later;                              /* it had none just now */
     struct muster_task_error generate_error; /* if it failed, until that was told; else err OK */
     struct chunk_arg *draw_buffer;           /* its count: items drawn that could not be submitted yet */
+    size_t draw_bytes, draw_room;            /* of the items in it */
+    muster_span held;                        /* drawn, and there was no memory for it */
+    bool holds;
 
     /* chunks that were submitted and not used up: those from begin to end, with room for twice the window */
     muster_task *flying;
@@ -141,6 +150,7 @@ static void run_items(const struct chunk_arg *arg, muster_task_fn function, stru
                       struct gather *gather, const void *user)
 {
     const char *items = (const char *)(arg + 1);
+    const struct slot *slots = (const struct slot *)items;
     char *results = (char *)out + results_offset(arg->count);
     struct muster__running *outer = muster__running, running = *outer;
     running.function = arg->function;
@@ -149,7 +159,8 @@ static void run_items(const struct chunk_arg *arg, muster_task_fn function, stru
     for (int64_t i = 0; i < arg->count; i++) {
         running.index = arg->first + i;
         gather->i = i;
-        int code = function(items + (size_t)i * arg->item_bytes,
+        gather->any.item_bytes = arg->listed ? slots[i].bytes : arg->item_bytes;
+        int code = function(items + (arg->listed ? slots[i].at : (size_t)i * arg->item_bytes),
                             arg->result_bytes ? results + (size_t)i * arg->result_bytes : NULL, user);
         codes_of(out)[i] = code;
         if (code && !out->error.err)
@@ -164,7 +175,7 @@ static int run_chunk(const void *bytes, void *result, const void *user)
     void *pointer;
     if (muster__function_find(arg->function, &pointer))
         return muster_task_fail(-1, "%s", muster_err_detail());
-    struct gather gather = {.any = {.take = gather_take, .item_bytes = arg->item_bytes}, .count = arg->count};
+    struct gather gather = {.any = {.take = gather_take}, .count = arg->count};
     run_items(arg, (muster_task_fn)pointer, result, &gather, user);
     muster_err err = gather.slots ? gather_return(&gather, result, arg->result_bytes) : MUSTER_OK;
     free(gather.slots);
@@ -187,12 +198,18 @@ static muster_err keep_user(struct muster_imap *imap, const struct seat *seat, c
     return MUSTER_OK;
 }
 
+static bool is_list(const struct muster_imap *imap)
+{
+    return imap->generate_list != NULL;
+}
+
 static muster_err make_buffers(struct muster_imap *imap)
 {
     size_t chunk = (size_t)imap->chunk_items, window = (size_t)imap->window;
+    imap->draw_room = chunk * (is_list(imap) ? sizeof(struct slot) : imap->item_bytes);
     imap->flying = calloc(window, 2 * sizeof *imap->flying);
     imap->spans = calloc(window, 2 * sizeof *imap->spans);
-    imap->draw_buffer = calloc(1, sizeof *imap->draw_buffer + chunk * imap->item_bytes);
+    imap->draw_buffer = calloc(1, sizeof *imap->draw_buffer + imap->draw_room);
     imap->result_room = results_offset(imap->chunk_items) + chunk * imap->result_bytes;
     imap->result_buffer = calloc(1, imap->result_room);
     return imap->flying && imap->spans && imap->draw_buffer && imap->result_buffer
@@ -220,18 +237,9 @@ static muster_err make(const struct muster_imap *proto, const struct seat *seat,
     return err;
 }
 
-static muster_err check_imap(muster_imap *const *imap, muster_task_fn fn, muster_generate_fn generate)
+static muster_err check_imap_options(const char *operation, size_t item_bytes, size_t result_bytes,
+                                     const muster_imap_options *options)
 {
-    const char *operation = "muster_pool_imap";
-    muster_err err = check_pointer(operation, "imap", imap);
-    if (!err)
-        err = check_pointer(operation, "fn", (const void *)fn);
-    return err ? err : check_pointer(operation, "generate", (const void *)generate);
-}
-
-static muster_err check_imap_options(size_t item_bytes, size_t result_bytes, const muster_imap_options *options)
-{
-    const char *operation = "muster_pool_imap";
     muster_err err = check_bytes(operation, "chunk_items", options->chunk_items, item_bytes);
     if (!err)
         err = check_bytes(operation, "chunk_items", options->chunk_items, result_bytes);
@@ -245,32 +253,53 @@ static muster_err check_imap_options(size_t item_bytes, size_t result_bytes, con
     return err ? err : MUSTER__RESERVED(operation, options);
 }
 
-muster_err muster_pool_imap(muster_pool pool, muster_imap **imap, muster_task_fn fn, muster_generate_fn generate,
-                            void *generate_arg, size_t item_bytes, size_t result_bytes,
-                            const muster_imap_options *options)
+static muster_err begin(struct muster_imap *proto, muster_imap **imap, muster_task_fn fn,
+                        const muster_imap_options *options, const char *operation)
 {
     static const muster_imap_options defaults;
     options = options ? options : &defaults;
     struct seat seat;
-    muster_err err = check_imap(imap, fn, generate);
+    muster_err err = check_pointer(operation, "imap", imap);
     if (!err)
-        err = check_imap_options(item_bytes, result_bytes, options);
+        err = check_pointer(operation, "fn", (const void *)fn);
+    if (!err && !is_list(proto))
+        err = check_pointer(operation, "generate", (const void *)proto->generate);
     if (!err)
-        err = seat_enter(pool.handle, "muster_pool_imap", &seat);
+        err = check_imap_options(operation, is_list(proto) ? sizeof(struct slot) : proto->item_bytes,
+                                 proto->result_bytes, options);
+    if (!err)
+        err = seat_enter(proto->pool.handle, operation, &seat);
     if (err)
         return err;
+    err = task_refusal(seat.pool, operation);
+    if (!err)
+        err = muster__function_name((const void *)fn, &proto->function);
+    if (!err)
+        err = make(proto, &seat, options, imap);
+    seat_leave(&seat);
+    return err;
+}
+
+muster_err muster_pool_imap(muster_pool pool, muster_imap **imap, muster_task_fn fn, muster_generate_fn generate,
+                            void *generate_arg, size_t item_bytes, size_t result_bytes,
+                            const muster_imap_options *options)
+{
     struct muster_imap proto = {.pool = pool,
                                 .generate = generate,
                                 .generate_arg = generate_arg,
                                 .item_bytes = item_bytes,
                                 .result_bytes = result_bytes};
-    err = task_refusal(seat.pool, "muster_pool_imap");
-    if (!err)
-        err = muster__function_name((const void *)fn, &proto.function);
-    if (!err)
-        err = make(&proto, &seat, options, imap);
-    seat_leave(&seat);
-    return err;
+    return begin(&proto, imap, fn, options, "muster_pool_imap");
+}
+
+muster_err muster_pool_imap_list(muster_pool pool, muster_imap **imap, muster_task_fn fn,
+                                 muster_generate_list_fn generate, void *generate_arg,
+                                 const muster_imap_options *options)
+{
+    const char *operation = "muster_pool_imap_list";
+    struct muster_imap proto = {.pool = pool, .generate_list = generate, .generate_arg = generate_arg};
+    muster_err err = check_pointer(operation, "generate", (const void *)generate);
+    return err ? err : begin(&proto, imap, fn, options, operation);
 }
 
 void muster_imap_end(muster_imap *imap)
@@ -294,34 +323,88 @@ void muster_imap_end(muster_imap *imap)
 static void generator_failed(struct muster_imap *imap, int code, int64_t index)
 {
     muster__function name = 0;
-    bool known = muster__function_name((const void *)imap->generate, &name) == MUSTER_OK;
+    const void *generate = is_list(imap) ? (const void *)imap->generate_list : (const void *)imap->generate;
+    bool known = muster__function_name(generate, &name) == MUSTER_OK;
     run_error_fill(&imap->generate_error, -1, MUSTER_ERR_TASK, code, index, name);
     if (!known)
         strcpy(imap->generate_error.function, "generator");
 }
 
-static void draw_chunk(struct muster_imap *imap)
+/* The generator's answer: 0, there is an item, at its place in the buffer or held. */
+static int draw(struct muster_imap *imap)
 {
     struct chunk_arg *arg = imap->draw_buffer;
-    *arg = (struct chunk_arg){.function = imap->function,
-                              .item_bytes = imap->item_bytes,
-                              .result_bytes = imap->result_bytes,
-                              .first = imap->drawn};
+    const char *site = muster_site;
+    int code = 0;
     muster_task_fail(0, "%s", "");
-    while (arg->count < imap->chunk_items && !imap->dry) {
-        const char *site = muster_site;
-        int code = imap->generate((char *)(arg + 1) + (size_t)arg->count * imap->item_bytes, imap->generate_arg);
-        muster_site = site;
-        imap->dry = code != 0;
-        if (code < 0)
-            generator_failed(imap, code, arg->first + arg->count);
-        arg->count += code == 0;
+    if (!is_list(imap)) {
+        code = imap->generate((char *)(arg + 1) + (size_t)arg->count * imap->item_bytes, imap->generate_arg);
+    } else if (!imap->holds) {
+        imap->held = (muster_span){0};
+        code = imap->generate_list(&imap->held, imap->generate_arg);
+        imap->holds = code == 0;
+        if (!code && !check_plain(imap->held.bytes, imap->held.size_bytes)) {
+            imap->holds = false;
+            code = muster_task_fail(MUSTER_ERR_INVAL, "an item has %zu bytes at %p", imap->held.size_bytes,
+                                    imap->held.bytes);
+        }
     }
+    muster_site = site;
+    return code;
+}
+
+/* The item that is held goes into the buffer, which grows by halves. */
+static muster_err add_held(struct muster_imap *imap)
+{
+    struct chunk_arg *arg = imap->draw_buffer;
+    size_t need = imap->draw_bytes + list_item_room(imap->held.size_bytes);
+    if (need > imap->draw_room) {
+        struct chunk_arg *wider = realloc(arg, sizeof *arg + need + need / 2);
+        if (!wider)
+            return muster__fail(MUSTER_ERR_NOMEM, "muster_imap_next: no memory for an item of %zu bytes",
+                                imap->held.size_bytes);
+        imap->draw_buffer = arg = wider;
+        imap->draw_room = need + need / 2;
+    }
+    char *item = (char *)(arg + 1) + imap->draw_bytes;
+    ((struct slot *)(arg + 1))[arg->count] = (struct slot){imap->draw_bytes, imap->held.size_bytes};
+    if (imap->held.size_bytes)
+        memcpy(item, imap->held.bytes, imap->held.size_bytes);
+    item[imap->held.size_bytes] = '\0';
+    imap->draw_bytes = need;
+    imap->holds = false;
+    return MUSTER_OK;
+}
+
+/* Errors: NOMEM, of the first item of a chunk; no item is lost by it. */
+static muster_err draw_chunk(struct muster_imap *imap)
+{
+    *imap->draw_buffer = (struct chunk_arg){.function = imap->function,
+                                            .item_bytes = imap->item_bytes,
+                                            .result_bytes = imap->result_bytes,
+                                            .first = imap->drawn,
+                                            .listed = is_list(imap)};
+    imap->draw_bytes = is_list(imap) ? (size_t)imap->chunk_items * sizeof(struct slot) : 0;
+    while (imap->draw_buffer->count < imap->chunk_items) {
+        int code = draw(imap);
+        imap->later = code == MUSTER_GENERATE_LATER;
+        imap->dry = code && !imap->later;
+        if (code < 0)
+            generator_failed(imap, code, imap->drawn + imap->draw_buffer->count);
+        if (code)
+            break;
+        muster_err err = is_list(imap) ? add_held(imap) : MUSTER_OK;
+        if (err)
+            return imap->draw_buffer->count ? MUSTER_OK : err;
+        imap->draw_buffer->count++;
+    }
+    return MUSTER_OK;
 }
 
 static muster_err submit_chunk(struct muster_imap *imap, muster_task *task)
 {
     const struct chunk_arg *arg = imap->draw_buffer;
+    size_t items_bytes = is_list(imap) ? imap->draw_bytes : (size_t)arg->count * imap->item_bytes;
     struct seat seat;
     muster__function function;
     muster_err err = seat_enter(imap->pool.handle, "muster_imap_next", &seat);
@@ -331,7 +414,7 @@ static muster_err submit_chunk(struct muster_imap *imap, muster_task *task)
     if (!err)
         err = muster__function_name((const void *)run_chunk, &function);
     if (!err)
-        err = task_submit(&seat, task, function, arg, sizeof *arg + (size_t)arg->count * imap->item_bytes,
+        err = task_submit(&seat, task, function, arg, sizeof *arg + items_bytes,
                           results_offset(arg->count) + (size_t)arg->count * imap->result_bytes, NULL,
                           imap->context.block ? &imap->context : NULL);
     seat_leave(&seat);
@@ -368,12 +451,13 @@ static muster_err refusal(const struct muster_imap *imap)
 /* What was drawn and could not be submitted is kept for the next time. */
 static muster_err fill_window(struct muster_imap *imap)
 {
-    while (imap->end - imap->begin < imap->window) {
+    imap->later = false;
+    while (imap->end - imap->begin < imap->window && !imap->later) {
         muster_task task;
-        bool draw = !imap->draw_buffer->count && !imap->dry;
-        muster_err err = draw ? refusal(imap) : MUSTER_OK;
-        if (draw && !err)
-            draw_chunk(imap);
+        bool more = !imap->draw_buffer->count && !imap->dry;
+        muster_err err = more ? refusal(imap) : MUSTER_OK;
+        if (more && !err)
+            err = draw_chunk(imap);
         if (!err && !imap->draw_buffer->count)
             break;
         if (!err)
@@ -440,6 +524,8 @@ static muster_err open_chunk(struct muster_imap *imap, int64_t timeout_ms)
         imap->open_error = *muster_pool_last_error();
     else if (err)
         snprintf(imap->open_error.text, sizeof imap->open_error.text, "%s", muster_err_detail());
+    if (imap->open_error.function[0]) /* what ran the chunk is nobody's affair */
+        muster__function_describe(imap->function, imap->open_error.function, sizeof imap->open_error.function);
     remove_chunk(imap, which);
     return MUSTER_OK;
 }
@@ -490,16 +576,49 @@ static muster_err generator_over(struct muster_imap *imap)
                         error.function, error.code, (long long)error.index, error.text[0] ? ": " : "", error.text);
 }
 
+static bool never(void *unused)
+{
+    (void)unused;
+    return false;
+}
+
+/* Runs tasks meanwhile, as all waits do. Errors: TIMEOUT, when it is over; STALE, INTERRUPTED. */
+static muster_err pause_for(const struct muster_imap *imap, int64_t ms)
+{
+    struct seat seat;
+    muster_err err = seat_enter(imap->pool.handle, "muster_imap_next", &seat);
+    if (err)
+        return err;
+    err = sched_wait(&seat, &(struct wait_for){.over = never, .deadline_ns = muster__deadline_ns(ms)});
+    seat_leave(&seat);
+    return err;
+}
+
+/* Between two questions to a generator that has nothing yet; doubled up to the latter while it has not. */
+enum { PAUSE_MS = 1, PAUSE_MAX_MS = 16 };
+
 /* Opens the next chunk where the last one is used up. Why the window cannot be filled is told when nothing flies any
  * more: it is so the next time, too. */
 static muster_err open_some(struct muster_imap *imap, int64_t timeout_ms)
 {
     if (imap->open_next < imap->open.count)
         return MUSTER_OK;
-    muster_err err = fill_window(imap);
-    if (imap->begin == imap->end)
-        return err ? err : generator_over(imap);
-    return open_chunk(imap, timeout_ms);
+    int64_t deadline_ns = muster__deadline_ns(timeout_ms), pause_ms = PAUSE_MS, drawn = imap->drawn;
+    for (;;) {
+        muster_err err = fill_window(imap);
+        bool flies = imap->begin != imap->end;
+        if (!flies && (err || !imap->later))
+            return err ? err : generator_over(imap);
+        int64_t left_ms = muster__left_ms(deadline_ns);
+        if (!imap->later)
+            return open_chunk(imap, left_ms);
+        bool last = left_ms >= 0 && left_ms <= pause_ms;
+        err = flies ? open_chunk(imap, last ? left_ms : pause_ms) : pause_for(imap, last ? left_ms : pause_ms);
+        if (err != MUSTER_ERR_TIMEOUT || last)
+            return err;
+        pause_ms = imap->drawn != drawn ? PAUSE_MS : pause_ms < PAUSE_MAX_MS ? 2 * pause_ms : pause_ms;
+        drawn = imap->drawn;
+    }
 }
 
 /* The next result where it lies, unless it has more than `most` bytes: then it stays the next one. */
@@ -580,5 +699,22 @@ int muster_items_next(void *item, void *items)
     if (a->item_bytes)
         memcpy(item, (const char *)a->items + (size_t)a->next * a->item_bytes, a->item_bytes);
     a->next++;
+    return 0;
+}
+
+int muster_spans_next(muster_span *item, void *spans)
+{
+    const char *operation = "muster_spans_next";
+    muster_spans *a = spans;
+    muster_err err = check_pointer(operation, "spans", a);
+    if (!err)
+        err = check_block(operation, "spans->spans", a->spans, a->n, sizeof *a->spans);
+    if (!err)
+        err = check_pointer(operation, "item", item);
+    if (err)
+        return err; /* negative, as a generator's failure */
+    if (a->next >= a->n)
+        return 1;
+    *item = a->spans[a->next++];
     return 0;
 }

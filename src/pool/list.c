@@ -164,15 +164,9 @@ void list_run(const struct seat *seat, struct map *map, struct piece *piece, mus
 
 /* ---- lists as one block, to be lent and brought back ---- */
 
-/* A 0 behind each: strings have an end even where it was not counted. */
-static uint64_t item_room(uint64_t bytes)
-{
-    return round_16(bytes + 1);
-}
-
 static uint64_t item_end(const struct slot *item)
 {
-    return item->at + item_room(item->bytes);
+    return item->at + list_item_room(item->bytes);
 }
 
 int64_t list_fitting(const struct map *map, int64_t begin, int64_t end, size_t bytes)
@@ -280,12 +274,12 @@ static int64_t window_items(const struct list_call *list, int64_t first, uint64_
     int64_t most = call->n_whole - first, n = 0;
     uint64_t all = 0;
     for (; n < most && (n == 0 || all < WINDOW_BYTES); n++)
-        all += 2 * sizeof(struct slot) + item_room(list->items[first + n].size_bytes);
+        all += 2 * sizeof(struct slot) + list_item_room(list->items[first + n].size_bytes);
     if (n < most)
         n = map_whole_chunks(call->map, n);
     *bytes = (uint64_t)n * sizeof(struct slot);
     for (int64_t i = 0; i < n; i++)
-        *bytes += item_room(list->items[first + i].size_bytes);
+        *bytes += list_item_room(list->items[first + i].size_bytes);
     return n;
 }
 
@@ -298,7 +292,7 @@ static void stage(const muster_span *spans, struct slot *items, int64_t n)
         if (spans[i].size_bytes)
             memcpy(item, spans[i].bytes, spans[i].size_bytes);
         item[spans[i].size_bytes] = '\0';
-        at += item_room(spans[i].size_bytes);
+        at += list_item_room(spans[i].size_bytes);
     }
 }
 
@@ -327,7 +321,7 @@ static muster_err list_collect(struct map_call *call)
     if (!list->wanted)
         return MUSTER_OK;
     for (int64_t i = 0; i < map->n; i++)
-        bytes += results[i].at ? item_room(results[i].bytes) : 0;
+        bytes += results[i].at ? list_item_room(results[i].bytes) : 0;
     char *wider = realloc(list->results, bytes);
     list->complete &= wider != NULL;
     if (!wider)
@@ -341,7 +335,7 @@ static muster_err list_collect(struct map_call *call)
         spans[i] = (muster_span){(const void *)(uintptr_t)list->bytes, results[i].bytes};
         memcpy(wider + list->bytes, muster__at(results[i].at), results[i].bytes);
         wider[list->bytes + results[i].bytes] = '\0';
-        list->bytes += item_room(results[i].bytes);
+        list->bytes += list_item_room(results[i].bytes);
     }
     return MUSTER_OK;
 }
