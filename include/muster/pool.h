@@ -74,6 +74,13 @@ typedef struct muster_span {
 
 struct muster_map_progress;
 
+/** What has become of an item of a map. */
+enum {
+    MUSTER_ITEM_OPEN,  /**< it was not run, or not to its end */
+    MUSTER_ITEM_DONE,  /**< its result is there */
+    MUSTER_ITEM_FAILED /**< it returned a code, or its worker died */
+};
+
 typedef struct muster_map_options {
     int64_t chunk_items; /**< items handed out at a time; 0: chosen by the pool from the tasks' running time */
     const void *user;    /**< context for this map, instead of the pool's; copied */
@@ -83,7 +90,14 @@ typedef struct muster_map_options {
     /** Called on the calling thread about every 200 ms while the map runs, and at its end; may be NULL. */
     void (*progress)(const struct muster_map_progress *progress, void *progress_arg);
     void *progress_arg;
-    uint64_t reserved[4]; /**< zero */
+    /** For all items, from the call on; 0: none. What has not begun by then is not run, and the map ends with err
+     * TIMEOUT when the item in the caller's own hands has. */
+    int64_t map_limit_ms;
+    /** [n], or NULL: becomes MUSTER_ITEM_DONE, _FAILED or _OPEN for each item, however the map ends. Then results of
+     * items that are DONE are there even if it ended early: err TIMEOUT, INTERRUPTED, CANCELED, BROKEN, DEADLOCK. Of
+     * what another host has in hand at that time only what it had brought counts. */
+    unsigned char *states;
+    uint64_t reserved[2]; /**< zero */
 } muster_map_options;
 
 typedef struct muster_map_progress {
@@ -184,8 +198,8 @@ MUSTER_API muster_err muster_pool_workers(muster_pool pool, int *workers);
  * results[i] = fn(items[i]) for n items of item_bytes each, results of result_bytes each, in input order. Blocks until
  * all have ended; the calling thread works too unless the pool says caller_idle. results (NULL when result_bytes is 0)
  * holds the results of the items that succeeded also when err TASK or CRASHED is returned; details by
- * muster_pool_last_error. Errors: INVAL (negative n or chunk), TASK, CRASHED, BROKEN, CLOSED, CANCELED, NOFUNC, NOMEM,
- * STALE, INTERRUPTED.
+ * muster_pool_last_error. A map that ends early keeps what was finished: see states. Errors: INVAL (negative n or
+ * chunk), TASK, CRASHED, BROKEN, CLOSED, CANCELED, NOFUNC, NOMEM, STALE, INTERRUPTED, TIMEOUT (map_limit_ms).
  * Threads: any. In tasks: yes. Blocks: until all have ended. Hosts: any.
  */
 MUSTER_API muster_err muster_pool_map(muster_pool pool, muster_task_fn fn, const void *items, int64_t n,
@@ -199,8 +213,9 @@ MUSTER_API muster_err muster_pool_map(muster_pool pool, muster_task_fn fn, const
  * and result = NULL; it gives its result by muster_task_return. *results becomes an array of n spans in input order,
  * one block together with the bytes, for free(). Each result is aligned to 16 bytes, and behind it lies a 0 that does
  * not count. An item that failed or was not run has {NULL, 0}; one that returned nothing has no bytes, but is not NULL.
- * results may be NULL: none are wanted. Once all items have ended the results are given also if some failed; else, and
- * for n = 0, *results becomes NULL. Errors: as muster_pool_map.
+ * results may be NULL: none are wanted. Results are given also if some items failed, and those that are there if the
+ * map ends early (err TIMEOUT, INTERRUPTED, CANCELED, BROKEN, DEADLOCK); after other errors, and for n = 0, *results
+ * becomes NULL. Errors: as muster_pool_map.
  * Threads: any. In tasks: yes. Blocks: until all have ended. Hosts: any.
  */
 MUSTER_API muster_err muster_pool_map_list(muster_pool pool, muster_task_fn fn, const muster_span *items, int64_t n,
@@ -441,8 +456,8 @@ typedef int (*muster_combine_fn)(void *accumulated, const void *value, const voi
 /**
  * Combines fn(items[0]) .. fn(items[n-1]) into *result (result_bytes). Chunks are folded left to right, chunk results
  * combined pairwise in a fixed tree: the same bits at any number of ranks for a given chunk_items (0: chosen from n
- * alone). fn NULL: the items themselves (item_bytes == result_bytes). n = 0 leaves *result as it is.
- * Errors: as muster_pool_map.
+ * alone). fn NULL: the items themselves (item_bytes == result_bytes). n = 0 leaves *result as it is, and so does an
+ * error. Errors: as muster_pool_map; INVAL (states: a reduction has none).
  * Threads: any. In tasks: yes. Blocks: until all have ended. Hosts: any.
  */
 MUSTER_API muster_err muster_pool_reduce(muster_pool pool, muster_task_fn fn, muster_combine_fn combine,

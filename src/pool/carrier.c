@@ -139,7 +139,8 @@ static muster_err begin_piece(struct carrier *c, const struct load *load, struct
 {
     muster_map_options options = {.chunk_items = load->chunk_items,
                                   .stop_at_failure = load->stop_at_failure,
-                                  .time_limit_ms = load->time_limit_ms};
+                                  .time_limit_ms = load->time_limit_ms,
+                                  .map_limit_ms = load->map_limit_ms};
     struct map *map =
         map_make(&c->seat, load->function, load->listed ? 0 : load->item_bytes, load->result_bytes, &options);
     if (!map)
@@ -149,6 +150,7 @@ static muster_err begin_piece(struct carrier *c, const struct load *load, struct
     haul->map = map;
     haul->result_bytes = (uint64_t)load->count * load->result_bytes;
     map->listed = load->listed;
+    map->stated = load->stated;
     if (load->listed
             ? list_queue_part(&c->seat, map, load + 1, load->item_bytes, load->first, load->count, load->retries)
             : map_queue_window(&c->seat, map, load + 1, load->first, load->count, load->retries))
@@ -253,9 +255,15 @@ static bool end_piece(struct carrier *c, struct haul *haul, int who)
     struct map *map = haul->map;
     if (!map_over(c->pool, map) || (map->listed && for_thread(haul, list_results_bytes(map), who)))
         return false;
-    struct yield *yield = yield_begin(c, haul->record, RECORD_PIECE, haul->result_bytes);
+    size_t states = map->states ? (size_t)haul->count : 0;
+    struct yield *yield = yield_begin(c, haul->record, RECORD_PIECE, round_16(haul->result_bytes) + states);
+    yield->result_bytes = haul->result_bytes;
+    yield->states_bytes = states;
     yield->count = haul->count;
+    yield->timed_out = atomic_load(&map->timed_out);
     yield->failed = atomic_load(&map->failed);
+    if (states)
+        memcpy((char *)(yield + 1) + round_16(haul->result_bytes), map_states(map), states);
     const struct muster_task_error *error = map_first_error(c->pool, map);
     if (error)
         yield->error = *error;

@@ -45,6 +45,8 @@ muster_err check_map_options(const char *operation, const muster_map_options *op
     if (!err)
         err = check_count(operation, "time_limit_ms", options->time_limit_ms);
     if (!err)
+        err = check_count(operation, "map_limit_ms", options->map_limit_ms);
+    if (!err)
         err = check_block(operation, "user", options->user, 1, options->user_bytes);
     return err ? err : MUSTER__RESERVED(operation, options);
 }

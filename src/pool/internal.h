@@ -583,12 +583,15 @@ struct map {
     int64_t n, first; /* items in this window; index of the first in the whole map */
     muster__ref items, results;
     int64_t time_limit_ms;
+    int64_t deadline_ns; /* no item is begun after it */
     bool stop_at_failure;
+    bool stated; /* what becomes of each item is noted */
     bool listed; /* items and results of any size; item_bytes and result_bytes are 0: see any.h */
     uint32_t caller_lane, lanes;
     _Atomic uint32_t stopped;
+    _Atomic uint32_t timed_out; /* stopped by the deadline */
     _Atomic int64_t failed;
-    muster__ref self;
+    muster__ref self, states; /* a byte an item: MUSTER_ITEM_DONE ... */
     /* a lane's share; its owner alone writes */
     struct map_cell {
         _Alignas(MUSTER__LINE) _Atomic int64_t done;
@@ -599,6 +602,18 @@ struct map {
 };
 void map_run_piece(const struct seat *seat, struct record *record, uint32_t index);
 void map_item_failed(const struct seat *seat, struct map *map, muster_err err, int code, int64_t index);
+/** Whether no further item is to be begun. */
+bool map_must_stop(struct map *map);
+static inline _Atomic unsigned char *map_states(const struct map *map)
+{
+    return map->states ? muster__heap_at(map->states) : NULL;
+}
+/** After the item's result is there. */
+static inline void map_note_state(const struct map *map, int64_t item, unsigned char state)
+{
+    if (map->states)
+        atomic_store_explicit(&map_states(map)[item], state, memory_order_release);
+}
 
 /* a map under way, for its caller; how its items come into the segment, and its results out of it, is its kind's */
 struct map_call {
@@ -607,9 +622,13 @@ struct map_call {
     const muster_map_options *options;
     struct map *map;
     int64_t n_whole, began_ns;
+    unsigned char *states; /* of all items, when they were last looked at; NULL: nobody wants to know */
     muster_err (*queue)(struct map_call *call, int64_t first); /* a window of items */
-    muster_err (*collect)(struct map_call *call);              /* its results */
+    /* its results; early: of those items that are DONE in states, if there are any */
+    muster_err (*collect)(struct map_call *call, bool early);
 };
+/** Whether a map that ends so keeps what was finished. */
+bool map_ended_early(muster_err err);
 /** In a seat, with n_whole > 0 and options that are not NULL. Errors: as muster_pool_map. */
 muster_err map_run(struct map_call *call, muster_task_fn fn, size_t item_bytes, size_t result_bytes, bool listed);
 /** Whether the pool takes such a map. Errors: UNSUPPORTED, CLOSED, BROKEN. */
@@ -764,9 +783,10 @@ struct load {
     uint64_t user_bytes, item_bytes, result_bytes;
     int64_t first, count; /* items; or the task's number, and 1 */
     int64_t chunk_items, time_limit_ms;
+    int64_t map_limit_ms; /* what is left of it */
     int32_t retries;
     int32_t modules; /* that home knows now */
-    uint8_t kind, stop_at_failure;
+    uint8_t kind, stop_at_failure, stated;
     uint8_t grouped; /* the task is of a group */
     uint8_t listed;  /* item_bytes is that of all of them */
 };
@@ -780,7 +800,9 @@ struct yield {
     uint32_t kind, phase;
     int64_t count, failed;
     uint64_t result_bytes;
-    uint64_t returned;              /* the task said itself how many */
+    uint64_t returned;     /* the task said itself how many */
+    uint64_t states_bytes; /* behind the results: a byte an item */
+    uint64_t timed_out;
     struct muster_task_error error; /* err OK: none */
 };
 

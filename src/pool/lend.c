@@ -83,7 +83,7 @@ static void pack_piece(struct pack *pack, struct record *record, uint32_t index)
 {
     struct piece *piece = &record->piece;
     struct map *map = muster__heap_at(piece->map);
-    if (atomic_load(&map->stopped)) {
+    if (map_must_stop(map)) {
         drop_piece(pack, map, record, index);
         return;
     }
@@ -108,7 +108,9 @@ static void pack_piece(struct pack *pack, struct record *record, uint32_t index)
     load->chunk_items = (int64_t)map->chunk_items;
     load->time_limit_ms = map->time_limit_ms;
     load->retries = piece->retries;
+    load->map_limit_ms = map->deadline_ns == MUSTER__NEVER ? 0 : muster__left_ms(map->deadline_ns);
     load->kind = RECORD_PIECE;
+    load->stated = map->stated;
     load->stop_at_failure = map->stop_at_failure;
     load->listed = map->listed;
     if (map->listed)
@@ -277,16 +279,26 @@ static int64_t items_back(const struct piece *piece, const struct yield *yield)
 }
 
 /* Results of a list: without room for them those that had gone well have failed, too. */
-static void list_is_back(struct pool *pool, struct map *map, uint32_t lane, const struct piece *piece,
+static bool list_is_back(struct pool *pool, struct map *map, uint32_t lane, const struct piece *piece,
                          const struct yield *yield)
 {
     struct muster_task_error error;
     int64_t items = items_back(piece, yield);
     if (!yield->result_bytes || list_bring(pool, map, lane, piece->begin, items, yield + 1, yield->result_bytes))
-        return;
+        return true;
     no_room(&error, map->first + piece->begin, items);
     map_note_error(map, &pool->lane[lane], &error);
     atomic_fetch_add(&map->failed, items - yield->failed);
+    return false;
+}
+
+/* After the results. What could not even begin there brings no states. */
+static void states_are_back(const struct map *map, const struct piece *piece, const struct yield *yield, bool room)
+{
+    const unsigned char *states = (const unsigned char *)(yield + 1) + round_16(yield->result_bytes);
+    int64_t items = items_back(piece, yield);
+    for (int64_t i = 0; map->states && i < items; i++)
+        map_note_state(map, piece->begin + i, room && yield->states_bytes ? states[i] : MUSTER_ITEM_FAILED);
 }
 
 static void piece_is_back(struct pool *pool, const struct yield *yield)
@@ -297,11 +309,15 @@ static void piece_is_back(struct pool *pool, const struct yield *yield)
         return;
     struct piece *piece = &record->piece;
     struct map *map = muster__heap_at(piece->map);
+    bool room = true;
     if (map->listed)
-        list_is_back(pool, map, lane, piece, yield);
+        room = list_is_back(pool, map, lane, piece, yield);
     else if (map->results && yield->result_bytes)
         memcpy((char *)muster__heap_at(map->results) + (size_t)piece->begin * map->result_bytes, yield + 1,
                yield->result_bytes);
+    states_are_back(map, piece, yield, room);
+    if (yield->timed_out)
+        atomic_store(&map->timed_out, 1);
     if (yield->error.err)
         map_note_error(map, &pool->lane[lane], &yield->error);
     if (yield->failed) {

@@ -150,13 +150,19 @@ void list_run(const struct seat *seat, struct map *map, struct piece *piece, mus
     muster__running = &running;
     run_called(end - begin);
     for (int64_t i = begin; i < end; i++) {
+        if (map_must_stop(map)) {
+            atomic_fetch_add(&map->failed, end - i);
+            break;
+        }
         atomic_store_explicit(&piece->current, i, memory_order_relaxed);
         running.index = map->first + i;
         int code = run_item(&any, function, &items[i], user);
-        if (MUSTER__UNLIKELY(code))
+        if (MUSTER__UNLIKELY(code)) {
             map_item_failed(seat, map, MUSTER_ERR_TASK, code, map->first + i);
-        else
-            results[i] = any.slot;
+            continue;
+        }
+        results[i] = any.slot;
+        map_note_state(map, i, MUSTER_ITEM_DONE);
     }
     atomic_store_explicit(&piece->current, end, memory_order_release);
     muster__running = outer;
@@ -311,17 +317,18 @@ static muster_err list_queue(struct map_call *call, int64_t first)
                               call->operation, (long long)n, (unsigned long long)bytes);
 }
 
-static muster_err list_collect(struct map_call *call)
+static muster_err list_collect(struct map_call *call, bool early)
 {
     struct list_call *list = (struct list_call *)call;
     const struct map *map = call->map;
     const struct slot *results = results_of(map);
+    const unsigned char *states = call->states + map->first;
     size_t bytes = list->bytes;
-    list->complete = map->first + map->n == call->n_whole;
+    list->complete = !early && map->first + map->n == call->n_whole;
     if (!list->wanted)
         return MUSTER_OK;
     for (int64_t i = 0; i < map->n; i++)
-        bytes += results[i].at ? list_item_room(results[i].bytes) : 0;
+        bytes += states[i] == MUSTER_ITEM_DONE ? list_item_room(results[i].bytes) : 0;
     char *wider = realloc(list->results, bytes);
     list->complete &= wider != NULL;
     if (!wider)
@@ -329,8 +336,7 @@ static muster_err list_collect(struct map_call *call)
     list->results = wider;
     muster_span *spans = (muster_span *)wider + map->first;
     for (int64_t i = 0; i < map->n; i++) {
-        spans[i] = (muster_span){0};
-        if (!results[i].at)
+        if (states[i] != MUSTER_ITEM_DONE)
             continue;
         spans[i] = (muster_span){(const void *)(uintptr_t)list->bytes, results[i].bytes};
         memcpy(wider + list->bytes, muster__at(results[i].at), results[i].bytes);
@@ -340,11 +346,11 @@ static muster_err list_collect(struct map_call *call)
     return MUSTER_OK;
 }
 
-/* Once all items have ended, whatever became of them. */
-static void give(struct list_call *list, muster_span **results)
+/* Once all items have ended, whatever became of them, or the map has ended early. */
+static void give(struct list_call *list, muster_span **results, muster_err err)
 {
     muster_span *spans = (muster_span *)list->results;
-    if (!list->complete) {
+    if (!list->complete && !map_ended_early(err)) {
         free(list->results);
         return;
     }
@@ -359,14 +365,14 @@ static muster_err run_list(struct list_call *list, muster_task_fn fn, muster_spa
     struct map_call *call = &list->call;
     if (list->wanted) {
         list->bytes = round_16((uint64_t)call->n_whole * sizeof(muster_span));
-        list->results = malloc(list->bytes);
+        list->results = calloc(1, list->bytes);
         if (!list->results)
             return muster__fail(MUSTER_ERR_NOMEM, "%s: no memory for %lld results", call->operation,
                                 (long long)call->n_whole);
     }
     muster_err err = map_run(call, fn, 0, 0, true);
     if (list->wanted)
-        give(list, results);
+        give(list, results, err);
     return err;
 }
 

@@ -1,6 +1,7 @@
 #include "pool/any.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A leaf chosen by the pool takes about this long: far above what handing it out costs, far below what a user notices.
@@ -66,6 +67,7 @@ void map_item_failed(const struct seat *seat, struct map *map, muster_err err, i
 {
     struct muster_task_error error;
     run_error_fill(&error, pool_worker_number(seat->pool, seat->lane->index), err, code, index, map->function);
+    map_note_state(map, index - map->first, MUSTER_ITEM_FAILED);
     map_note_error(map, seat->lane, &error);
     atomic_fetch_add(&map->failed, 1);
     if (map->stop_at_failure)
@@ -74,6 +76,17 @@ void map_item_failed(const struct seat *seat, struct map *map, muster_err err, i
 
 /* Runs items begin .. end-1 of the piece; the plain store of `current` before each is all that a death needs to be
  * judged. */
+bool map_must_stop(struct map *map)
+{
+    if (atomic_load_explicit(&map->stopped, memory_order_relaxed))
+        return true;
+    if (map->deadline_ns == MUSTER__NEVER || muster__now_ns() < map->deadline_ns)
+        return false;
+    atomic_store(&map->timed_out, 1);
+    atomic_store(&map->stopped, 1);
+    return true;
+}
+
 static void run_items(const struct seat *seat, struct map *map, struct piece *piece, int64_t begin, int64_t end)
 {
     muster_task_fn function = (muster_task_fn)known.function;
@@ -88,16 +101,23 @@ static void run_items(const struct seat *seat, struct map *map, struct piece *pi
     if (results)
         memset(results + (size_t)begin * result_bytes, 0, (size_t)(end - begin) * result_bytes);
 
+    const bool watched = map->deadline_ns != MUSTER__NEVER || map->states;
     struct any_fixed any = any_fixed(item_bytes, results, result_bytes, map->first);
     struct muster__running *outer = muster__running, running = map_running(seat, map, &any.any);
     muster__running = &running;
     run_called(end - begin);
     for (int64_t i = begin; i < end; i++) {
+        if (MUSTER__UNLIKELY(watched) && map_must_stop(map)) {
+            atomic_fetch_add(&map->failed, end - i);
+            break;
+        }
         atomic_store_explicit(&piece->current, i, memory_order_relaxed);
         running.index = map->first + i;
         int code = function(items + (size_t)i * item_bytes, results ? results + (size_t)i * result_bytes : NULL, user);
         if (MUSTER__UNLIKELY(code))
             map_item_failed(seat, map, MUSTER_ERR_TASK, code, map->first + i);
+        else if (MUSTER__UNLIKELY(watched))
+            map_note_state(map, i, MUSTER_ITEM_DONE);
     }
     atomic_store_explicit(&piece->current, end, memory_order_release);
     muster__running = outer;
@@ -281,7 +301,7 @@ static muster_err wait_call(struct map_call *call)
         muster_err err = sched_wait(&call->seat, &(struct wait_for){.over = call_over,
                                                                     .awaited = tell ? NULL : call_awaits,
                                                                     .arg = call,
-                                                                    .deadline_ns = MUSTER__NEVER,
+                                                                    .deadline_ns = call->map->deadline_ns,
                                                                     .tick_ns = tell ? muster__now_ns() + TICK_NS : 0});
         if (tell)
             report_progress(call);
@@ -307,6 +327,8 @@ struct map *map_make(const struct seat *seat, muster__function function, size_t 
     map->chunk_items = (size_t)options->chunk_items;
     map->time_limit_ms = options->time_limit_ms;
     map->stop_at_failure = options->stop_at_failure;
+    map->stated = options->states != NULL;
+    map->deadline_ns = muster__deadline_ns(options->map_limit_ms ? options->map_limit_ms : MUSTER_FOREVER);
     map->caller_lane = seat->lane->index;
     map->lanes = (uint32_t)seat->pool->lanes;
     map->user = seat->pool->user;
@@ -331,14 +353,19 @@ bool map_queue_staged(const struct seat *seat, struct map *map, int64_t first, i
     map->n = n;
     for (int i = 0; i < seat->pool->lanes; i++)
         atomic_store(&map->cell[i].done, 0);
-    if (record) {
+    if (map->stated)
+        map->states = map_stage(seat, NULL, (size_t)n);
+    if (map->states)
+        memset(map_states(map), MUSTER_ITEM_OPEN, (size_t)n);
+    if (record && (map->states || !map->stated)) {
         record->kind = RECORD_PIECE;
         record->piece =
             (struct piece){.map = map->self, .begin = 0, .end = n, .current = -1, .total = -1, .retries = retries};
         if (sched_queue(seat, record, index))
             return true;
-        record_free(seat->pool, record, index, seat->lane);
     }
+    if (record)
+        record_free(seat->pool, record, index, seat->lane);
     map->n = 0;
     return false;
 }
@@ -362,7 +389,8 @@ void map_free_window(struct map *map, uint32_t self)
         list_free(map, self);
     muster__heap_free(map->items, self);
     muster__heap_free(map->results, self);
-    map->items = map->results = 0;
+    muster__heap_free(map->states, self);
+    map->items = map->results = map->states = 0;
 }
 
 void map_count_for(struct pool *pool, struct map *map, uint32_t lane, int64_t items)
@@ -378,6 +406,44 @@ int64_t map_whole_chunks(const struct map *map, int64_t n)
     return chunk && n > chunk ? n - n % chunk : n;
 }
 
+bool map_ended_early(muster_err err)
+{
+    return err == MUSTER_ERR_TIMEOUT || err == MUSTER_ERR_INTERRUPTED || err == MUSTER_ERR_CANCELED ||
+           err == MUSTER_ERR_BROKEN || err == MUSTER_ERR_DEADLOCK;
+}
+
+static int64_t items_ended(const struct map_call *call)
+{
+    int64_t n = 0;
+    for (int64_t i = 0; i < call->n_whole; i++)
+        n += call->states[i] != MUSTER_ITEM_OPEN;
+    return n;
+}
+
+/* Workers may still run some: what is not DONE yet when its state is read is left. */
+static muster_err collect(struct map_call *call, bool early)
+{
+    const struct map *map = call->map;
+    const _Atomic unsigned char *states = map_states(map);
+    for (int64_t i = 0; states && i < map->n; i++)
+        call->states[map->first + i] = atomic_load_explicit(&states[i], memory_order_acquire);
+    return call->collect(call, early);
+}
+
+/* A window is queued. */
+static muster_err wait_window(struct map_call *call)
+{
+    struct map *map = call->map;
+    struct pool *pool = call->seat.pool;
+    muster_err err = wait_call(call);
+    if (!err && atomic_load(&map->timed_out))
+        return MUSTER_ERR_TIMEOUT;
+    if (err || map_over(pool, map))
+        return err;
+    err = worker_broken(pool, call->operation);
+    return err ? err : muster__fail(MUSTER_ERR_CANCELED, "%s: the pool was terminated meanwhile", call->operation);
+}
+
 static muster_err run_windows(struct map_call *call)
 {
     struct map *map = call->map;
@@ -385,20 +451,17 @@ static muster_err run_windows(struct map_call *call)
         muster_err err = call->queue(call, first);
         if (err)
             return err;
-        err = wait_call(call);
-        if (!err && !map_over(call->seat.pool, map)) {
-            err = worker_broken(call->seat.pool, call->operation);
-            if (!err)
-                err = muster__fail(MUSTER_ERR_CANCELED, "%s: the pool was terminated meanwhile", call->operation);
-        }
-        if (err) {
-            atomic_store(&map->stopped, 1);
-            return err;
-        }
-        err = call->collect(call);
-        map_free_window(map, call->seat.self);
+        err = wait_window(call);
         if (err)
-            return err;
+            atomic_store(&map->stopped, 1);
+        muster_err collected = collect(call, err != MUSTER_OK);
+        if (err == MUSTER_ERR_TIMEOUT)
+            muster__fail(err, "%s: %lld of %lld items have ended in %lld ms", call->operation,
+                         (long long)items_ended(call), (long long)call->n_whole,
+                         (long long)call->options->map_limit_ms);
+        if (err || collected)
+            return err ? err : collected;
+        map_free_window(map, call->seat.self);
     }
     return MUSTER_OK;
 }
@@ -449,6 +512,21 @@ static muster_err map_end(struct map_call *call, muster_err err)
     return err;
 }
 
+static muster_err run_stated(struct map_call *call)
+{
+    unsigned char *states = call->options->states;
+    if (call->map->stated && !states && !(states = malloc((size_t)call->n_whole)))
+        return muster__fail(MUSTER_ERR_NOMEM, "%s: no memory for %lld items", call->operation,
+                            (long long)call->n_whole);
+    call->states = states;
+    if (states)
+        memset(states, MUSTER_ITEM_OPEN, (size_t)call->n_whole);
+    muster_err err = run_windows(call);
+    if (states != call->options->states)
+        free(states);
+    return err;
+}
+
 muster_err map_run(struct map_call *call, muster_task_fn fn, size_t item_bytes, size_t result_bytes, bool listed)
 {
     muster__function function;
@@ -459,12 +537,13 @@ muster_err map_run(struct map_call *call, muster_task_fn fn, size_t item_bytes, 
     if (!map)
         return muster__fail(MUSTER_ERR_NOMEM, "%s: the host segment is full; see segment_bytes", call->operation);
     map->listed = listed;
+    map->stated = call->options->states || call->options->map_limit_ms || listed;
     if (call->options->user && call->options->user_bytes) {
         map->user = map_stage(&call->seat, call->options->user, call->options->user_bytes);
         map->user_bytes = call->options->user_bytes;
     }
     err = map->user || !call->options->user
-              ? run_windows(call)
+              ? run_stated(call)
               : muster__fail(MUSTER_ERR_NOMEM, "%s: no room for the context in the host segment", call->operation);
     return map_end(call, err);
 }
@@ -492,13 +571,19 @@ static muster_err plain_queue(struct map_call *call, int64_t first)
                               call->operation, (long long)n, map->item_bytes);
 }
 
-static muster_err plain_collect(struct map_call *call)
+static muster_err plain_collect(struct map_call *call, bool early)
 {
     const struct plain_call *plain = (const struct plain_call *)call;
     const struct map *map = call->map;
-    if (plain->results && map->results)
-        memcpy(plain->results + (size_t)map->first * map->result_bytes, muster__heap_at(map->results),
-               (size_t)map->n * map->result_bytes);
+    if (!plain->results || !map->results)
+        return MUSTER_OK;
+    const char *from = muster__heap_at(map->results);
+    char *to = plain->results + (size_t)map->first * map->result_bytes;
+    if (!early)
+        memcpy(to, from, (size_t)map->n * map->result_bytes);
+    for (int64_t i = 0; early && call->states && i < map->n; i++)
+        if (call->states[map->first + i] == MUSTER_ITEM_DONE)
+            memcpy(to + (size_t)i * map->result_bytes, from + (size_t)i * map->result_bytes, map->result_bytes);
     return MUSTER_OK;
 }
 

@@ -116,6 +116,7 @@ static void piece_died(const struct death *death, struct record *record, uint32_
         bool again = piece->retries > 0 && !death->overran;
         if (map->listed)
             list_clear(map, current);
+        map_note_state(map, current, again ? MUSTER_ITEM_OPEN : MUSTER_ITEM_FAILED);
         if (again)
             piece->retries--;
         else

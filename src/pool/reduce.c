@@ -119,7 +119,17 @@ struct reduction {
     size_t context_bytes;
     char *partial;
     int64_t partials;
+    int64_t deadline_ns;
 };
+
+/* What is left of the time of all of it. */
+static muster_err options_now(const struct reduction *r, muster_map_options *options)
+{
+    int64_t left_ms = muster__left_ms(r->deadline_ns);
+    *options = (muster_map_options){
+        .user = r->context, .user_bytes = r->context_bytes, .map_limit_ms = left_ms > 0 ? left_ms : 0};
+    return left_ms ? MUSTER_OK : muster__fail(MUSTER_ERR_TIMEOUT, "muster_pool_reduce: not done within map_limit_ms");
+}
 
 static muster_err one_task(struct reduction *r, muster_task_fn fn, const void *arg, size_t arg_bytes, int64_t count,
                            void *result)
@@ -128,8 +138,13 @@ static muster_err one_task(struct reduction *r, muster_task_fn fn, const void *a
     r->context->count = count;
     muster_submit_options options = {.user = r->context, .user_bytes = r->context_bytes};
     muster_err err = muster_pool_submit(r->pool, &task, fn, arg, arg_bytes, r->context->result_bytes, &options);
-    if (!err)
-        err = muster_task_get(task, result, r->context->result_bytes, MUSTER_FOREVER);
+    if (err)
+        return err;
+    err = muster_task_get(task, result, r->context->result_bytes, muster__left_ms(r->deadline_ns));
+    if (map_ended_early(err)) {
+        muster_task_cancel(task, false);
+        muster_task_forget(task);
+    }
     return err;
 }
 
@@ -138,9 +153,11 @@ static muster_err fold_chunks(struct reduction *r, const char *items, int64_t n,
     size_t bytes = r->context->result_bytes, item_bytes = r->context->item_bytes;
     int64_t whole = n / chunk, tail = n % chunk;
     r->context->count = chunk;
-    muster_map_options options = {.user = r->context, .user_bytes = r->context_bytes};
-    muster_err err =
-        muster_pool_map(r->pool, fold_chunk, items, whole, (size_t)chunk * item_bytes, r->partial, bytes, &options);
+    muster_map_options options;
+    muster_err err = options_now(r, &options);
+    if (!err)
+        err =
+            muster_pool_map(r->pool, fold_chunk, items, whole, (size_t)chunk * item_bytes, r->partial, bytes, &options);
     if (!err && tail)
         err = one_task(r, fold_chunk, items + (size_t)(whole * chunk) * item_bytes, (size_t)tail * item_bytes, tail,
                        r->partial + (size_t)whole * bytes);
@@ -155,8 +172,10 @@ static muster_err combine_level(struct reduction *r)
     char *up = malloc((size_t)(pairs + 1) * bytes + 1);
     if (!up)
         return muster__fail(MUSTER_ERR_NOMEM, "muster_pool_reduce: out of memory");
-    muster_map_options options = {.user = r->context, .user_bytes = r->context_bytes};
-    muster_err err = muster_pool_map(r->pool, combine_pair, r->partial, pairs, 2 * bytes, up, bytes, &options);
+    muster_map_options options;
+    muster_err err = options_now(r, &options);
+    if (!err)
+        err = muster_pool_map(r->pool, combine_pair, r->partial, pairs, 2 * bytes, up, bytes, &options);
     if (r->partials % 2)
         memcpy(up + (size_t)pairs * bytes, r->partial + (size_t)(r->partials - 1) * bytes, bytes);
     free(r->partial);
@@ -207,6 +226,8 @@ muster_err muster_pool_reduce(muster_pool pool, muster_task_fn fn, muster_combin
     muster_err err = check_reduce(combine, items, n, item_bytes, result, result_bytes);
     if (!err)
         err = check_map_options("muster_pool_reduce", options);
+    if (!err && options && options->states)
+        err = muster__fail(MUSTER_ERR_INVAL, "muster_pool_reduce: states: a reduction does not tell of its items");
     if (!err && !fn && item_bytes != result_bytes)
         err = muster__fail(MUSTER_ERR_INVAL, "muster_pool_reduce: no fn, but items of %zu and results of %zu bytes",
                            item_bytes, result_bytes);
@@ -215,7 +236,10 @@ muster_err muster_pool_reduce(muster_pool pool, muster_task_fn fn, muster_combin
     if (!chunk)
         chunk = (n + CHUNKS - 1) / CHUNKS;
     chunk = chunk < n ? chunk : n;
-    struct reduction r = {.pool = pool, .context_bytes = sizeof(struct recipe) + user_bytes};
+    struct reduction r = {
+        .pool = pool,
+        .context_bytes = sizeof(struct recipe) + user_bytes,
+        .deadline_ns = muster__deadline_ns(options && options->map_limit_ms ? options->map_limit_ms : MUSTER_FOREVER)};
     r.context = calloc(1, r.context_bytes);
     if (!r.context)
         return muster__fail(MUSTER_ERR_NOMEM, "muster_pool_reduce: out of memory");

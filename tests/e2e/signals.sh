@@ -51,6 +51,8 @@ ends() {
     pid=
     [ "$code" -eq "$1" ] || fail "$2: exit code $code, expected $1"
     grep -q '^map: INTERRUPTED$' "$out" || fail "$2: the map did not say so"
+    grep -Eq '^kept: (some|nothing)$' "$out" || fail "$2: the map did not keep what was finished"
+    ! grep '^item ' "$out" || fail "$2: results and states differ"
     grep -q '^join: INTERRUPTED$' "$out" || fail "$2: the join did not say so"
     for _ in $(seq 40); do
         [ -z "$(left)" ] && return

@@ -15,9 +15,9 @@
 static int nap(const void *item, void *result, const void *user)
 {
     (void)item;
-    (void)result;
     (void)user;
     usleep(20000);
+    *(int64_t *)result = muster_task_index() + 1;
     return 0;
 }
 
@@ -42,12 +42,31 @@ static int sleep_long(const void *arg, size_t size)
     return 0;
 }
 
+enum { ITEMS = 10000 };
+
+static int64_t results[ITEMS];
+static unsigned char states[ITEMS];
+
 static muster_err map(muster_task_fn fn, int n)
 {
-    static char items[10000];
+    static char items[ITEMS];
     muster_pool pool;
     muster_err err = muster_pool_create(&pool, &(muster_pool_options){.name = "jobs"});
-    return err ? err : muster_pool_map(pool, fn, items, n, 1, NULL, 0, &(muster_map_options){.chunk_items = 1});
+    return err ? err
+               : muster_pool_map(pool, fn, items, n, 1, results, sizeof *results,
+                                 &(muster_map_options){.chunk_items = 1, .states = states});
+}
+
+/* The results of the items that are done are there, and no others. */
+static void tell_kept(void)
+{
+    int done = 0;
+    for (int i = 0; i < ITEMS; i++) {
+        if (results[i] != (states[i] == MUSTER_ITEM_DONE ? i + 1 : 0))
+            printf("item %d: state %d, result %d\n", i, states[i], (int)results[i]);
+        done += states[i] == MUSTER_ITEM_DONE;
+    }
+    printf("kept: %s\n", done > 0 && done < ITEMS ? "some" : done ? "all" : "nothing");
 }
 
 static void wait_for_signal(void)
@@ -62,7 +81,8 @@ static void wait_for_signal(void)
     while (!info.pid);
     printf("ready %d\n", (int)info.pid);
     fflush(stdout);
-    printf("map: %s\n", muster_err_name(map(nap, 10000)));
+    printf("map: %s\n", muster_err_name(map(nap, ITEMS)));
+    tell_kept();
     printf("join: %s\n", muster_err_name(muster_process_join(child, NULL, MUSTER_FOREVER)));
     printf("signal: %d\n", muster_interrupted());
 }
