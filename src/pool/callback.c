@@ -1,4 +1,3 @@
-#include "pool/internal.h"
 #include "pool/pool.h"
 
 #include <pthread.h>

@@ -1,4 +1,4 @@
-#include "pool/internal.h"
+#include "pool/check.h"
 
 muster_err check_pointer(const char *operation, const char *what, const void *pointer)
 {

@@ -1,4 +1,6 @@
-#include "pool/any.h"
+#include "pool/check.h"
+#include "pool/map.h"
+#include "pool/task.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,6 @@
-#include "pool/any.h"
+#include "pool/map.h"
+#include "pool/check.h"
+#include "pool/task.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -135,7 +137,7 @@ static void run_limited(const struct seat *seat, struct map *map, struct piece *
 
 static void run_leaf(const struct seat *seat, struct map *map, struct record *record)
 {
-    struct piece *piece = &record->piece;
+    struct piece *piece = piece_of(record);
     int64_t items = piece->end - piece->begin;
     if (MUSTER__UNLIKELY(atomic_load_explicit(&map->stopped, memory_order_relaxed) ||
                          pool_state(seat->pool) > POOL_CLOSED)) {
@@ -161,19 +163,19 @@ static void run_leaf(const struct seat *seat, struct map *map, struct record *re
  */
 bool map_split(const struct seat *seat, struct record *record, int64_t middle)
 {
-    struct piece *piece = &record->piece;
+    struct piece *piece = piece_of(record);
     uint32_t index;
     struct record *half = record_new(seat, &index);
     if (!half)
         return false;
     uint32_t generation = (uint32_t)(atomic_load_explicit(&half->state, memory_order_relaxed) >> 32);
     half->kind = RECORD_PIECE;
-    half->piece = (struct piece){.map = piece->map,
-                                 .begin = middle,
-                                 .end = piece->end,
-                                 .current = middle - 1,
-                                 .total = -1,
-                                 .retries = piece->retries};
+    *piece_of(half) = (struct piece){.map = piece->map,
+                                     .begin = middle,
+                                     .end = piece->end,
+                                     .current = middle - 1,
+                                     .total = -1,
+                                     .retries = piece->retries};
     piece->total = middle; /* where the split is, for the sweeper; decided for real in count() */
     atomic_store_explicit(&piece->split, (uint64_t)generation << 32 | index, memory_order_release);
     if (!sched_queue(seat, half, index)) {
@@ -188,18 +190,9 @@ bool map_split(const struct seat *seat, struct record *record, int64_t middle)
 
 static bool split(const struct seat *seat, struct record *record, int64_t leaf)
 {
-    const struct piece *piece = &record->piece;
+    const struct piece *piece = piece_of(record);
     int64_t chunks = (piece->end - piece->begin + leaf - 1) / leaf;
     return map_split(seat, record, piece->begin + chunks / 2 * leaf);
-}
-
-MUSTER__THREAD_LOCAL struct map_untold map_untold;
-
-void map_tell(void)
-{
-    map_untold.map = 0;
-    atomic_thread_fence(memory_order_seq_cst);
-    sched_ring_waiter(map_untold.pool, map_untold.caller_lane);
 }
 
 /* The new count is written down before it is stored: storing it twice does no harm. If it was the last one, the caller
@@ -207,14 +200,14 @@ void map_tell(void)
 static void count(const struct seat *seat, struct map *map, struct piece *piece)
 {
     _Atomic int64_t *done = &map->cell[seat->lane->index].done;
-    map_untold = (struct map_untold){piece->map, seat->pool, map->caller_lane};
+    sched_untold = (struct sched_untold){piece->map, seat->pool, map->caller_lane};
     piece->total = atomic_load_explicit(done, memory_order_relaxed) + piece->end - piece->begin;
     atomic_store_explicit(done, piece->total, memory_order_release);
 }
 
 void map_run_piece(const struct seat *seat, struct record *record, uint32_t index)
 {
-    struct piece *piece = &record->piece;
+    struct piece *piece = piece_of(record);
     struct map *map = muster__heap_at(piece->map);
     if (MUSTER__LIKELY(know(map, piece->map))) {
         int64_t leaf = leaf_items(map), left = worker_left(seat);
@@ -258,7 +251,7 @@ static bool own_piece_next(const struct map_call *call)
     struct record *record = pool_record(call->seat.pool, (uint32_t)ref);
     uint64_t state = atomic_load_explicit(&record->state, memory_order_acquire);
     return state >> 32 == ref >> 32 && state_phase(state) == RECORD_QUEUED && record->kind == RECORD_PIECE &&
-           record->piece.map == call->map->self;
+           record->whole == call->map->self;
 }
 
 static bool call_over(void *arg)
@@ -272,7 +265,7 @@ static bool call_over(void *arg)
 static bool call_awaits(const void *arg, const struct record *record)
 {
     const struct map_call *call = arg;
-    return record->kind == RECORD_PIECE && record->piece.map == call->map->self;
+    return record->kind == RECORD_PIECE && record->whole == call->map->self;
 }
 
 static void report_progress(struct map_call *call)
@@ -359,7 +352,7 @@ bool map_queue_staged(const struct seat *seat, struct map *map, int64_t first, i
         memset(map_states(map), MUSTER_ITEM_OPEN, (size_t)n);
     if (record && (map->states || !map->stated)) {
         record->kind = RECORD_PIECE;
-        record->piece =
+        *piece_of(record) =
             (struct piece){.map = map->self, .begin = 0, .end = n, .current = -1, .total = -1, .retries = retries};
         if (sched_queue(seat, record, index))
             return true;
@@ -624,4 +617,9 @@ muster_err muster_pool_map(muster_pool pool, muster_task_fn fn, const void *item
         err = map_run(call, fn, item_bytes, result_bytes, false);
     seat_leave(&call->seat);
     return err;
+}
+
+__attribute__((constructor)) static void register_kind(void)
+{
+    sched_kinds[RECORD_PIECE] = (struct sched_kind){map_run_piece, piece_died};
 }

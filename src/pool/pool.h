@@ -1,10 +1,12 @@
 /*
- * Door of the pool, for what waits for tasks and for something else at once.
+ * Door of the pool: tasks and maps, for the branches that do part of them on other hosts; and waiting for tasks and for
+ * something else at once.
  */
 #ifndef MUSTER_POOL_POOL_H
 #define MUSTER_POOL_POOL_H
 
-#include <muster/pool.h>
+#include "pool/map.h"
+#include "pool/task.h"
 
 /* what else is waited for */
 struct muster__beside {

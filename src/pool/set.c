@@ -1,4 +1,4 @@
-#include "pool/internal.h"
+#include "pool/check.h"
 #include "pool/pool.h"
 
 #include <stdlib.h>

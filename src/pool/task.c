@@ -1,4 +1,5 @@
-#include "pool/internal.h"
+#include "pool/task.h"
+#include "pool/check.h"
 
 #include <sched.h>
 #include <string.h>
@@ -400,7 +401,7 @@ static bool kill_running(struct entry *entry, uint64_t *state)
     if (!atomic_compare_exchange_strong(&entry->record->state, state, *state | STATE_KILLED))
         return false;
     if (lent)
-        parts_kill(pool, (int)lane - pool->workers, (uint64_t)entry->generation << 32 | entry->index);
+        pool_parts->kill(pool, (int)lane - pool->workers, (uint64_t)entry->generation << 32 | entry->index);
     else
         muster__child_signal(member, 9);
     return true;

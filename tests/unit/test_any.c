@@ -4,7 +4,7 @@
  */
 #include "thread_runtime.h"
 
-#include "pool/any.h"
+#include "pool/pool.h"
 
 static muster_pool make(int workers, int retries)
 {
@@ -293,7 +293,7 @@ enum { ITEMS = 5, FATAL = 2, LARGE = 100000 };
 
 static struct map_cell *dying_cell(void)
 {
-    struct map *map = muster__heap_at(dying.record->piece.map);
+    struct map *map = muster__heap_at(dying.record->whole);
     return &map->cell[dying.seat.lane->index];
 }
 
@@ -310,7 +310,7 @@ static void take_out(void)
 static void die_in_an_item(void)
 {
     static char large[LARGE];
-    struct map *map = muster__heap_at(dying.record->piece.map);
+    struct map *map = muster__heap_at(dying.record->whole);
     int stage = dying.stage;
     if (stage >= 1)
         assert_int_equal(muster_task_return("small", 6), MUSTER_OK);
@@ -323,7 +323,7 @@ static void die_in_an_item(void)
     if (stage == 5)
         disown(dying_cell()->fresh);
     if (stage == 6)
-        ((struct slot *)muster__heap_at(map->results))[FATAL] = (struct slot){dying.record->piece.map, 5};
+        ((struct slot *)muster__heap_at(map->results))[FATAL] = (struct slot){dying.record->whole, 5};
     stand_still();
 }
 
@@ -354,7 +354,7 @@ static void go_on(void)
     assert_ptr_equal(seat.lane, dying.seat.lane);
     assert_true(sched_take(&seat, &record, &index));
     map_run_piece(&seat, record, index);
-    map_tell();
+    sched_tell();
     seat_leave(&seat);
 }
 

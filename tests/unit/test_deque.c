@@ -1,7 +1,7 @@
 /*
  * The work-stealing deque: order, growth, one owner against thieves, repair after the owner's death.
  */
-#include "pool/deque.h"
+#include "sched/deque.h"
 #include "unit/shared_case.h"
 
 #include <pthread.h>

@@ -10,10 +10,10 @@
  * Contexts are their thread's: what a task keeps in thread-local variables is there after a wait, but other tasks may
  * have changed it, as they may on one stack.
  */
-#ifndef MUSTER_POOL_CONTEXT_H
-#define MUSTER_POOL_CONTEXT_H
+#ifndef MUSTER_SCHED_CONTEXT_H
+#define MUSTER_SCHED_CONTEXT_H
 
-#include "pool/internal.h"
+#include "runtime/runtime.h"
 
 /* what a context waits for; of a worker's loop, which goes on at any time, all NULL */
 struct context_wait {

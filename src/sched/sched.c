@@ -1,4 +1,4 @@
-#include "pool/context.h"
+#include "sched/sched.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -137,7 +137,18 @@ void sched_forget_lane(struct pool *pool, uint32_t lane)
     waiters_remove(pool, lane);
 }
 
+MUSTER__THREAD_LOCAL struct sched_untold sched_untold;
+
+void sched_tell(void)
+{
+    sched_untold.whole = 0;
+    atomic_thread_fence(memory_order_seq_cst);
+    sched_ring_waiter(sched_untold.pool, sched_untold.lane);
+}
+
 /* ---- queueing, finding, running ---- */
+
+struct sched_kind sched_kinds[RECORD_KINDS];
 
 /* One that was RUNNING may be waited for. Returns the state it was in. */
 static uint64_t make_queued(const struct seat *seat, struct record *record)
@@ -216,9 +227,9 @@ bool sched_take(const struct seat *seat, struct record **record, uint32_t *index
     return pool_state(seat->pool) <= POOL_CLOSED && (find_own(seat, record, index) || find_other(seat, record, index));
 }
 
-static bool goes_on_with_map(const struct record *record)
+static bool goes_on_with_whole(const struct record *record)
 {
-    return record->kind == RECORD_PIECE && record->piece.map == map_untold.map;
+    return record->kind == RECORD_PIECE && record->whole == sched_untold.whole;
 }
 
 struct found {
@@ -236,7 +247,7 @@ static void run(void *of)
     if (found.record->kind == RECORD_TASK)
         run_task(&seat, found.record, found.index);
     else
-        map_run_piece(&seat, found.record, found.index);
+        sched_kinds[found.record->kind].run(&seat, found.record, found.index);
     sched_deeper(seat.lane, -1);
 }
 
@@ -246,8 +257,8 @@ static bool find(struct found *found)
     if (pool_state(seat->pool) > POOL_CLOSED)
         return false;
     bool own = find_own(seat, &found->record, &found->index);
-    if (MUSTER__UNLIKELY(map_untold.map && !(own && goes_on_with_map(found->record))))
-        map_tell();
+    if (MUSTER__UNLIKELY(sched_untold.whole && !(own && goes_on_with_whole(found->record))))
+        sched_tell();
     return own || find_other(seat, &found->record, &found->index);
 }
 
@@ -392,8 +403,8 @@ static bool run_awaited(const struct seat *seat, bool help, const struct places 
     if (!help || !wait->claim || pool_state(seat->pool) > POOL_CLOSED ||
         !wait->claim(wait->arg, seat, all, &found.record, &found.index))
         return false;
-    if (MUSTER__UNLIKELY(map_untold.map))
-        map_tell();
+    if (MUSTER__UNLIKELY(sched_untold.whole))
+        sched_tell();
     if (may_run(&found) && (context_has_room() || !context_run(run, &found, places->here)))
         run(&found);
     muster_site = site;
@@ -532,8 +543,8 @@ static muster_err wait_at(struct places *places)
 {
     muster_err err = wait_helping(places);
     muster__stands_by_no_more();
-    if (map_untold.map) /* of another one's map, before this thread goes on with what is its own */
-        map_tell();
+    if (sched_untold.whole) /* of what is another one's, before this thread goes on with what is its own */
+        sched_tell();
     return err;
 }
 

@@ -1,4 +1,4 @@
-#include "pool/any.h"
+#include "sched/sched.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -8,8 +8,8 @@
  *
  * Growing keeps the old buffers until the holder's end: a thief may be reading them.
  */
-#ifndef MUSTER_POOL_DEQUE_H
-#define MUSTER_POOL_DEQUE_H
+#ifndef MUSTER_SCHED_DEQUE_H
+#define MUSTER_SCHED_DEQUE_H
 
 #include "segment/segment.h"
 
@@ -105,7 +105,8 @@ bool deque_steal_begin(const struct deque *deque, uint64_t *entry, int64_t *at);
 void deque_steal_end(struct deque *deque, int64_t at);
 /** How many entries there seem to be: exact while nobody works on it. */
 int64_t deque_size(const struct deque *deque);
-/** After the owner's death, by who takes its place: drops all entries and makes the deque whole; see pool/recover.c. */
+/** After the owner's death, by who takes its place: drops all entries and makes the deque whole; see sched/recover.c.
+ */
 void deque_repair(struct deque *deque, uint32_t dead);
 
 #endif

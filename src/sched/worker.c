@@ -1,4 +1,4 @@
-#include "pool/context.h"
+#include "sched/sched.h"
 
 #include <signal.h>
 #include <stdarg.h>
@@ -135,13 +135,13 @@ int workers_to_feed(struct pool *pool)
     return workers_here(pool);
 }
 
-void workers_count(struct pool *pool, struct fetch *news)
+void workers_count(struct pool *pool, int32_t *alive, int32_t *busy)
 {
     for (int i = 0; i < pool->workers; i++) {
         const struct worker_slot *worker = pool_worker(pool, i);
-        news->alive += atomic_load_explicit(&pool->lane[i].owner, memory_order_relaxed) != 0 &&
-                       atomic_load_explicit(&worker->stay, memory_order_relaxed) != WORKER_AWAY;
-        news->busy += atomic_load_explicit(&pool->lane[i].depth, memory_order_relaxed) > 0;
+        *alive += atomic_load_explicit(&pool->lane[i].owner, memory_order_relaxed) != 0 &&
+                  atomic_load_explicit(&worker->stay, memory_order_relaxed) != WORKER_AWAY;
+        *busy += atomic_load_explicit(&pool->lane[i].depth, memory_order_relaxed) > 0;
     }
 }
 

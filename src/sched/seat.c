@@ -1,4 +1,4 @@
-#include "pool/context.h"
+#include "sched/sched.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -150,6 +150,37 @@ static muster_err __attribute__((cold)) no_part(muster_handle handle, const char
                         operation, muster__host_name_of(muster__handle_home(handle)), muster__host_name());
 }
 
+static bool is_branch_of(muster_handle candidate, muster_handle home)
+{
+    struct muster__object *object = muster__object_pin(candidate, MUSTER__POOL);
+    if (!object)
+        return false;
+    bool is = same_words(pool_of(object)->share.home, home);
+    muster__object_unpin();
+    return is;
+}
+
+bool pool_here(muster_handle named, muster_handle *handle)
+{
+    static MUSTER__THREAD_LOCAL struct {
+        muster_handle named, here;
+    } last;
+    *handle = named;
+    if (!muster__is_remote(named, MUSTER__POOL))
+        return true;
+    if (same_words(last.named, named) && muster__object_find(last.here, MUSTER__POOL)) {
+        *handle = last.here;
+        return true;
+    }
+    bool found = false;
+    for (uint32_t at = 0; !found && muster__object_next(MUSTER__POOL, &at, &last.here);)
+        found = is_branch_of(last.here, named);
+    last.named = found ? named : (muster_handle){0};
+    if (found)
+        *handle = last.here;
+    return found;
+}
+
 /* A visitor is pinned by the outermost of its calls. */
 static void come_in(struct membership *membership, uint32_t self, struct seat *seat)
 {
@@ -184,7 +215,7 @@ static muster_err sit_down(muster_handle handle, const char *operation, struct s
 muster_err seat_enter(muster_handle handle, const char *operation, struct seat *seat)
 {
     muster_handle named = handle;
-    if (MUSTER__UNLIKELY(!muster__handle_fits(handle, MUSTER__POOL)) && !parts_here(handle, &handle))
+    if (MUSTER__UNLIKELY(!muster__handle_fits(handle, MUSTER__POOL)) && !pool_here(handle, &handle))
         return no_part(handle, operation);
     muster__count(named);
     muster_err err = sit_down(handle, operation, seat);

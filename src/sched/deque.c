@@ -1,4 +1,4 @@
-#include "pool/deque.h"
+#include "sched/deque.h"
 
 /* The ref is stored before the block is handed over: deque_repair adopts it if the owner dies in between. */
 static bool grow(struct deque *deque, int64_t top, int64_t bottom, uint32_t self)

@@ -1,4 +1,4 @@
-#include "pool/carrier.h"
+#include "offload/carrier.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -333,7 +333,7 @@ static struct haul **haul_of(struct carrier *c, const struct record *record, uin
     for (; *link; link = &(*link)->next) {
         const struct haul *haul = *link;
         if (record->kind == RECORD_PIECE
-                ? haul->map && haul->map->self == record->piece.map
+                ? haul->map && haul->map->self == record->whole
                 : !haul->map && haul->task.handle.slot == index && haul->task.handle.generation == generation)
             break;
     }
@@ -361,7 +361,7 @@ static void return_piece(struct carrier *c, struct haul **link, struct record *r
 {
     struct haul *haul = *link;
     struct map *map = haul->map;
-    haul->count = record->piece.begin;
+    haul->count = piece_of(record)->begin;
     haul->result_bytes = (uint64_t)haul->count * map->result_bytes;
     map->n = haul->count;
     record_free(c->pool, record, index, c->seat.lane);
@@ -379,7 +379,7 @@ static bool return_record(struct carrier *c, struct record *record, uint32_t ind
 {
     struct haul **link = haul_of(c, record, index);
     const struct haul *haul = *link;
-    bool ours = haul && (!haul->map || record->piece.end == haul->count);
+    bool ours = haul && (!haul->map || piece_of(record)->end == haul->count);
     if (!ours && !sched_queue(&c->seat, record, index))
         worker_break(c->pool, "no memory left to queue a task again");
     else if (ours && haul->map)
@@ -450,7 +450,7 @@ static void begin_fetch(struct carrier *c)
     if (!want)
         return;
     c->want = (struct fetch){.branch = c->number, .items = want, .items_a_load = (want + workers - 1) / workers};
-    workers_count(c->pool, &c->want);
+    workers_count(c->pool, &c->want.alive, &c->want.busy);
     c->asked = want;
     c->fetch = (struct muster__call){.object = c->home,
                                      .operation = POOL_FETCH,
@@ -498,7 +498,7 @@ static void end_fetch(struct carrier *c)
 static void begin_back(struct carrier *c)
 {
     struct fetch news = {.branch = c->number};
-    workers_count(c->pool, &news);
+    workers_count(c->pool, &news.alive, &news.busy);
     memcpy(c->out, &news, sizeof news);
     free(c->sent);
     c->sent = c->out;

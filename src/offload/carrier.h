@@ -1,10 +1,10 @@
 /*
  * What a carrier knows; of carrier.c, which has what it does.
  */
-#ifndef MUSTER_POOL_CARRIER_H
-#define MUSTER_POOL_CARRIER_H
+#ifndef MUSTER_OFFLOAD_CARRIER_H
+#define MUSTER_OFFLOAD_CARRIER_H
 
-#include "pool/any.h"
+#include "offload/offload.h"
 
 enum {
     CONTEXTS = 8,

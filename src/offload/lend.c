@@ -1,4 +1,4 @@
-#include "pool/any.h"
+#include "offload/offload.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -73,7 +73,7 @@ static int64_t piece_limit(const struct pack *pack, const struct map *map, const
 /* Of a map that was stopped nothing more is run. */
 static void drop_piece(struct pack *pack, struct map *map, struct record *record, uint32_t index)
 {
-    int64_t items = record->piece.end - record->piece.begin;
+    int64_t items = piece_of(record)->end - piece_of(record)->begin;
     atomic_fetch_add(&map->failed, items);
     record_free(pack->seat.pool, record, index, pack->seat.lane);
     map_count_for(pack->seat.pool, map, pack->seat.lane->index, items);
@@ -81,7 +81,7 @@ static void drop_piece(struct pack *pack, struct map *map, struct record *record
 
 static void pack_piece(struct pack *pack, struct record *record, uint32_t index)
 {
-    struct piece *piece = &record->piece;
+    struct piece *piece = piece_of(record);
     struct map *map = muster__heap_at(piece->map);
     if (map_must_stop(map)) {
         drop_piece(pack, map, record, index);
@@ -255,7 +255,7 @@ static void rest_is_back(const struct seat *seat, const struct yield *yield)
         return;
     if (yield->kind == RECORD_PIECE && yield->count)
         map_split(seat, record,
-                  record->piece.begin + yield->count); /* without memory: it comes back again, as failed */
+                  piece_of(record)->begin + yield->count); /* without memory: it comes back again, as failed */
     else if (yield->kind == RECORD_TASK && atomic_load(&record->state) & STATE_KILLED)
         sched_finish(seat->pool, record, index, RECORD_CANCELED, NULL);
     else
@@ -307,7 +307,7 @@ static void piece_is_back(struct pool *pool, const struct yield *yield)
     struct record *record = lent(pool, yield->record, RECORD_PIECE, &index, &lane);
     if (!record)
         return;
-    struct piece *piece = &record->piece;
+    struct piece *piece = piece_of(record);
     struct map *map = muster__heap_at(piece->map);
     bool room = true;
     if (map->listed)
@@ -384,7 +384,7 @@ static struct context context_of(struct pool *pool, record_ref ref)
     uint32_t index, lane;
     struct record *record = lent(pool, ref, RECORD_PIECE, &index, &lane);
     if (record) {
-        const struct map *map = muster__heap_at(record->piece.map);
+        const struct map *map = muster__heap_at(record->whole);
         return (struct context){map->user, map->user_bytes};
     }
     record = lent(pool, ref, RECORD_TASK, &index, &lane);

@@ -1,11 +1,15 @@
 /*
- * Inside of the pool layer. Everything here lives in the segment and is used by workers, submitters and sweepers at
- * once.
+ * The scheduler: tasks, workers, stealing. Everything here lives in the segment and is used by workers, submitters and
+ * sweepers at once.
  *
- *   record   one task, or one piece of a map (a range of items). Its state word is the truth: who moves it from QUEUED
- * to RUNNING runs it, whatever any deque says. lane     what one thread brings to a pool: a deque of queued records, a
- * free list of records, counters. Only its owner pushes and pops at the bottom; everybody may steal at the top. Workers
- * have the first lanes, submitters the rest. map      what the pieces of one map share.
+ *   record  one task, or something else that is run as one is (a piece of a map). Its state word is the truth: who
+ * moves it from QUEUED to RUNNING runs it, whatever any deque says. lane    what one thread brings to a pool: a deque
+ * of queued records, a free list of records, counters. Only its owner pushes and pops at the bottom; everybody may
+ * steal at the top. Workers have the first lanes, submitters the rest. seat    a thread's place in a pool.
+ *
+ * What users call (src/pool) stands above it, and what goes on between hosts (src/offload) above that. They are reached
+ * by what they have registered before main: how records of a kind are run and what their death comes to (sched_kinds),
+ * and what a pool's parts on other hosts do (pool_parts).
  *
  * Death of a lane's owner (recover.c): the sweeper becomes the lane's owner for a moment, queues again what the deque
  * may have lost, ends or queues again what was running, and leaves the lane for a successor. Tasks are thus never lost,
@@ -17,20 +21,19 @@
  * `waiters`.
  *
  * Over several hosts a pool has parts: `home` on its creator's host, and a branch on every other host that has workers
- * of it, each a pool as above. A branch's carrier, a thread there, takes work from home as another worker would, only
- * more at a time, has its branch do it, and brings the results: see parts.c, lend.c, carrier.c. Tasks that are
- * submitted by tasks stay in their branch.
+ * of it, each a pool as above; a branch has a lane at home, in whose name it takes work.
  *
  * Why nested waits cannot deadlock: who waits for a task that is queued runs it, wherever it is queued, on top of its
  * own stack. Other tasks that it has run meanwhile have a stack each (context.h), and it goes on when its wait is over
  * and its thread has nothing else to do. So nothing is buried: only a cycle of tasks that wait for each other stands
  * still.
  */
-#ifndef MUSTER_POOL_INTERNAL_H
-#define MUSTER_POOL_INTERNAL_H
+#ifndef MUSTER_SCHED_SCHED_H
+#define MUSTER_SCHED_SCHED_H
 
-#include "pool/deque.h"
 #include "remote/remote.h"
+#include "sched/context.h"
+#include "sched/deque.h"
 
 #include <muster/pool.h>
 
@@ -70,17 +73,7 @@ enum {
 };
 #define STATE_LANE_MASK UINT32_C(0xffff00)
 
-enum record_kind { RECORD_TASK, RECORD_PIECE, RECORD_GROUP };
-
-/* a map's range of items; also read by sweepers */
-struct piece {
-    muster__ref map;
-    int64_t begin, end;
-    _Atomic int64_t current; /* the item in hand; begin - 1 before the first, end after the last */
-    int64_t total;           /* while splitting: where; when all were run: what the lane's done cell becomes; else -1 */
-    _Atomic uint64_t split;  /* record being split off: it, once queued, takes everything from its begin */
-    int32_t retries;         /* tries left for the item in hand */
-};
+enum record_kind { RECORD_TASK, RECORD_PIECE, RECORD_GROUP, RECORD_KINDS };
 
 enum { RECORD_INLINE = 64 };
 
@@ -98,7 +91,7 @@ struct record {
     muster__ref extra;             /* struct extra, when there is something to say */
     union {
         unsigned char bytes[RECORD_INLINE];
-        struct piece piece;
+        muster__ref whole; /* of another kind: what it is a part of */
     };
 };
 
@@ -108,7 +101,7 @@ struct extra {
     muster__ref user;
     uint64_t user_bytes;
     bool user_shared; /* it is not this task's alone */
-    /* see any.h: what the task has returned by itself (0: nothing), and the record's result_bytes without that */
+    /* see sched/any.h: what the task has returned by itself (0: nothing), and the record's result_bytes without that */
     _Atomic muster__ref returned;
     uint64_t returned_bytes, reserved_bytes;
     struct muster_task_error error;
@@ -298,27 +291,6 @@ static inline uint32_t pool_owner(const struct pool *pool)
     return UINT32_C(1) << (MUSTER__CALLER_BITS - 1) | pool->slot;
 }
 
-/* ---- what callers pass (check.c) ---- */
-
-/* More is a mistake in a computation of sizes, and less may be added up without overflow. */
-#define CHECK_BYTES_MAX (SIZE_MAX / 4)
-
-/** Whether there is nothing to say about a block, for the fast paths: the others say it. */
-static inline bool check_plain(const void *pointer, size_t bytes)
-{
-    return (pointer || !bytes) && bytes <= CHECK_BYTES_MAX;
-}
-/* Errors: INVAL, with a line that names the operation and what is wrong. */
-muster_err check_pointer(const char *operation, const char *what, const void *pointer);
-muster_err check_count(const char *operation, const char *what, int64_t count);
-muster_err check_retries(const char *operation, int retries);
-/** n items of each_bytes: a size that memory may have? With n = 0 each_bytes itself is looked at. */
-muster_err check_bytes(const char *operation, const char *what, int64_t n, size_t each_bytes);
-/** The same, and NULL only where there are no bytes. */
-muster_err check_block(const char *operation, const char *what, const void *pointer, int64_t n, size_t each_bytes);
-/** Of muster_pool_map and muster_pool_reduce; options may be NULL. */
-muster_err check_map_options(const char *operation, const muster_map_options *options);
-
 /* ---- this thread and its pools (seat.c) ---- */
 
 /* a thread's place in a pool */
@@ -366,6 +338,8 @@ static inline muster_handle task_handle(uint32_t tasks_word, uint32_t index, uin
                            .job = tasks_word};
 }
 
+/** This host's part of the pool named: the handle itself where it is at home here. False: there is none. */
+bool pool_here(muster_handle named, muster_handle *here);
 /** Enters a pool of this host again, in the same operation. False: it is gone. */
 bool seat_return(muster_handle here, struct seat *seat);
 /** A carrier's seat at home, for the agent: its lane is owned by its host. */
@@ -403,28 +377,22 @@ struct extra *record_extra(struct pool *pool, struct record *record, uint32_t se
 /** Whoever makes it final, or gives its handle up, rings all lanes in waiters. */
 void record_mark_waited(struct record *record, uint32_t generation);
 
-/* ---- tasks (task.c) ---- */
+/* ---- groups (group.c): tasks name them by their record + 1, 0: none ---- */
 
-/** The pool, on this host, that a task is of. Errors: STALE, UNSUPPORTED, STATE. */
-muster_err task_pool(muster_task task, const char *operation, muster_handle *pool);
-muster_err task_stale(const char *operation);
-
-/* a context that tasks share: a block of the pool's, which outlives them */
-struct context {
-    muster__ref block;
-    uint64_t bytes;
+/* in its record */
+struct group {
+    _Atomic int64_t open, failed;
+    _Atomic muster__ref error; /* struct muster_task_error, the first one; 0: none */
+    _Atomic uint32_t canceled;
+    _Atomic uint32_t deaths; /* in the pool, when the members were counted last */
 };
-/** OK while the pool takes tasks. Errors: CLOSED, BROKEN. */
-muster_err task_refusal(struct pool *pool, const char *operation);
-/** What muster_pool_submit does, from a seat. shared, unless NULL, comes instead of the options' context. */
-muster_err task_submit(const struct seat *seat, muster_task *task, muster__function function, const void *arg,
-                       size_t arg_bytes, size_t result_bytes, const muster_submit_options *options,
-                       const struct context *shared);
+_Static_assert(sizeof(struct group) <= RECORD_INLINE, "a group is in its record");
 
-/* ---- groups (group.c): by their record + 1, 0: none ---- */
+static inline struct group *group_of(struct pool *pool, uint32_t index)
+{
+    return (struct group *)(void *)pool_record(pool, index)->bytes;
+}
 
-/** The group of a task that is submitted: the one named, or that of the running task. Errors: STALE. */
-muster_err group_name(const struct seat *seat, const muster_group *group, uint32_t *named);
 /** A member is about to be queued. */
 void group_add(struct pool *pool, uint32_t group);
 /** What of it has not begun is not to. */
@@ -441,15 +409,6 @@ muster_err group_make(const struct seat *seat, muster_group *made);
 bool group_is_empty(struct pool *pool, muster_group group);
 void group_end(struct pool *pool, muster_group group, struct lane *mine);
 
-/* ---- callbacks (callback.c) ---- */
-
-/** Has callbacks called when the task ends. Errors: NOMEM. */
-muster_err callback_add(muster_task task, const muster_callbacks *callbacks_of);
-/** Whether any are open, of tasks that this process has submitted to this part of the pool; false in a callback. */
-bool callback_any(const struct pool *pool);
-/** Waits until they have been called; in a callback, not at all. */
-void callback_flush(const struct pool *pool);
-
 /* ---- the shortest way (fork.c) ---- */
 
 /** What task_submit does, of a worker's small task without options; false: not done, the long way does it. */
@@ -458,11 +417,6 @@ bool fork_submit(const struct seat *seat, muster_task *task, muster__function fu
 /** What muster_task_get does, of the task that this worker has submitted last: runs it. False: not done, or the task
  * has ended otherwise: the long way goes on. */
 bool fork_join(const struct seat *seat, muster_task task, void *result, size_t capacity);
-
-/* ---- sets of tasks (set.c) ---- */
-
-/** Waits until one of n > 0 tasks, all of one pool, has ended: *index. Errors: TIMEOUT, STALE, INTERRUPTED. */
-muster_err set_any(const muster_task *tasks, int64_t n, int64_t *index, const char *operation, int64_t timeout_ms);
 
 /* ---- scheduling (sched.c) ---- */
 
@@ -548,6 +502,18 @@ muster_err sched_wait(const struct seat *seat, const struct wait_for *wait);
  */
 muster_err sched_wait_in(const muster_handle *pools, int n, const struct wait_for *wait);
 
+/**
+ * A lane that this thread is to ring as soon as it goes on with something else than records of that whole: until then
+ * what they are part of is not over. Once it is, who waits may free it: telling does not touch it.
+ */
+struct sched_untold {
+    muster__ref whole; /* 0: none */
+    struct pool *pool;
+    uint32_t lane;
+};
+extern MUSTER__THREAD_LOCAL struct sched_untold sched_untold;
+void sched_tell(void);
+
 /* ---- running user code (run.c) ---- */
 
 void run_task(const struct seat *seat, struct record *record, uint32_t index);
@@ -573,105 +539,6 @@ void run_called(int64_t times);
 /** Remembers the error for muster_pool_last_error, sets the detail line, returns its err. */
 muster_err run_report(const struct muster_task_error *error, const char *operation);
 
-/* ---- maps (map.c) ---- */
-
-struct map {
-    muster__function function;
-    muster__ref user;
-    size_t user_bytes; /* of a context of its own; 0: the pool's */
-    size_t item_bytes, result_bytes, chunk_items;
-    int64_t n, first; /* items in this window; index of the first in the whole map */
-    muster__ref items, results;
-    int64_t time_limit_ms;
-    int64_t deadline_ns; /* no item is begun after it */
-    bool stop_at_failure;
-    bool stated; /* what becomes of each item is noted */
-    bool listed; /* items and results of any size; item_bytes and result_bytes are 0: see any.h */
-    uint32_t caller_lane, lanes;
-    _Atomic uint32_t stopped;
-    _Atomic uint32_t timed_out; /* stopped by the deadline */
-    _Atomic int64_t failed;
-    muster__ref self, states; /* a byte an item: MUSTER_ITEM_DONE ... */
-    /* a lane's share; its owner alone writes */
-    struct map_cell {
-        _Alignas(MUSTER__LINE) _Atomic int64_t done;
-        _Atomic uint32_t error_which; /* of lowest index: 0 none, else errors[which - 1] */
-        struct muster_task_error errors[2];
-        _Atomic muster__ref blocks, fresh; /* of a list: with results; one that is about to be among them */
-    } cell[];
-};
-void map_run_piece(const struct seat *seat, struct record *record, uint32_t index);
-void map_item_failed(const struct seat *seat, struct map *map, muster_err err, int code, int64_t index);
-/** Whether no further item is to be begun. */
-bool map_must_stop(struct map *map);
-static inline _Atomic unsigned char *map_states(const struct map *map)
-{
-    return map->states ? muster__heap_at(map->states) : NULL;
-}
-/** After the item's result is there. */
-static inline void map_note_state(const struct map *map, int64_t item, unsigned char state)
-{
-    if (map->states)
-        atomic_store_explicit(&map_states(map)[item], state, memory_order_release);
-}
-
-/* a map under way, for its caller; how its items come into the segment, and its results out of it, is its kind's */
-struct map_call {
-    struct seat seat;
-    const char *operation;
-    const muster_map_options *options;
-    struct map *map;
-    int64_t n_whole, began_ns;
-    unsigned char *states; /* of all items, when they were last looked at; NULL: nobody wants to know */
-    muster_err (*queue)(struct map_call *call, int64_t first); /* a window of items */
-    /* its results; early: of those items that are DONE in states, if there are any */
-    muster_err (*collect)(struct map_call *call, bool early);
-};
-/** Whether a map that ends so keeps what was finished. */
-bool map_ended_early(muster_err err);
-/** In a seat, with n_whole > 0 and options that are not NULL. Errors: as muster_pool_map. */
-muster_err map_run(struct map_call *call, muster_task_fn fn, size_t item_bytes, size_t result_bytes, bool listed);
-/** Whether the pool takes such a map. Errors: UNSUPPORTED, CLOSED, BROKEN. */
-muster_err map_refusal(struct pool *pool, const muster_map_options *options, const char *operation);
-/** At most n items, in whole chunks where there is more than one. */
-int64_t map_whole_chunks(const struct map *map, int64_t n);
-/** Inputs and results of a map pass through the segment in windows of about this size. */
-#define WINDOW_BYTES ((size_t)256 << 20)
-/**
- * The map whose piece this thread counted last, while its caller was not told. That is put off while the thread goes on
- * with the same map: until then the map is not over. Once it is, its caller may free it: telling does not touch it.
- */
-struct map_untold {
-    muster__ref map; /* 0: none */
-    struct pool *pool;
-    uint32_t caller_lane;
-};
-extern MUSTER__THREAD_LOCAL struct map_untold map_untold;
-/** Lets the caller of the untold map look whether it is over. */
-void map_tell(void);
-/** By the lane's owner. */
-void map_note_error(struct map *map, const struct lane *lane, const struct muster_task_error *error);
-bool map_over(struct pool *pool, struct map *map);
-int64_t map_items_done(struct pool *pool, struct map *map);
-/** The error of lowest index; NULL: none. */
-const struct muster_task_error *map_first_error(const struct pool *pool, struct map *map);
-/** A map of which nothing is queued yet; NULL: no memory. Its function, user and time limit are the caller's to set. */
-struct map *map_make(const struct seat *seat, muster__function function, size_t item_bytes, size_t result_bytes,
-                     const muster_map_options *options);
-/** Copies bytes into a block of the pool's; 0: no memory. */
-muster__ref map_stage(const struct seat *seat, const void *bytes, size_t size);
-/** Frees the items and the results that are staged. */
-void map_free_window(struct map *map, uint32_t self);
-/** Stages n items, the first of which is number `first`, and queues them. False: no memory, and nothing is staged. */
-bool map_queue_window(const struct seat *seat, struct map *map, const void *items, int64_t first, int64_t n,
-                      int retries);
-/** The same of what is staged already, which is not freed if there is no memory. */
-bool map_queue_staged(const struct seat *seat, struct map *map, int64_t first, int64_t n, int retries);
-/** Queues what lies from middle on as a record of its own. False: no memory. */
-bool map_split(const struct seat *seat, struct record *record, int64_t middle);
-/** By whoever ended items of a piece that was lane's: counts them and tells the map's caller, who may then free it. */
-void map_count_for(struct pool *pool, struct map *map, uint32_t lane, int64_t items);
-
 /* ---- workers (worker.c) ---- */
 
 /** Starts child i of an isolated pool. */
@@ -688,8 +555,7 @@ int workers_here(struct pool *pool);
 /** The same, by a branch's carrier, that is rung when another one comes. */
 int workers_to_feed(struct pool *pool);
 /** Adds how many there are, and how many run something. */
-struct fetch;
-void workers_count(struct pool *pool, struct fetch *news);
+void workers_count(struct pool *pool, int32_t *alive, int32_t *busy);
 /** Whether its end waits for somebody to leave that lane. */
 bool worker_is_held(struct pool *pool, int i);
 /** Runs the initializer in the calling worker if that is still to do; false: it failed, and the pool is BROKEN now. */
@@ -706,6 +572,9 @@ void worker_wait_left(struct pool *pool, bool kill);
 const char *worker_broken_why(struct pool *pool);
 /** Err BROKEN, with why, of a pool that is; else OK. */
 muster_err worker_broken(struct pool *pool, const char *operation);
+
+/* ---- a pool's life (pool.c) ---- */
+
 /** The handle of a pool, rebuilt from itself. */
 muster_handle pool_handle(const struct pool *pool);
 /** Of a branch: that of its home. */
@@ -713,103 +582,74 @@ static inline muster_handle pool_home_handle(const struct pool *pool)
 {
     return pool_is_home(pool) ? pool_handle(pool) : pool->share.home;
 }
-
-/* ---- other hosts ---- */
-
-/* parts.c */
-/** The share of home, from the options; the branches' shares by host. Free *shares. Errors: INVAL, NOMEM. */
-muster_err parts_plan(const muster_pool_options *options, struct share *home, struct share **shares);
-/** Home: makes the branches. Errors: those of their hosts. */
-muster_err parts_make(struct pool *pool, const muster_pool_options *options, const struct share *shares);
-/** Home: has all branches do it, and waits for them. */
-enum parts_word { PARTS_CLOSE, PARTS_JOIN, PARTS_TERMINATE, PARTS_END };
-muster_err parts_tell(struct pool *pool, enum parts_word word, int64_t timeout_ms);
-/** Asks the pool's home, which is another host. */
-muster_err parts_ask_home(muster_pool pool, enum parts_word word, int64_t timeout_ms, const char *operation);
-/** Home: has a branch kill a task that it was lent. */
-void parts_kill(struct pool *pool, int branch, record_ref task);
-/** This host's part of the pool named: the handle itself where it is at home here. False: there is none. */
-bool parts_here(muster_handle named, muster_handle *here);
-
-/* pool.c */
+/** A part of a pool; the options are right. Errors: NOMEM. */
 muster_err pool_make(const muster_pool_options *options, const struct share *share, muster__function initializer,
                      muster__function finalizer, muster_pool *made);
-void pool_terminate(struct pool *pool);
 /** Starts this part's workers. */
 muster_err pool_start(struct pool *pool);
-
-/* lend.c: at home, in the name of a carrier */
-/** Waits for work and packs some. */
-muster_err lend_fetch(struct muster__step *step);
-/** A carrier does not wait for it any more. */
-void lend_fetch_leave(struct muster__step *step);
-/** Takes results. */
-muster_err lend_take_back(struct muster__errand *work);
-/** The context of a map, part of which was lent. */
-muster_err lend_context(struct muster__errand *work);
-
-/* carrier.c: in a branch */
-muster_err carrier_start(muster_pool branch, int number);
-/** Has the carrier of that branch cancel a task that it was lent, and kill the worker that runs it. */
-void carrier_kill(muster_pool branch, record_ref task);
-
-/* what a carrier asks of home, and home of a branch */
-enum { POOL_FETCH = 0, POOL_OPS }; /* operations; the others are errands */
-enum parts_operation {
-    POOL_MAKE,
-    POOL_CLOSE,
-    POOL_JOIN,
-    POOL_TERMINATE,
-    POOL_END,
-    POOL_KILL,
-    POOL_TAKE_BACK,
-    POOL_CONTEXT,
-    POOL_MODULES,
-    POOL_BREAK,
-};
-
-struct fetch {
-    uint32_t branch;
-    int32_t alive, busy;
-    int64_t items, items_a_load; /* wanted in all, and at most so many of a map in one piece */
-};
-
-/* What is lent: then the items, or the argument and the context. At multiples of 16. */
-struct load {
-    uint64_t bytes; /* of all of it */
-    record_ref record;
-    muster__function function;
-    uint64_t user; /* home's ref of a context that is shared; 0: the task's own, or the pool's */
-    uint64_t user_bytes, item_bytes, result_bytes;
-    int64_t first, count; /* items; or the task's number, and 1 */
-    int64_t chunk_items, time_limit_ms;
-    int64_t map_limit_ms; /* what is left of it */
-    int32_t retries;
-    int32_t modules; /* that home knows now */
-    uint8_t kind, stop_at_failure, stated;
-    uint8_t grouped; /* the task is of a group */
-    uint8_t listed;  /* item_bytes is that of all of them */
-};
-
-/* What comes back: then the results. Of a grouped task, failed and, if it is DONE, error are those of what it
- * submitted. With phase QUEUED nothing was run of it, or of a piece only the first `count` items were, or will be: home
- * is to find somebody else for the rest. */
-struct yield {
-    uint64_t bytes;
-    record_ref record;
-    uint32_t kind, phase;
-    int64_t count, failed;
-    uint64_t result_bytes;
-    uint64_t returned;     /* the task said itself how many */
-    uint64_t states_bytes; /* behind the results: a byte an item */
-    uint64_t timed_out;
-    struct muster_task_error error; /* err OK: none */
-};
+/** To a state that comes later; false: it is in that or in a later one. */
+bool pool_raise(struct pool *pool, enum pool_state to);
+void pool_terminate(struct pool *pool);
+/** Its end lets nobody in any more and has its workers leave, which this waits for; then it is cleaned. False: it is
+ * another one's to end, or was ended. */
+bool pool_destroy(muster_handle handle);
 
 /* ---- deaths (recover.c) ---- */
 
+/* what the sweeper knows about the death */
+struct death {
+    struct seat seat; /* the sweeper in the dead one's lane */
+    struct muster__member_info info;
+    bool overran;
+    bool host; /* of a whole host, which was lent work: nothing says that a task was at fault */
+};
+/** What is said about what it was running. */
+void recover_error(const struct death *death, struct muster_task_error *error, int64_t index,
+                   muster__function function);
+void recover_queue_again(const struct death *death, struct record *record, uint32_t index);
 void recover_lane(struct pool *pool, struct lane *lane, uint32_t self);
 void recover_sweep(struct muster__object *object, uint32_t generation, uint32_t dead, uint32_t self);
 void recover_child_died(uint32_t member, uint32_t self);
+
+/* ---- what the rooms above have registered, before main ---- */
+
+/* records that are no tasks */
+struct sched_kind {
+    /** It is RUNNING by the seat's lane. */
+    void (*run)(const struct seat *seat, struct record *record, uint32_t index);
+    /** It was RUNNING by the dead one's lane: ends it, or queues it again. */
+    void (*died)(const struct death *death, struct record *record, uint32_t index);
+};
+extern struct sched_kind sched_kinds[RECORD_KINDS];
+
+enum parts_word { PARTS_CLOSE, PARTS_JOIN, PARTS_TERMINATE, PARTS_END };
+
+/* what the parts of a pool on other hosts do; home asks and tells them only if it has branches */
+struct pool_parts {
+    /** The share of home of so many workers; the branches' shares by host. Free *shares. Errors: INVAL, NOMEM. */
+    muster_err (*plan)(int all_workers, struct share *home, struct share **shares);
+    /** Home: makes the branches. Errors: those of their hosts. */
+    muster_err (*make)(struct pool *pool, const muster_pool_options *options, const struct share *shares);
+    /** Home: has all branches do it, and waits for them. */
+    muster_err (*tell)(struct pool *pool, enum parts_word word, int64_t timeout_ms);
+    /** Asks the pool's home, which is another host. */
+    muster_err (*ask_home)(muster_pool pool, enum parts_word word, int64_t timeout_ms, const char *operation);
+    /** Home: has a branch kill a task that it was lent. */
+    void (*kill)(struct pool *pool, int branch, record_ref task);
+    /** At home, the steps of POOL_FETCH: waits for work and packs some; the branch does not wait for it any more. */
+    muster_err (*fetch)(struct muster__step *step);
+    void (*fetch_leave)(struct muster__step *step);
+};
+extern const struct pool_parts *pool_parts; /* NULL: all pools are of one host */
+
+/* operations of a pool */
+enum { POOL_FETCH, POOL_OPS };
+
+static inline muster_err pool_tell_parts(struct pool *pool, enum parts_word word, int64_t timeout_ms)
+{
+    return pool->share.branches ? pool_parts->tell(pool, word, timeout_ms) : MUSTER_OK;
+}
+
+#include "sched/any.h"
 
 #endif

@@ -1,4 +1,4 @@
-#include "pool/any.h"
+#include "sched/sched.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -6,16 +6,7 @@
 /* A worker that dies this often in a row in its initializer will do so for ever. */
 #define FAILED_TRIES_MAX 3
 
-/* what the sweeper knows about the death */
-struct death {
-    struct seat seat; /* the sweeper in the dead one's lane */
-    struct muster__member_info info;
-    bool overran;
-    bool host; /* of a whole host, which was lent work: nothing says that a task was at fault */
-};
-
-static void error_fill(const struct death *death, struct muster_task_error *error, int64_t index,
-                       muster__function function)
+void recover_error(const struct death *death, struct muster_task_error *error, int64_t index, muster__function function)
 {
     *error = (struct muster_task_error){.err = death->overran ? MUSTER_ERR_TIMEOUT : MUSTER_ERR_CRASHED,
                                         .code = death->info.signal,
@@ -29,7 +20,7 @@ static void error_fill(const struct death *death, struct muster_task_error *erro
         snprintf(error->text, sizeof error->text, "the task ended its worker with exit code %d", death->info.exit_code);
 }
 
-static void queue_again(const struct death *death, struct record *record, uint32_t index)
+void recover_queue_again(const struct death *death, struct record *record, uint32_t index)
 {
     if (!sched_queue(&death->seat, record, index))
         worker_break(death->seat.pool, "no memory left to queue a dead worker's tasks again");
@@ -48,91 +39,13 @@ static void task_died(const struct death *death, struct record *record, uint32_t
     }
     if (death->host || (record->retries > 0 && !death->overran)) {
         record->retries -= !death->host;
-        queue_again(death, record, index);
+        recover_queue_again(death, record, index);
         return;
     }
     struct extra *extra = record_extra(pool, record, death->seat.self);
     if (extra)
-        error_fill(death, &extra->error, record->number, record->function);
+        recover_error(death, &extra->error, record->number, record->function);
     sched_finish(pool, record, index, RECORD_FAILED, death->seat.lane);
-}
-
-/* ---- pieces of maps ---- */
-
-/* Whether the half that was being split off has become a record of its own. */
-static bool split_committed(struct pool *pool, uint64_t split)
-{
-    uint64_t state = atomic_load(&pool_record(pool, (uint32_t)split)->state);
-    return state >> 32 != split >> 32 || state_phase(state) >= RECORD_QUEUED;
-}
-
-static void count_items(const struct death *death, struct map *map, int64_t items)
-{
-    map_count_for(death->seat.pool, map, death->seat.lane->index, items);
-}
-
-static void item_died(const struct death *death, struct map *map, int64_t item)
-{
-    struct muster_task_error error;
-    error_fill(death, &error, map->first + item, map->function);
-    map_note_error(map, death->seat.lane, &error);
-    atomic_fetch_add(&map->failed, 1);
-    if (map->stop_at_failure)
-        atomic_store(&map->stopped, 1);
-}
-
-/* All items were run: counted already (the cell has the total), or still to be counted. */
-static void piece_was_over(const struct death *death, struct map *map, struct piece *piece)
-{
-    _Atomic int64_t *done = &map->cell[death->seat.lane->index].done;
-    if (piece->total < 0)
-        count_items(death, map, piece->end - piece->begin);
-    else
-        count_items(death, map, piece->total - atomic_load(done));
-}
-
-static void piece_died(const struct death *death, struct record *record, uint32_t index)
-{
-    struct pool *pool = death->seat.pool;
-    struct piece *piece = &record->piece;
-    struct map *map = muster__heap_at(piece->map);
-    uint64_t split = atomic_load(&piece->split);
-    if (!map) { /* counted, and freed by its caller */
-        record_free(pool, record, index, NULL);
-        return;
-    }
-    if (split && split_committed(pool, split))
-        piece->end = piece->total;
-    atomic_store(&piece->split, 0);
-
-    int64_t current = atomic_load(&piece->current);
-    if (current >= piece->end) {
-        piece_was_over(death, map, piece);
-        record_free(pool, record, index, NULL);
-        return;
-    }
-    int64_t counted = 0, next = piece->begin;
-    if (current >= piece->begin) {
-        bool again = piece->retries > 0 && !death->overran;
-        if (map->listed)
-            list_clear(map, current);
-        map_note_state(map, current, again ? MUSTER_ITEM_OPEN : MUSTER_ITEM_FAILED);
-        if (again)
-            piece->retries--;
-        else
-            item_died(death, map, current);
-        next = again ? current : current + 1;
-        counted = next - piece->begin;
-    }
-    piece->begin = next;
-    piece->total = -1;
-    atomic_store(&piece->current, next - 1);
-    bool rest = next < piece->end;
-    if (rest)
-        queue_again(death, record, index);
-    else
-        record_free(pool, record, index, NULL);
-    count_items(death, map, counted);
 }
 
 /* ---- a lane ---- */
@@ -142,7 +55,7 @@ static void filling_died(const struct death *death, struct record *record, uint3
     struct lane *lane = death->seat.lane;
     if (lane->free_list == index + 1)
         lane->free_list = record->next;
-    if (record->kind == RECORD_PIECE)
+    if (record->kind != RECORD_TASK)
         record->extra = 0;
     record_free(death->seat.pool, record, index, NULL);
 }
@@ -170,7 +83,7 @@ static void visit(const struct death *death, struct record *record, uint32_t ind
     else if (record->kind == RECORD_TASK)
         task_died(death, record, index, state);
     else
-        piece_died(death, record, index);
+        sched_kinds[record->kind].died(death, record, index);
 }
 
 static void visit_all(const struct death *death, uint32_t dead,

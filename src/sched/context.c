@@ -1,4 +1,4 @@
-#include "pool/context.h"
+#include "sched/context.h"
 
 #include <pthread.h>
 #include <stdlib.h>

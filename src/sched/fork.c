@@ -1,5 +1,4 @@
-#include "pool/any.h"
-#include "pool/context.h"
+#include "sched/sched.h"
 
 #include <string.h>
 
@@ -91,7 +90,7 @@ bool fork_submit(const struct seat *seat, muster_task *task, muster__function fu
 /* Nothing stands between this worker and running its newest task. */
 static bool is_plain(const struct seat *seat)
 {
-    return is_own(seat) && context_has_room() && !map_untold.map && pool_state(seat->pool) <= POOL_CLOSED &&
+    return is_own(seat) && context_has_room() && !sched_untold.whole && pool_state(seat->pool) <= POOL_CLOSED &&
            atomic_load_explicit(&pool_worker(seat->pool, (int)seat->lane->index)->ready, memory_order_relaxed) &&
            !atomic_load_explicit(&muster__segment->signal, memory_order_relaxed);
 }

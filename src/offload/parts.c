@@ -1,4 +1,4 @@
-#include "pool/internal.h"
+#include "offload/offload.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,15 +16,9 @@ static int here(void)
 }
 
 /* In-rank worker i is rank i; isolated ones go to the ranks in turn. */
-static int all_workers(const muster_pool_options *options)
+static muster_err parts_plan(int all, struct share *home, struct share **shares)
 {
-    int ranks = muster_ranks();
-    return options->workers == 0 || (!options->isolated && options->workers > ranks) ? ranks : options->workers;
-}
-
-muster_err parts_plan(const muster_pool_options *options, struct share *home, struct share **shares)
-{
-    int hosts = muster_hosts(), ranks = muster_ranks(), all = all_workers(options);
+    int hosts = muster_hosts(), ranks = muster_ranks();
     struct share *share = calloc((size_t)hosts, sizeof *share);
     if (!share)
         return muster__fail(MUSTER_ERR_NOMEM, "muster_pool_create: out of memory");
@@ -149,7 +143,7 @@ static void list_branches(struct pool *pool, const struct share *shares)
         }
 }
 
-muster_err parts_make(struct pool *pool, const muster_pool_options *options, const struct share *shares)
+static muster_err parts_make(struct pool *pool, const muster_pool_options *options, const struct share *shares)
 {
     int n = pool->share.branches;
     if (!n)
@@ -187,7 +181,7 @@ static const uint32_t operations[] = {
     [PARTS_CLOSE] = POOL_CLOSE, [PARTS_JOIN] = POOL_JOIN, [PARTS_TERMINATE] = POOL_TERMINATE, [PARTS_END] = POOL_END};
 
 /* A branch that is gone has nothing left to be told. */
-muster_err parts_tell(struct pool *pool, enum parts_word word, int64_t timeout_ms)
+static muster_err parts_tell(struct pool *pool, enum parts_word word, int64_t timeout_ms)
 {
     int n = pool->share.branches;
     if (!n)
@@ -214,7 +208,7 @@ muster_err parts_tell(struct pool *pool, enum parts_word word, int64_t timeout_m
     return err == MUSTER_ERR_STALE || (err == MUSTER_ERR_PEER && word != PARTS_JOIN) ? MUSTER_OK : err;
 }
 
-muster_err parts_ask_home(muster_pool pool, enum parts_word word, int64_t timeout_ms, const char *operation)
+static muster_err parts_ask_home(muster_pool pool, enum parts_word word, int64_t timeout_ms, const char *operation)
 {
     struct muster__call call = {
         .object = pool.handle, .operation = operations[word], .errand = true, .timeout_ms = timeout_ms};
@@ -222,7 +216,7 @@ muster_err parts_ask_home(muster_pool pool, enum parts_word word, int64_t timeou
 }
 
 /* The task goes on if its host cannot be asked. */
-void parts_kill(struct pool *pool, int branch, record_ref task)
+static void parts_kill(struct pool *pool, int branch, record_ref task)
 {
     struct muster__call call = {.object = pool_branch(pool, branch)->pool.handle,
                                 .operation = POOL_KILL,
@@ -231,44 +225,6 @@ void parts_kill(struct pool *pool, int branch, record_ref task)
                                 .size = sizeof task};
     if (muster__remote_call(&call, "muster_task_cancel"))
         muster__log(MUSTER__WARN, "%s", muster_err_detail());
-}
-
-/* ---- which part is here ---- */
-
-static bool same(muster_handle a, muster_handle b)
-{
-    return memcmp(&a, &b, sizeof a) == 0;
-}
-
-static bool is_branch_of(muster_handle candidate, muster_handle home)
-{
-    struct muster__object *object = muster__object_pin(candidate, MUSTER__POOL);
-    if (!object)
-        return false;
-    bool is = same(pool_of(object)->share.home, home);
-    muster__object_unpin();
-    return is;
-}
-
-bool parts_here(muster_handle named, muster_handle *handle)
-{
-    static MUSTER__THREAD_LOCAL struct {
-        muster_handle named, here;
-    } last;
-    *handle = named;
-    if (!muster__is_remote(named, MUSTER__POOL))
-        return true;
-    if (same(last.named, named) && muster__object_find(last.here, MUSTER__POOL)) {
-        *handle = last.here;
-        return true;
-    }
-    bool found = false;
-    for (uint32_t at = 0; !found && muster__object_next(MUSTER__POOL, &at, &last.here);)
-        found = is_branch_of(last.here, named);
-    last.named = found ? named : (muster_handle){0};
-    if (found)
-        *handle = last.here;
-    return found;
 }
 
 /* ---- what other hosts ask ---- */
@@ -346,8 +302,16 @@ static bool is_quick(uint32_t operation)
            operation == POOL_MODULES || operation == POOL_BREAK;
 }
 
-__attribute__((constructor)) static void register_errands(void)
+__attribute__((constructor)) static void register_parts(void)
 {
+    static const struct pool_parts parts = {.plan = parts_plan,
+                                            .make = parts_make,
+                                            .tell = parts_tell,
+                                            .ask_home = parts_ask_home,
+                                            .kill = parts_kill,
+                                            .fetch = lend_fetch,
+                                            .fetch_leave = lend_fetch_leave};
     static const struct muster__errands errands = {run_errand, is_quick};
     muster__errands_register(MUSTER__POOL, &errands);
+    pool_parts = &parts;
 }
