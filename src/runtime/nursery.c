@@ -376,7 +376,9 @@ muster_err nursery_start(int local)
     if (pid == 0)
         nursery_main(local);
     if (pid < 0)
-        return muster__fail_logged(MUSTER_ERR_SYSTEM, "the nursery cannot be forked: %s", strerror(errno));
+        return muster__fail_logged(
+            MUSTER_ERR_SYSTEM, "a process for this rank's children cannot be forked: %s%s", strerror(errno),
+            errno == EAGAIN ? ": raise the limit of processes (ulimit -u, or that of the container)" : "");
     atomic_store(&nursery_at(local)->pid, pid);
     return MUSTER_OK;
 }

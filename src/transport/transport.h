@@ -36,11 +36,17 @@ bool muster__transport_is_programs(void);
 extern muster_err (*muster__transport_init)(const muster_options *options);
 /** Told when the program calls MPI_Finalize while muster runs, which muster__transport_stop then leaves to it. */
 extern void (*muster__transport_ends)(void);
+/* for what a host's processes share, bytes; of local rank 0 */
+struct muster__room {
+    size_t wanted, least;
+    bool asked; /* by the user: that it comes to less is worth a word */
+};
 /**
- * Zeroed memory that all ranks of the host share, page aligned, at different addresses. bytes is that of local rank 0.
- * Collective over the host. Errors: NOMEM.
+ * Zeroed memory that all ranks of the host share, page aligned, at different addresses, and how much it has come to.
+ * Collective over the host. Errors: NOMEM on all of them, of which the first one has said why; what fails on one alone
+ * ends the job.
  */
-muster_err muster__transport_share(size_t bytes, void **memory);
+muster_err muster__transport_share(const struct muster__room *room, size_t *bytes, void **memory);
 void muster__transport_host_barrier(void);
 /** Gives local rank 0's bytes to all of the host, or rank 0's to all of the job. */
 void muster__transport_host_tell(void *bytes, size_t size);
