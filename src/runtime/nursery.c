@@ -299,6 +299,7 @@ static void become(int local)
         _exit(0);
     muster__caller_forget();
     muster_site = NULL;
+    muster__launcher_forget();
     children_prepare();
     signal(SIGTERM, SIG_IGN);
     struct sigaction action = {.sa_handler = on_child, .sa_flags = SA_NOCLDSTOP};

@@ -295,6 +295,8 @@ muster_err muster__runtime_start(int *argc, char ***argv, const muster_options *
         return err;
     }
     place_self((uint32_t)world->local);
+    if (!muster__transport_is_programs())
+        muster__launcher_forget();
     if (!options->no_signals)
         signals_install();
     crash_install();

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -19,11 +20,6 @@ static struct {
            .host = MPI_COMM_NULL,
            .lent = MPI_COMM_NULL,
            .end_key = MPI_KEYVAL_INVALID};
-
-bool muster__transport_launched(void)
-{
-    return getenv("OMPI_COMM_WORLD_SIZE") || getenv("PMIX_RANK") || getenv("PMI_RANK");
-}
 
 bool muster__transport_is_programs(void)
 {
@@ -172,6 +168,40 @@ static muster_err check_level(const struct muster__world *world)
     return err;
 }
 
+/* "Open MPI v4.1.4" of what the library says of itself, which may be a page. */
+static void library_name(char *name, size_t size)
+{
+    char text[MPI_MAX_LIBRARY_VERSION_STRING] = "";
+    int length;
+    MPI_Get_library_version(text, &length);
+    snprintf(name, size, "%.*s", (int)strcspn(text, ",\n"), text);
+    for (char *at = name; *at; at++)
+        *at = *at == '\t' ? ' ' : *at;
+}
+
+/* Another library's launcher: each process is an MPI job of its own, and would do all of the work. */
+static muster_err check_launcher(const struct muster__world *world)
+{
+    const struct muster__launcher *told = muster__launcher();
+    int all, said = told->processes > 1 ? told->processes : told->slurm_tasks;
+    char name[64];
+    MPI_Comm_size(MPI_COMM_WORLD, &all);
+    if (all > 1 || said <= 1 || world->part)
+        return MUSTER_OK;
+    library_name(name, sizeof name);
+    muster_err err = muster__fail(
+        MUSTER_ERR_MPI,
+        "%s has started %d processes, of which each sees itself alone: this program runs with %s: start it with that "
+        "library's mpirun%s",
+        told->open_mpi          ? "Open MPI's mpirun"
+        : told->slurm_tasks > 1 ? "srun"
+                                : "MPICH's mpirun, or one like it,",
+        said, name, told->slurm_tasks > 1 ? ", or with srun --mpi=pmix" : "");
+    if ((told->processes > 1 ? told->rank : told->slurm_task) == 0)
+        muster__log(MUSTER__ERROR, "%s", muster_err_detail());
+    return err;
+}
+
 /* The host's index: how many hosts have a lower first rank. */
 static void count_hosts(struct muster__world *world)
 {
@@ -254,6 +284,8 @@ muster_err muster__transport_start(int *argc, char ***argv, struct muster__world
         muster__transport_abort(1); /* which has said why; the others wait for this rank */
     state.rank = getpid();
     err = check_level(world);
+    if (!err)
+        err = check_launcher(world);
     if (err)
         muster__transport_stop(true);
     else
@@ -320,13 +352,13 @@ void muster__transport_collect(const void *mine, size_t size, void **all, size_t
 /* What Open MPI 4 would unlink in MPI_Finalize: 4 MiB a rank that nobody else removes. */
 static void unlink_rank_memory(void)
 {
-    const char *job = getenv("PMIX_NAMESPACE"), *rank = getenv("PMIX_RANK");
+    const struct muster__launcher *told = muster__launcher();
     struct utsname name;
     char path[160];
-    if (!job || !rank || uname(&name) != 0)
+    if (!*told->pmix_job || uname(&name) != 0)
         return;
     snprintf(path, sizeof path, "/dev/shm/vader_segment.%.80s.%u.%lx.%.12s", name.nodename, (unsigned)geteuid(),
-             strtoul(job, NULL, 10), rank);
+             strtoul(told->pmix_job, NULL, 10), told->pmix_rank);
     unlink(path);
 }
 

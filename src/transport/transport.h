@@ -20,6 +20,16 @@ struct muster__world {
     bool part;              /* MPI has more ranks, of which muster knows nothing */
 };
 
+/* what the launcher has told this process before main */
+struct muster__launcher {
+    bool launched, open_mpi; /* as a rank; by Open MPI's mpirun */
+    int processes, rank;     /* of the job; 0: not told */
+    int slurm_tasks, slurm_task;
+    char pmix_job[80], pmix_rank[12]; /* "": not told */
+};
+const struct muster__launcher *muster__launcher(void);
+/** Takes what only ranks are told out of the environment, for what this process starts. */
+void muster__launcher_forget(void);
 /** True when some launcher has started this process as a rank. */
 bool muster__transport_launched(void);
 /** Whether MPI runs, which the program has begun if this is asked before muster__transport_start. */
