@@ -39,10 +39,18 @@ static void describe(int signal)
                 sigabbrev_np(signal));
 }
 
+/* A page that is touched for the first time, and there is no room for it any more. */
+static void say_full(const void *at)
+{
+    const char *begin = (const char *)muster__segment;
+    if (begin && (const char *)at >= begin && (const char *)at < begin + muster__segment->size_bytes)
+        muster__log(MUSTER__ERROR, "what the processes of this host share has no more room in memory: make room in "
+                                   "/dev/shm, where other programs have files, too, or mount it larger");
+}
+
 /* What it calls may wait for a lock that the crashed code holds: the alarm ends a report that hangs. */
 static void on_crash(int signal, siginfo_t *info, void *context)
 {
-    (void)info;
     (void)context;
     muster__trace(MUSTER__EVENT_CRASHED, (muster_handle){0}, 0, signal);
     struct sigaction plain = {.sa_handler = SIG_DFL};
@@ -51,6 +59,8 @@ static void on_crash(int signal, siginfo_t *info, void *context)
         sigaction(SIGALRM, &plain, NULL);
         alarm(REPORT_S);
         describe(signal);
+        if (signal == SIGBUS)
+            say_full(info->si_addr);
         void *frames[FRAMES];
         backtrace_symbols_fd(frames, backtrace(frames, FRAMES), STDERR_FILENO);
         if (!muster__me.is_child && !atomic_exchange(&muster__me.tables->death_told, 1))

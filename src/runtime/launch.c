@@ -1,11 +1,13 @@
 #include "runtime/state.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +24,83 @@ static struct {
     bool apart;                   /* mpirun has a process group of its own */
     pid_t mpirun;
 } state;
+
+/* ---- standard input ---- */
+
+/*
+ * mpirun reads all of its own, whether a rank reads any or not: a shell's loop over lines would end with its first
+ * program. So where that is no terminal, rank 0 gets this process's very own, before main: who reads it reads it, and
+ * who does not leaves it to others. Across hosts that cannot be done, nor under kernels before 5.6: mpirun brings it
+ * then.
+ */
+static const char lent[] = "MUSTER__STDIN";
+
+static int take_from(pid_t pid)
+{
+    int process = (int)syscall(SYS_pidfd_open, pid, 0);
+    int taken = process < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, process, STDIN_FILENO, 0);
+    if (process >= 0)
+        close(process);
+    return taken;
+}
+
+static bool may_be_elsewhere(void)
+{
+    static const char *const tell[] = {"SLURM_JOBID", "PBS_NODEFILE",      "LSB_HOSTS",
+                                       "PE_HOSTFILE", "OMPI_MCA_hostfile", "OMPI_MCA_orte_default_hostfile"};
+    for (size_t i = 0; i < sizeof tell / sizeof *tell; i++)
+        if (getenv(tell[i]))
+            return true;
+    return false;
+}
+
+/* Whether rank 0 will be able to. */
+static bool lend_stdin(void)
+{
+    char self[24];
+    if (isatty(STDIN_FILENO) || may_be_elsewhere())
+        return false;
+    int taken = take_from(getpid());
+    if (taken < 0)
+        return false;
+    close(taken);
+    prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY); /* for kernels that ask for it; others answer INVAL */
+    snprintf(self, sizeof self, "%d", (int)getpid());
+    return setenv(lent, self, 1) == 0;
+}
+
+static bool runs_this_program(pid_t pid)
+{
+    char path[32], its[4096], own[4096];
+    snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
+    ssize_t size = readlink(path, its, sizeof its);
+    return size > 0 && size == readlink("/proc/self/exe", own, sizeof own) && memcmp(its, own, (size_t)size) == 0;
+}
+
+__attribute__((constructor)) static void take_stdin(void)
+{
+    const char *text = getenv(lent), *rank = getenv("OMPI_COMM_WORLD_RANK");
+    pid_t pid = text ? atoi(text) : 0;
+    if (!rank)
+        return;
+    int taken = pid > 0 && strcmp(rank, "0") == 0 && runs_this_program(pid) ? take_from(pid) : -1;
+    if (taken >= 0) {
+        dup2(taken, STDIN_FILENO);
+        close(taken);
+    }
+    unsetenv(lent);
+}
+
+static void read_nothing(void)
+{
+    int nothing = open("/dev/null", O_RDONLY);
+    if (nothing > STDIN_FILENO) {
+        dup2(nothing, STDIN_FILENO);
+        close(nothing);
+    }
+}
+
+/* ---- mpirun ---- */
 
 /*
  * mpirun gives up at once when it gets a second SIGINT or SIGTERM, so it must get each one once. At a terminal it is in
@@ -96,6 +175,7 @@ static muster_err start_mpirun(char **line)
         sigaddset(&stops, forwarded[i]);
     sigprocmask(SIG_BLOCK, &stops, &before);
     state.apart = !at_terminal();
+    bool reads_nothing = fcntl(STDIN_FILENO, F_GETFD) < 0 || lend_stdin();
     state.mpirun = fork();
     if (state.mpirun == 0) {
         prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -103,6 +183,8 @@ static muster_err start_mpirun(char **line)
             setpgid(0, 0);
         sigprocmask(SIG_SETMASK, &before, NULL);
         muster__settings_said();
+        if (reads_nothing)
+            read_nothing();
         if (getppid() == parent)
             execvp(line[0], line);
         _exit(127);
@@ -135,16 +217,34 @@ static muster_err refuse_root(void)
                         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1, or MUSTER_LAUNCH=0 to stay on one rank");
 }
 
+/* Slurm has started this process several times, without anything that MPI could find the others by. */
+static muster_err refuse_srun(void)
+{
+    const struct muster__launcher *told = muster__launcher();
+    if (told->slurm_tasks <= 1)
+        return MUSTER_OK;
+    muster_err err = muster__fail(MUSTER_ERR_MPI,
+                                  "srun has started %d processes that know nothing of each other: use srun --mpi=pmix, "
+                                  "or MUSTER_LAUNCH=0 where each is to be a job of its own",
+                                  told->slurm_tasks);
+    if (told->slurm_task == 0)
+        muster__log(MUSTER__ERROR, "%s", muster_err_detail());
+    return err;
+}
+
 muster_err launch_self(int *argc, char ***argv, const muster_options *options)
 {
     if (muster__transport_launched() || muster__transport_runs() || options->no_launch ||
         !muster__setting(MUSTER__SET_LAUNCH))
         return MUSTER_OK;
+    muster_err err = refuse_srun();
+    if (err)
+        return err;
     if (!in_path("mpirun")) {
         muster__log(MUSTER__WARN, "mpirun is not in PATH: going on with one rank");
         return MUSTER_OK;
     }
-    muster_err err = refuse_root();
+    err = refuse_root();
     if (err)
         return err;
     char self[4096];

@@ -299,6 +299,7 @@ static void become(int local)
         _exit(0);
     muster__caller_forget();
     muster_site = NULL;
+    muster__launcher_forget();
     children_prepare();
     signal(SIGTERM, SIG_IGN);
     struct sigaction action = {.sa_handler = on_child, .sa_flags = SA_NOCLDSTOP};
@@ -376,7 +377,9 @@ muster_err nursery_start(int local)
     if (pid == 0)
         nursery_main(local);
     if (pid < 0)
-        return muster__fail_logged(MUSTER_ERR_SYSTEM, "the nursery cannot be forked: %s", strerror(errno));
+        return muster__fail_logged(
+            MUSTER_ERR_SYSTEM, "a process for this rank's children cannot be forked: %s%s", strerror(errno),
+            errno == EAGAIN ? ": raise the limit of processes (ulimit -u, or that of the container)" : "");
     atomic_store(&nursery_at(local)->pid, pid);
     return MUSTER_OK;
 }

@@ -87,7 +87,7 @@ int muster_interrupted(void)
 void signals_install(void)
 {
     state.launcher = getppid();
-    state.launched = getenv("OMPI_COMM_WORLD_SIZE") != NULL;
+    state.launched = muster__launcher()->open_mpi;
     state.continues = state.launched && !getenv("OMPI_MCA_orte_forward_job_control") && !getenv("SLURM_JOB_ID");
     struct sigaction stop = {.sa_sigaction = on_stop, .sa_flags = SA_SIGINFO};
     for (int i = 0; i < STOPS; i++)

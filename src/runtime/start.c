@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -36,29 +35,16 @@ static int log_level(const muster_options *options)
     return chosen ? (int)options->log_level : (int)muster__setting(MUSTER__SET_LOG);
 }
 
-/* Less than that, and not asked for: worth a word. */
-#define SEGMENT_SMALL ((size_t)1 << 30)
-
-/* Address space is cheap, but what is touched must fit into /dev/shm, if it is there: leave some of it to others. */
-static size_t segment_bytes(const muster_options *options, bool in_shm)
+/* Address space is cheap. */
+static struct muster__room segment_room(const muster_options *options)
 {
-    size_t bytes = options->segment_bytes, asked;
-    if (!bytes)
-        bytes = (size_t)muster__setting(MUSTER__SET_SEGMENT_MIB) << 20;
-    asked = bytes;
-    if (!bytes)
-        bytes = (size_t)sysconf(_SC_PHYS_PAGES) / 2 * (size_t)sysconf(_SC_PAGESIZE);
-    struct statvfs shm;
-    if (in_shm && statvfs("/dev/shm", &shm) == 0) {
-        size_t room = (size_t)shm.f_bavail * shm.f_frsize / 10 * 9;
-        if (bytes > room && (asked || room < SEGMENT_SMALL))
-            muster__log(MUSTER__WARN,
-                        "what the ranks of this host share is cut to %zu MiB, since /dev/shm has no more room: mount "
-                        "it larger (mount -o remount,size=..., or --shm-size of a container)",
-                        room >> 20);
-        bytes = bytes > room ? room : bytes;
-    }
-    return bytes < MUSTER__SEGMENT_MIN ? MUSTER__SEGMENT_MIN : bytes & ~(size_t)4095;
+    size_t asked = options->segment_bytes;
+    if (!asked)
+        asked = (size_t)muster__setting(MUSTER__SET_SEGMENT_MIB) << 20;
+    size_t bytes = asked ? asked : (size_t)sysconf(_SC_PHYS_PAGES) / 2 * (size_t)sysconf(_SC_PAGESIZE);
+    return (struct muster__room){.wanted = bytes < MUSTER__SEGMENT_MIN ? MUSTER__SEGMENT_MIN : bytes & ~(size_t)4095,
+                                 .least = MUSTER__SEGMENT_MIN,
+                                 .asked = asked};
 }
 
 /* A heap for each NUMA node, where each can be big enough that dividing the segment hinders nobody. */
@@ -133,19 +119,28 @@ static uint32_t job_nonce(void)
     return (uint32_t)muster__hash(seed, sizeof seed) | 1;
 }
 
+/* What local rank 0 came to, unless this rank has failed itself. */
+static muster_err hear(const struct muster__world *world, muster_err err)
+{
+    muster_err told = err;
+    muster__transport_host_tell(&told, sizeof told);
+    return err || !told || !world->local ? err : muster__fail(told, "muster_init: the first rank of this host failed");
+}
+
 static muster_err make_segment(const struct muster__world *world, const muster_options *options,
                                const struct muster__topology *topology)
 {
     uint32_t job = job_nonce();
-    size_t bytes = world->local == 0 ? segment_bytes(options, world->locals > 1) : 0;
+    struct muster__room room = segment_room(options);
+    size_t bytes;
     void *memory;
     muster__transport_job_tell(&job, sizeof job);
-    muster_err err = muster__transport_share(bytes, &memory);
+    muster_err err = muster__transport_share(&room, &bytes, &memory);
     if (err)
         return err;
     if (world->local == 0)
         err = muster__segment_format(memory, bytes, job, (uint32_t)world->host, segment_arenas(bytes, topology));
-    muster__transport_host_tell(&err, sizeof err);
+    err = hear(world, err);
     if (err)
         return err;
     muster__segment_attach(memory);
@@ -155,7 +150,7 @@ static muster_err make_segment(const struct muster__world *world, const muster_o
         err = muster__fail_logged(MUSTER_ERR_NOMEM, "the host segment is too small for %d ranks", world->locals);
     if (!err)
         err = make_names(world);
-    muster__transport_host_tell(&err, sizeof err);
+    err = hear(world, err);
     if (!err)
         muster__me.tables = muster__at(muster__segment->roots[MUSTER__ROOT_RUNTIME]);
     return err;
@@ -210,9 +205,9 @@ static muster_err place(const struct muster__world *world, const muster_options 
     muster__transport_host_barrier();
     if (!err && world->local == 0)
         err = place_host(topology, options, cpusets);
-    muster__transport_host_tell(&err, sizeof err);
+    err = hear(world, err);
     if (err)
-        return world->local ? muster__fail(err, "local rank 0 could not place the ranks") : err;
+        return err;
     if (world->rank == 0 || options->spmd)
         muster__rank_occupies(world->local, +1);
     return MUSTER_OK;
@@ -300,6 +295,8 @@ muster_err muster__runtime_start(int *argc, char ***argv, const muster_options *
         return err;
     }
     place_self((uint32_t)world->local);
+    if (!muster__transport_is_programs())
+        muster__launcher_forget();
     if (!options->no_signals)
         signals_install();
     crash_install();

@@ -8,12 +8,19 @@
 
 /* the job's own copy of the world, errors return */
 MPI_Comm transport_job(void);
+/* the ranks of this host */
+MPI_Comm transport_host(void);
 /* the copy that the program may use; NULL in a child, and when muster does not run */
 MPI_Comm transport_lent(void);
 /* muster is about to start on the ranks of this one alone; NULL: it has */
 void transport_give(MPI_Comm comm);
 /* that of all hosts' agents; mail.c */
 MPI_Comm transport_agents(void);
+/* MPICH's search for an address that is free in all ranks; gives what it was, -1: there is no such thing */
+int transport_address_tries(int to);
+/* share.c: the mapping at once, the window while MPI still works and all ranks of the host come */
+void transport_share_unmap(void);
+void transport_share_free(void);
 /** Notes why in the log and in the detail line; returns err MPI. */
 muster_err transport_failed(const char *what, int code);
 

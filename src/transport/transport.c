@@ -2,17 +2,14 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
+#include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 static struct {
     MPI_Comm given; /* by the program, while muster starts on it; else NULL: all ranks */
     MPI_Comm job, host, lent;
-    MPI_Win window;
     int *local_ranks, *rank_hosts;
-    void *mapped; /* instead of a window, with one rank on the host */
-    size_t mapped_bytes;
     bool ours;     /* MPI was initialized here */
     bool programs; /* by the program */
     int end_key;   /* see watch_end */
@@ -22,13 +19,7 @@ static struct {
            .job = MPI_COMM_NULL,
            .host = MPI_COMM_NULL,
            .lent = MPI_COMM_NULL,
-           .window = MPI_WIN_NULL,
            .end_key = MPI_KEYVAL_INVALID};
-
-bool muster__transport_launched(void)
-{
-    return getenv("OMPI_COMM_WORLD_SIZE") || getenv("PMIX_RANK") || getenv("PMI_RANK");
-}
 
 bool muster__transport_is_programs(void)
 {
@@ -38,6 +29,11 @@ bool muster__transport_is_programs(void)
 MPI_Comm transport_job(void)
 {
     return state.job;
+}
+
+MPI_Comm transport_host(void)
+{
+    return state.host;
 }
 
 MPI_Comm transport_lent(void)
@@ -75,7 +71,7 @@ static void want_any_address(void)
 }
 
 /* The same where MPI runs already, by its own interface for that. Gives what it was; -1: there is no such thing. */
-static int change_address_tries(int to)
+int transport_address_tries(int to)
 {
     int at, level, count, was = -1;
     MPI_T_cvar_handle handle;
@@ -172,6 +168,40 @@ static muster_err check_level(const struct muster__world *world)
     return err;
 }
 
+/* "Open MPI v4.1.4" of what the library says of itself, which may be a page. */
+static void library_name(char *name, size_t size)
+{
+    char text[MPI_MAX_LIBRARY_VERSION_STRING] = "";
+    int length;
+    MPI_Get_library_version(text, &length);
+    snprintf(name, size, "%.*s", (int)strcspn(text, ",\n"), text);
+    for (char *at = name; *at; at++)
+        *at = *at == '\t' ? ' ' : *at;
+}
+
+/* Another library's launcher: each process is an MPI job of its own, and would do all of the work. */
+static muster_err check_launcher(const struct muster__world *world)
+{
+    const struct muster__launcher *told = muster__launcher();
+    int all, said = told->processes > 1 ? told->processes : told->slurm_tasks;
+    char name[64];
+    MPI_Comm_size(MPI_COMM_WORLD, &all);
+    if (all > 1 || said <= 1 || world->part)
+        return MUSTER_OK;
+    library_name(name, sizeof name);
+    muster_err err = muster__fail(
+        MUSTER_ERR_MPI,
+        "%s has started %d processes, of which each sees itself alone: this program runs with %s: start it with that "
+        "library's mpirun%s",
+        told->open_mpi          ? "Open MPI's mpirun"
+        : told->slurm_tasks > 1 ? "srun"
+                                : "MPICH's mpirun, or one like it,",
+        said, name, told->slurm_tasks > 1 ? ", or with srun --mpi=pmix" : "");
+    if ((told->processes > 1 ? told->rank : told->slurm_task) == 0)
+        muster__log(MUSTER__ERROR, "%s", muster_err_detail());
+    return err;
+}
+
 /* The host's index: how many hosts have a lower first rank. */
 static void count_hosts(struct muster__world *world)
 {
@@ -245,60 +275,22 @@ static muster_err find_places(struct muster__world *world)
 muster_err muster__transport_start(int *argc, char ***argv, struct muster__world *world)
 {
     muster_err err = initialize(argc, argv);
-    if (!err)
-        err = copy_given(world);
+    if (err)
+        return err;
+    err = copy_given(world);
     if (!err)
         err = find_places(world);
     if (err)
-        return err;
+        muster__transport_abort(1); /* which has said why; the others wait for this rank */
     state.rank = getpid();
     err = check_level(world);
+    if (!err)
+        err = check_launcher(world);
     if (err)
         muster__transport_stop(true);
     else
         watch_end();
     return err;
-}
-
-static void *page_up(void *memory)
-{
-    return (void *)(((uintptr_t)memory + 4095) & ~(uintptr_t)4095);
-}
-
-/* With a single rank MPI gives private memory, which a child would not share. */
-static muster_err share_alone(size_t bytes, void **memory)
-{
-    void *mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (mapped == MAP_FAILED)
-        return muster__fail_logged(MUSTER_ERR_NOMEM, "no host segment of %zu bytes; set MUSTER_SEGMENT_MIB", bytes);
-    state.mapped = mapped;
-    state.mapped_bytes = bytes;
-    *memory = mapped;
-    return MUSTER_OK;
-}
-
-muster_err muster__transport_share(size_t bytes, void **memory)
-{
-    int local, locals, unit;
-    MPI_Aint size;
-    void *base;
-    MPI_Comm_rank(state.host, &local);
-    MPI_Comm_size(state.host, &locals);
-    if (locals == 1)
-        return share_alone(bytes, memory);
-    int tries = state.programs ? change_address_tries(0) : -1;
-    int code =
-        MPI_Win_allocate_shared(local ? 0 : (MPI_Aint)bytes + 4096, 1, MPI_INFO_NULL, state.host, &base, &state.window);
-    if (tries >= 0)
-        change_address_tries(tries);
-    if (code != MPI_SUCCESS) {
-        state.window = MPI_WIN_NULL;
-        return muster__fail_logged(
-            MUSTER_ERR_NOMEM, "no host segment of %zu bytes: /dev/shm may be too small; set MUSTER_SEGMENT_MIB", bytes);
-    }
-    MPI_Win_shared_query(state.window, 0, &size, &unit, &base);
-    *memory = page_up(base);
-    return MUSTER_OK;
 }
 
 void muster__transport_host_barrier(void)
@@ -360,28 +352,25 @@ void muster__transport_collect(const void *mine, size_t size, void **all, size_t
 /* What Open MPI 4 would unlink in MPI_Finalize: 4 MiB a rank that nobody else removes. */
 static void unlink_rank_memory(void)
 {
-    const char *job = getenv("PMIX_NAMESPACE"), *rank = getenv("PMIX_RANK");
+    const struct muster__launcher *told = muster__launcher();
     struct utsname name;
     char path[160];
-    if (!job || !rank || uname(&name) != 0)
+    if (!*told->pmix_job || uname(&name) != 0)
         return;
     snprintf(path, sizeof path, "/dev/shm/vader_segment.%.80s.%u.%lx.%.12s", name.nodename, (unsigned)geteuid(),
-             strtoul(job, NULL, 10), rank);
+             strtoul(told->pmix_job, NULL, 10), told->pmix_rank);
     unlink(path);
 }
 
 void muster__transport_stop(bool politely)
 {
-    if (state.mapped)
-        munmap(state.mapped, state.mapped_bytes);
-    state.mapped = NULL;
+    transport_share_unmap();
     if (!politely) {
         unlink_rank_memory();
         return;
     }
     watch_end_no_more();
-    if (state.window != MPI_WIN_NULL)
-        MPI_Win_free(&state.window);
+    transport_share_free();
     if (state.host != MPI_COMM_NULL)
         MPI_Comm_free(&state.host);
     if (state.lent != MPI_COMM_NULL)

@@ -20,6 +20,16 @@ struct muster__world {
     bool part;              /* MPI has more ranks, of which muster knows nothing */
 };
 
+/* what the launcher has told this process before main */
+struct muster__launcher {
+    bool launched, open_mpi; /* as a rank; by Open MPI's mpirun */
+    int processes, rank;     /* of the job; 0: not told */
+    int slurm_tasks, slurm_task;
+    char pmix_job[80], pmix_rank[12]; /* "": not told */
+};
+const struct muster__launcher *muster__launcher(void);
+/** Takes what only ranks are told out of the environment, for what this process starts. */
+void muster__launcher_forget(void);
 /** True when some launcher has started this process as a rank. */
 bool muster__transport_launched(void);
 /** Whether MPI runs, which the program has begun if this is asked before muster__transport_start. */
@@ -36,11 +46,17 @@ bool muster__transport_is_programs(void);
 extern muster_err (*muster__transport_init)(const muster_options *options);
 /** Told when the program calls MPI_Finalize while muster runs, which muster__transport_stop then leaves to it. */
 extern void (*muster__transport_ends)(void);
+/* for what a host's processes share, bytes; of local rank 0 */
+struct muster__room {
+    size_t wanted, least;
+    bool asked; /* by the user: that it comes to less is worth a word */
+};
 /**
- * Zeroed memory that all ranks of the host share, page aligned, at different addresses. bytes is that of local rank 0.
- * Collective over the host. Errors: NOMEM.
+ * Zeroed memory that all ranks of the host share, page aligned, at different addresses, and how much it has come to.
+ * Collective over the host. Errors: NOMEM on all of them, of which the first one has said why; what fails on one alone
+ * ends the job.
  */
-muster_err muster__transport_share(size_t bytes, void **memory);
+muster_err muster__transport_share(const struct muster__room *room, size_t *bytes, void **memory);
 void muster__transport_host_barrier(void);
 /** Gives local rank 0's bytes to all of the host, or rank 0's to all of the job. */
 void muster__transport_host_tell(void *bytes, size_t size);

@@ -57,6 +57,18 @@ slurm env $shared srun -N 3 -n 6 --mpi=pmix --cpu-bind=none "$build/bin/simulate
 cmp "$work/here/results.csv" "$work/srun/results.csv" || fail 'srun: other bytes'
 grep -q '"hosts":[[:space:]]*3' "$work/srun/run.json" || fail 'srun: it did not run on 3 hosts'
 
+# Without what MPI could find its ranks by, each says so at once.
+code=0
+slurm srun -N 3 -n 6 "$build/tests/around" >"$work/out" 2>&1 || code=$?
+if [ "$code" -ne 1 ] || [ "$(grep -c 'error srun has started 6 processes .* use srun --mpi=pmix' "$work/out")" -ne 1 ]; then
+    fail "srun without --mpi: exit code $code, or not said once"
+fi
+# What a task starts runs on its host, beside the step.
+# shellcheck disable=SC2086 # several words
+slurm env $shared srun -N 3 -n 3 --mpi=pmix --cpu-bind=none "$build/tests/around" inside \
+    "MUSTER_RANKS=2 timeout 20 $build/tests/around" >"$work/out" 2>&1 || fail 'srun: a task that starts a job'
+[ "$(grep -c '^command: 0$\|^ranks [23]$' "$work/out")" -eq 3 ] || fail 'srun: a task that starts a job: not said'
+
 # The notice of the time limit: what is finished is kept, and the code says that it is to be run again. A minute is the
 # least limit there is; Slurm is not exact about the time of the notice.
 sed 's/^measurements.*/measurements = 64000000/' "$experiment" >"$work/long.ini"

@@ -1,0 +1,86 @@
+/*
+ * What the scripts start that try what is around a program, by its first argument: item (a gigabyte through a queue),
+ * full (the same, when somebody has filled /dev/shm since muster_init), read (says how many lines it is given), inside
+ * and isolated (has a task run the shell command that follows).
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <muster/muster.h>
+
+static void must(muster_err err)
+{
+    if (err == MUSTER_OK)
+        return;
+    printf("%s: %s\n", muster_err_name(err), muster_err_detail());
+    exit(1);
+}
+
+/* The first and the last byte of each page are looked at. */
+static void pass_item(void)
+{
+    enum { SIZE = 1 << 30, PAGE = 4096 };
+    size_t size = 0, wrong = 0;
+    unsigned char *item = malloc(SIZE);
+    muster_queue queue;
+    must(muster_queue_create(&queue, NULL));
+    for (size_t i = 0; i < SIZE; i += PAGE)
+        item[i] = item[i + PAGE - 1] = (unsigned char)(i / PAGE * 7);
+    must(muster_queue_put(queue, item, SIZE, MUSTER_FOREVER));
+    for (size_t i = 0; i < SIZE; i += PAGE)
+        item[i] = item[i + PAGE - 1] = 0;
+    must(muster_queue_get(queue, item, SIZE, &size, MUSTER_FOREVER));
+    for (size_t i = 0; i < SIZE; i += PAGE)
+        wrong += item[i] != (unsigned char)(i / PAGE * 7) || item[i + PAGE - 1] != item[i];
+    printf("item of %zu bytes, %zu pages wrong\n", size, wrong);
+    free(item);
+}
+
+static void fill_shm(void)
+{
+    if (system("cat /dev/zero >/dev/shm/all 2>/dev/null") == 0)
+        printf("there was no end to it\n");
+}
+
+static void count_lines(void)
+{
+    char line[100];
+    int lines = 0;
+    while (fgets(line, sizeof line, stdin))
+        lines++;
+    printf("lines %d\n", lines);
+}
+
+static int run_command(const void *item, void *result, const void *user)
+{
+    (void)item;
+    *(int *)result = system(user);
+    return 0;
+}
+
+static void command_in_task(const char *command, bool isolated)
+{
+    muster_pool pool;
+    int item = 0, status = -1;
+    must(muster_pool_create(&pool, &(muster_pool_options){.isolated = isolated}));
+    must(muster_pool_map(pool, run_command, &item, 1, sizeof item, &status, sizeof status,
+                         &(muster_map_options){.user = command, .user_bytes = strlen(command) + 1}));
+    printf("command: %d\n", status);
+}
+
+int main(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "";
+    must(muster_init(&argc, &argv, NULL));
+    if (strcmp(what, "full") == 0)
+        fill_shm();
+    if (strcmp(what, "item") == 0 || strcmp(what, "full") == 0)
+        pass_item();
+    if (strcmp(what, "read") == 0)
+        count_lines();
+    if (argc > 2 && (strcmp(what, "inside") == 0 || strcmp(what, "isolated") == 0))
+        command_in_task(argv[2], strcmp(what, "isolated") == 0);
+    printf("ranks %d\n", muster_ranks());
+    return muster_finalize();
+}
