@@ -66,6 +66,7 @@ enum {
     STATE_WAITED = 1 << 4,  /* somebody may sleep until it is final */
     STATE_DROPPED = 1 << 5, /* its handle is given up: free it when final; who gets it sets this first */
     STATE_KILLED = 1 << 6,  /* canceled while running; its worker is being killed */
+    STATE_CLAIMED = 1 << 7, /* final, and its result under way to another host's getter: taken there, or free again */
     STATE_LANE_SHIFT = 8,
 };
 #define STATE_LANE_MASK UINT32_C(0xffff00)
@@ -285,8 +286,8 @@ static inline bool pool_is_carrier(const struct pool *pool, uint32_t lane)
 struct pool_body {
     _Atomic muster__ref block;
 };
-/* of the object's events: there is something queued that branches may take */
-enum { POOL_WORK };
+/* of the object's events: there is something queued that branches may take; other hosts are to look at tasks again */
+enum { POOL_WORK, POOL_LOOK };
 struct pool *pool_of(struct muster__object *object);
 
 /**
@@ -366,6 +367,8 @@ static inline muster_handle task_handle(uint32_t tasks_word, uint32_t index, uin
                            .job = tasks_word};
 }
 
+/** The pools of this host that the calling thread works for while it waits, at most room; returns how many. */
+int seat_works(muster_handle *pools, int room);
 /** Enters a pool of this host again, in the same operation. False: it is gone. */
 bool seat_return(muster_handle here, struct seat *seat);
 /** A carrier's seat at home, for the agent: its lane is owned by its host. */
@@ -408,6 +411,8 @@ void record_mark_waited(struct record *record, uint32_t generation);
 /** The pool, on this host, that a task is of. Errors: STALE, UNSUPPORTED, STATE. */
 muster_err task_pool(muster_task task, const char *operation, muster_handle *pool);
 muster_err task_stale(const char *operation);
+/** What a task that has not ended is worth in a pool that is over. Errors: BROKEN, CANCELED. */
+muster_err task_pool_over(struct pool *pool, const char *operation);
 
 /* a context that tasks share: a block of the pool's, which outlives them */
 struct context {
@@ -754,7 +759,7 @@ muster_err carrier_start(muster_pool branch, int number);
 void carrier_kill(muster_pool branch, record_ref task);
 
 /* what a carrier asks of home, and home of a branch */
-enum { POOL_FETCH = 0, POOL_OPS }; /* operations; the others are errands */
+enum { POOL_FETCH, POOL_ENDED, POOL_GROUP_ENDED, POOL_GET, POOL_OPS }; /* operations; the others are errands */
 enum parts_operation {
     POOL_MAKE,
     POOL_CLOSE,
@@ -766,6 +771,10 @@ enum parts_operation {
     POOL_CONTEXT,
     POOL_MODULES,
     POOL_BREAK,
+    POOL_ASK, /* these four: see abroad.h */
+    POOL_KILL_TASK,
+    POOL_OUTCOME,
+    POOL_NAME,
 };
 
 struct fetch {

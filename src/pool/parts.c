@@ -1,4 +1,4 @@
-#include "pool/internal.h"
+#include "pool/abroad.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -335,6 +335,13 @@ static muster_err run_errand(struct muster__errand *work)
         return tell_modules(work);
     case POOL_BREAK:
         return break_home(work);
+    case POOL_ASK:
+    case POOL_KILL_TASK:
+        return asked_question(work);
+    case POOL_OUTCOME:
+        return asked_outcome(work);
+    case POOL_NAME:
+        return asked_name(work);
     }
     return MUSTER_ERR_UNSUPPORTED;
 }
@@ -343,7 +350,8 @@ static muster_err run_errand(struct muster__errand *work)
 static bool is_quick(uint32_t operation)
 {
     return operation == POOL_KILL || operation == POOL_TAKE_BACK || operation == POOL_CONTEXT ||
-           operation == POOL_MODULES || operation == POOL_BREAK;
+           operation == POOL_MODULES || operation == POOL_BREAK || operation == POOL_ASK || operation == POOL_OUTCOME ||
+           operation == POOL_NAME;
 }
 
 __attribute__((constructor)) static void register_errands(void)

@@ -1,3 +1,4 @@
+#include "pool/abroad.h"
 #include "pool/context.h"
 
 #include <stdio.h>
@@ -429,6 +430,25 @@ static const struct muster__op ops[POOL_OPS] = {
                     .leave = lend_fetch_leave,
                     .late = MUSTER_ERR_CANCELED,
                     .late_now = MUSTER_ERR_CANCELED},
+    [POOL_ENDED] = {.name = "a task's end",
+                    .step = asked_ended,
+                    .watch = asked_ended,
+                    .takes_nothing = true,
+                    .late = MUSTER_ERR_TIMEOUT,
+                    .late_now = MUSTER_ERR_TIMEOUT},
+    [POOL_GROUP_ENDED] = {.name = "a group's end",
+                          .step = asked_group_ended,
+                          .watch = asked_group_ended,
+                          .takes_nothing = true,
+                          .late = MUSTER_ERR_TIMEOUT,
+                          .late_now = MUSTER_ERR_TIMEOUT},
+    [POOL_GET] = {.name = "muster_task_get",
+                  .step = asked_get,
+                  .undo = asked_undo,
+                  .taken = asked_taken,
+                  .claims = true,
+                  .late = MUSTER_ERR_TIMEOUT,
+                  .late_now = MUSTER_ERR_TIMEOUT},
 };
 
 __attribute__((constructor)) static void register_class(void)
