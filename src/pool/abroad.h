@@ -12,7 +12,7 @@
 #ifndef MUSTER_POOL_ABROAD_H
 #define MUSTER_POOL_ABROAD_H
 
-#include "pool/internal.h"
+#include "pool/travel.h"
 
 static inline bool abroad_is(muster_handle handle)
 {

@@ -5,6 +5,7 @@
 #define MUSTER_POOL_CARRIER_H
 
 #include "pool/any.h"
+#include "pool/travel.h"
 
 enum {
     CONTEXTS = 8,

@@ -1,4 +1,5 @@
 #include "pool/any.h"
+#include "pool/travel.h"
 
 #include <stdio.h>
 #include <string.h>

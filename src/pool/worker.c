@@ -1,4 +1,5 @@
 #include "pool/context.h"
+#include "pool/travel.h"
 
 #include <signal.h>
 #include <stdarg.h>
