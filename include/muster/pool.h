@@ -257,52 +257,57 @@ MUSTER_API int64_t muster_task_index(void);
 MUSTER_API muster_pool muster_task_pool(void);
 
 /**
- * Makes task fn(arg) run some time, on any host; *task names its result, on this host alone (err UNSUPPORTED
- * elsewhere); of a group's task NULL means that nobody will ask. Arguments of arg_bytes are copied. The result has
- * result_bytes, unless the task says otherwise (muster_task_return). Every submitted task must be got or forgotten
- * (muster_task_forget), else its memory is kept until the pool's end. From inside a task of the same pool it goes to
- * the worker's own end of its line. Errors: CLOSED, BROKEN, NOFUNC, NOMEM, INVAL, STALE, UNSUPPORTED (time limit,
- * in-rank workers).
- * Threads: any. In tasks: yes. Blocks: no. Hosts: any.
+ * Makes task fn(arg) run some time, on any host; *task names its result, on every host and in every process; of a
+ * group's task NULL means that nobody will ask. Arguments of arg_bytes are copied. The result has result_bytes, unless
+ * the task says otherwise (muster_task_return). Every submitted task must be got or forgotten (muster_task_forget),
+ * else its memory is kept until the pool's end. From inside a task of the same pool it goes to the worker's own end of
+ * its line. Errors: CLOSED, BROKEN, NOFUNC, NOMEM, INVAL, STALE, UNSUPPORTED (time limit, in-rank workers). Threads:
+ * any. In tasks: yes. Blocks: no. Hosts: any.
  */
 MUSTER_API muster_err muster_pool_submit(muster_pool pool, muster_task *task, muster_task_fn fn, const void *arg,
                                          size_t arg_bytes, size_t result_bytes, const muster_submit_options *options);
 
 /**
  * Waits for the task and copies its result (up to capacity_bytes) out; the task's handle is stale afterwards: of
- * several getters one has it, the others get err STALE at once, asleep or not. While it waits a worker runs other
- * tasks, which may take longer than timeout_ms: see above. Errors: TIMEOUT (a later get works), TASK, CRASHED,
- * CANCELED, BROKEN, TOOBIG (result larger; stays), STALE, INTERRUPTED.
- * Threads: any. In tasks: yes. Blocks: up to timeout_ms and to the end of a task that it runs meanwhile. Hosts: own.
+ * several getters one has it, the others get err STALE at once, asleep or not. Of a getter of another host that has
+ * died, or given up, before the result came to it, the result is there again. While it waits a worker runs other tasks,
+ * which may take longer than timeout_ms: see above. Errors: TIMEOUT (a later get works), TASK, CRASHED, CANCELED,
+ * BROKEN, TOOBIG (result larger; stays), STALE, INTERRUPTED, PEER (its host is gone). Threads: any. In tasks: yes.
+ * Blocks: up to timeout_ms and to the end of a task that it runs meanwhile. Hosts: any.
  */
 MUSTER_API muster_err muster_task_get(muster_task task, void *result, size_t capacity_bytes, int64_t timeout_ms);
 #define muster_task_get(...) MUSTER_SITED(muster_task_get, __VA_ARGS__)
 /**
  * The same for a result of any size: *result becomes a block with it, for free(), in which a 0 that does not count lies
  * behind it; *size_bytes (may be NULL) is its size. Errors: as muster_task_get; NOMEM (the result stays) for TOOBIG.
- * Threads: any. In tasks: yes. Blocks: up to timeout_ms and to the end of a task that it runs meanwhile. Hosts: own.
+ * Threads: any. In tasks: yes. Blocks: up to timeout_ms and to the end of a task that it runs meanwhile. Hosts: any.
  */
 MUSTER_API muster_err muster_task_take(muster_task task, void **result, size_t *size_bytes, int64_t timeout_ms);
 #define muster_task_take(...) MUSTER_SITED(muster_task_take, __VA_ARGS__)
-/* Each of these: Threads: any. In tasks: yes. Blocks: no. Hosts: own. */
-/** Whether it has ended, in whatever way: a get would not wait. Errors: STALE. */
+/* Each of these asks the host where the task was submitted. Threads: any. In tasks: yes. Blocks: for an answer. Hosts:
+ * any. */
+/** Whether it has ended, in whatever way: a get would not wait. Errors: STALE, PEER. */
 MUSTER_API muster_err muster_task_ready(muster_task task, bool *ready);
-/** Whether it ended well. Errors: STATE (not ended), STALE. */
+#define muster_task_ready(...) MUSTER_SITED(muster_task_ready, __VA_ARGS__)
+/** Whether it ended well. Errors: STATE (not ended), STALE, PEER. */
 MUSTER_API muster_err muster_task_successful(muster_task task, bool *successful);
-/** Size of its result, which a get needs room for. Errors: STATE (not ended, or not well), STALE. */
+#define muster_task_successful(...) MUSTER_SITED(muster_task_successful, __VA_ARGS__)
+/** Size of its result, which a get needs room for. Errors: STATE (not ended, or not well), STALE, PEER. */
 MUSTER_API muster_err muster_task_size(muster_task task, size_t *size_bytes);
+#define muster_task_size(...) MUSTER_SITED(muster_task_size, __VA_ARGS__)
 /**
  * Cancels a task that has not started (its get: err CANCELED). A running one goes on (err STATE) unless kill and the
- * worker is isolated: then the worker is killed and replaced. Errors: STATE (running, or ended), STALE.
- * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: own.
+ * worker is isolated: then the worker is killed and replaced. Errors: STATE (running, or ended), STALE, PEER.
+ * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
  */
 MUSTER_API muster_err muster_task_cancel(muster_task task, bool kill);
 #define muster_task_cancel(...) MUSTER_SITED(muster_task_cancel, __VA_ARGS__)
 /**
- * Gives the handle up without waiting: the task still runs, its result is dropped. Errors: STALE.
- * Threads: any. In tasks: yes. Blocks: no. Hosts: own.
+ * Gives the handle up without waiting: the task still runs, its result is dropped. Errors: STALE, PEER.
+ * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
  */
 MUSTER_API muster_err muster_task_forget(muster_task task);
+#define muster_task_forget(...) MUSTER_SITED(muster_task_forget, __VA_ARGS__)
 
 typedef enum muster_wait_for {
     MUSTER_WAIT_ANY,          /**< until one has ended */
@@ -313,8 +318,9 @@ typedef enum muster_wait_for {
 /**
  * Waits over n tasks, of one pool or of several, without consuming them; ready[i] (may be NULL) tells which have ended.
  * In a pool that was terminated or is broken all have. Meanwhile the caller runs other tasks of those pools that it is
- * a worker of. Errors: TIMEOUT, STALE (one of them is), INTERRUPTED, UNSUPPORTED (one is of another host), NOMEM.
- * Threads: any. In tasks: yes. Blocks: up to timeout_ms and to the end of a task that it runs meanwhile. Hosts: own.
+ * a worker of. The tasks of a host that is gone have failed. Errors: TIMEOUT, STALE (one of them is), INTERRUPTED,
+ * NOMEM. Threads: any. In tasks: yes. Blocks: up to timeout_ms and to the end of a task that it runs meanwhile. Hosts:
+ * any.
  */
 MUSTER_API muster_err muster_task_wait(const muster_task *tasks, int64_t n, muster_wait_for what, bool *ready,
                                        int64_t timeout_ms);
@@ -323,7 +329,7 @@ MUSTER_API muster_err muster_task_wait(const muster_task *tasks, int64_t n, must
  * Next of n tasks, of one pool or of several, to end that done[] does not mark yet: *index is set and done[*index]
  * marked. Loop n times for as-completed order. Errors: STATE (all marked), else as muster_task_wait for those not
  * marked.
- * Threads: any. In tasks: yes. Blocks: up to timeout_ms and to the end of a task that it runs meanwhile. Hosts: own.
+ * Threads: any. In tasks: yes. Blocks: up to timeout_ms and to the end of a task that it runs meanwhile. Hosts: any.
  */
 MUSTER_API muster_err muster_task_next(const muster_task *tasks, int64_t n, bool *done, int64_t *index,
                                        int64_t timeout_ms);
@@ -339,22 +345,24 @@ MUSTER_API muster_err muster_group_create(muster_group *group, muster_pool pool)
 /**
  * Waits until all tasks of the group have ended, those too that are submitted meanwhile; helps as other waits do. Its
  * error is that of the first one that failed (details by muster_pool_last_error, with how many failed), told once; the
- * group may then be used again. Errors: TIMEOUT, TASK, CRASHED, CANCELED, BROKEN, STALE, INTERRUPTED.
+ * group may then be used again. Errors: TIMEOUT, TASK, CRASHED, CANCELED, BROKEN, STALE, INTERRUPTED, PEER.
  * Not in a task of the group, which would wait for itself.
- * Threads: any. In tasks: yes. Blocks: up to timeout_ms and to the end of a task that it runs meanwhile. Hosts: own.
+ * Threads: any. In tasks: yes. Blocks: up to timeout_ms and to the end of a task that it runs meanwhile. Hosts: any.
  */
 MUSTER_API muster_err muster_group_wait(muster_group group, int64_t timeout_ms);
 #define muster_group_wait(...) MUSTER_SITED(muster_group_wait, __VA_ARGS__)
 /**
  * Cancels what of the group has not begun, also what is submitted to it later: that ends with err CANCELED when its
- * turn comes. Errors: STALE. Threads: any. In tasks: yes. Blocks: no. Hosts: own.
+ * turn comes. Errors: STALE, PEER. Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
  */
 MUSTER_API muster_err muster_group_cancel(muster_group group);
+#define muster_group_cancel(...) MUSTER_SITED(muster_group_cancel, __VA_ARGS__)
 /**
- * Ends a group whose tasks have ended. Errors: STATE (they have not), STALE.
- * Threads: any. In tasks: yes. Blocks: no. Hosts: own.
+ * Ends a group whose tasks have ended. Errors: STATE (they have not), STALE, PEER.
+ * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
  */
 MUSTER_API muster_err muster_group_destroy(muster_group group);
+#define muster_group_destroy(...) MUSTER_SITED(muster_group_destroy, __VA_ARGS__)
 
 /**
  * What a generator returns that has no input now, but may have one later: muster_imap_next asks again after 1 to 16 ms

@@ -292,26 +292,26 @@ static muster_err run_errand(struct muster__errand *work)
     case POOL_BREAK:
         return break_home(work);
     }
-    return MUSTER_ERR_UNSUPPORTED;
+    return asked_errand(work);
 }
 
 /* What takes long, or waits, is for a thread. */
 static bool is_quick(uint32_t operation)
 {
     return operation == POOL_KILL || operation == POOL_TAKE_BACK || operation == POOL_CONTEXT ||
-           operation == POOL_MODULES || operation == POOL_BREAK;
+           operation == POOL_MODULES || operation == POOL_BREAK || asked_is_quick(operation);
 }
 
 __attribute__((constructor)) static void register_parts(void)
 {
-    static const struct pool_parts parts = {.plan = parts_plan,
-                                            .make = parts_make,
-                                            .tell = parts_tell,
-                                            .ask_home = parts_ask_home,
-                                            .kill = parts_kill,
-                                            .fetch = lend_fetch,
-                                            .fetch_leave = lend_fetch_leave};
+    static const struct pool_parts parts = {
+        .plan = parts_plan, .make = parts_make, .tell = parts_tell, .ask_home = parts_ask_home, .kill = parts_kill};
     static const struct muster__errands errands = {run_errand, is_quick};
     muster__errands_register(MUSTER__POOL, &errands);
     pool_parts = &parts;
+    pool_ops[POOL_FETCH] = (struct muster__op){.name = "a pool's branch",
+                                               .step = lend_fetch,
+                                               .leave = lend_fetch_leave,
+                                               .late = MUSTER_ERR_CANCELED,
+                                               .late_now = MUSTER_ERR_CANCELED};
 }

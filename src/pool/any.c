@@ -1,3 +1,4 @@
+#include "pool/abroad.h"
 #include "pool/check.h"
 #include "pool/map.h"
 #include "pool/task.h"
@@ -75,10 +76,21 @@ static muster_err size_of(struct pool *pool, muster_task task, const char *opera
     return task_stale(operation);
 }
 
+static muster_err size_there(muster_task task, const char *operation, size_t *size_bytes)
+{
+    uint64_t size = 0;
+    muster_err err = abroad_ask(task.handle, ABROAD_SIZE, &size, operation);
+    if (!err)
+        *size_bytes = size;
+    return err;
+}
+
 static muster_err size_in(muster_task task, const char *operation, size_t *size_bytes)
 {
     muster_handle pool;
     struct seat seat;
+    if (abroad_is(task.handle))
+        return size_there(task, operation, size_bytes);
     muster_err err = task_pool(task, operation, &pool);
     if (!err)
         err = seat_enter(pool, operation, &seat);
@@ -110,7 +122,7 @@ static muster_err take(muster_task task, char **block, size_t *size, int64_t tim
     if (!wider)
         return muster__fail(MUSTER_ERR_NOMEM, "%s: no memory for a result of %zu bytes", operation, *size);
     *block = wider;
-    return muster_task_get(task, wider, *size, MUSTER_NOWAIT);
+    return muster_task_get(task, wider, *size, timeout_ms);
 }
 
 muster_err muster_task_take(muster_task task, void **result, size_t *size_bytes, int64_t timeout_ms)

@@ -1,3 +1,4 @@
+#include "pool/abroad.h"
 #include "pool/check.h"
 #include "pool/task.h"
 
@@ -100,6 +101,8 @@ muster_err muster_group_wait(muster_group group, int64_t timeout_ms)
     static const char operation[] = "muster_group_wait";
     struct entry entry;
     muster_err err = muster__timeout_bad(operation, timeout_ms);
+    if (!err && abroad_is(group.handle))
+        return abroad_group_wait(group, timeout_ms);
     if (!err)
         err = enter(group, operation, &entry);
     if (err)
@@ -124,6 +127,8 @@ muster_err muster_group_wait(muster_group group, int64_t timeout_ms)
 muster_err muster_group_cancel(muster_group group)
 {
     struct entry entry;
+    if (abroad_is(group.handle))
+        return abroad_ask(group.handle, ABROAD_GROUP_CANCEL, NULL, "muster_group_cancel");
     muster_err err = enter(group, "muster_group_cancel", &entry);
     if (err)
         return err;
@@ -137,6 +142,8 @@ muster_err muster_group_destroy(muster_group group)
     static const char operation[] = "muster_group_destroy";
     struct entry entry;
     uint64_t before;
+    if (abroad_is(group.handle))
+        return abroad_ask(group.handle, ABROAD_GROUP_DESTROY, NULL, operation);
     muster_err err = enter(group, operation, &entry);
     if (err)
         return err;

@@ -5,6 +5,7 @@
 #ifndef MUSTER_POOL_POOL_H
 #define MUSTER_POOL_POOL_H
 
+#include "pool/abroad.h"
 #include "pool/map.h"
 #include "pool/task.h"
 

@@ -1,3 +1,4 @@
+#include "pool/abroad.h"
 #include "pool/check.h"
 #include "pool/pool.h"
 
@@ -5,9 +6,19 @@
 #include <string.h>
 
 /*
- * Waits over tasks, which may be of several pools. No pool is kept from going meanwhile: each look enters the pools
- * anew, and finds tasks stale whose pool is gone.
+ * Waits over tasks, which may be of several pools and hosts. No pool is kept from going meanwhile: each look enters the
+ * pools anew, and finds tasks stale whose pool is gone. Of other hosts' tasks each is watched from the first look on.
  */
+
+enum { WORKS_MAX = 16 }; /* pools that the thread works for while it waits for other hosts' tasks */
+
+enum look { LOOK_STALE, LOOK_OPEN, LOOK_DONE, LOOK_FAILED };
+
+/* a task of another host */
+struct there {
+    struct abroad_watch watch;
+    enum look look;
+};
 
 struct set {
     const muster_task *tasks;
@@ -17,12 +28,15 @@ struct set {
     const char *operation;
     const struct muster__beside *beside; /* waited for as well; NULL: nothing is */
     bool beside_came;
+    struct there *there;  /* of each task, as far as that is at home elsewhere; NULL: none is */
+    bool now;             /* without time to wait */
     muster_handle *pools; /* each once */
     int pool_count;
     bool looked;   /* at all, so that a stale one was found */
     int64_t ended; /* all before this one have */
     int64_t found; /* index of one that ended; -1: none */
     bool stale;
+    muster_err lost; /* why one of another host cannot be looked at */
 };
 
 /* The first from i on that is to be looked at; n: none. */
@@ -66,12 +80,28 @@ static void visit_end(const struct visit *visit)
         seat_leave(&visit->seat);
 }
 
-enum look { LOOK_STALE, LOOK_OPEN, LOOK_DONE, LOOK_FAILED };
+static enum look look_there(struct set *set, int64_t i)
+{
+    struct there *there = &set->there[i];
+    muster_handle task = set->tasks[i].handle;
+    if (there->look != LOOK_OPEN)
+        return there->look;
+    enum abroad_end end = set->now ? abroad_look_once(task, set->operation, &set->lost)
+                                   : abroad_look(task, &there->watch, set->operation, &set->lost);
+    set->lost = end == ABROAD_LOST ? set->lost : MUSTER_OK;
+    there->look = end == ABROAD_OPEN   ? LOOK_OPEN
+                  : end == ABROAD_DONE ? LOOK_DONE
+                                       : (end == ABROAD_FAILED ? LOOK_FAILED : LOOK_STALE);
+    return there->look;
+}
 
 /* Nothing runs in a pool that is over: there all tasks have ended. */
-static enum look look_at(struct visit *visit, muster_task task)
+static enum look look_at(struct set *set, struct visit *visit, int64_t i)
 {
     uint64_t state;
+    muster_task task = set->tasks[i];
+    if (abroad_is(task.handle))
+        return set->there ? look_there(set, i) : LOOK_STALE;
     struct pool *pool = visit_pool(visit, task);
     if (!pool || !record_of_task(pool, task, &state))
         return LOOK_STALE;
@@ -94,7 +124,7 @@ static bool tasks_over(struct set *set)
     int64_t open = 0;
     bool over = false;
     for (int64_t i = set_next(set, set->ended); i < set->n; i = set_next(set, i + 1)) {
-        enum look look = look_at(&visit, set->tasks[i]);
+        enum look look = look_at(set, &visit, i);
         if (look == LOOK_STALE) {
             set->found = i;
             set->stale = over = true;
@@ -134,6 +164,8 @@ static void set_announce(void *arg)
     struct visit visit = {0};
     uint64_t state;
     for (int64_t i = set_next(set, set->ended); i < set->n; i = set_next(set, i + 1)) {
+        if (abroad_is(set->tasks[i].handle))
+            continue;
         struct pool *pool = visit_pool(&visit, set->tasks[i]);
         struct record *record = pool ? record_of_task(pool, set->tasks[i], &state) : NULL;
         if (record)
@@ -145,8 +177,8 @@ static void set_announce(void *arg)
 static bool claim(const struct seat *seat, muster_task task, struct record **record)
 {
     uint64_t state;
-    if (task.handle.job != pool_tasks_word(seat->pool) || !(*record = record_of_task(seat->pool, task, &state)) ||
-        state_phase(state) != RECORD_QUEUED)
+    if (abroad_is(task.handle) || task.handle.job != pool_tasks_word(seat->pool) ||
+        !(*record = record_of_task(seat->pool, task, &state)) || state_phase(state) != RECORD_QUEUED)
         return false;
     return sched_claim(seat, *record, (uint64_t)task.handle.generation << 32 | task.handle.slot);
 }
@@ -178,6 +210,16 @@ static bool has_pool(const struct set *set, muster_handle pool)
     return false;
 }
 
+static muster_err list_pool(struct set *set, muster_handle pool)
+{
+    muster_handle *wider = realloc(set->pools, (size_t)(set->pool_count + 1) * sizeof *wider);
+    if (!wider)
+        return muster__fail(MUSTER_ERR_NOMEM, "%s: out of memory", set->operation);
+    set->pools = wider;
+    set->pools[set->pool_count++] = pool;
+    return MUSTER_OK;
+}
+
 static muster_err add_pool(struct set *set, muster_task task)
 {
     muster_handle pool;
@@ -189,12 +231,29 @@ static muster_err add_pool(struct set *set, muster_task task)
     if (err)
         return err == MUSTER_ERR_STALE ? task_stale(set->operation) : err;
     seat_leave(&seat);
-    muster_handle *wider = realloc(set->pools, (size_t)(set->pool_count + 1) * sizeof *wider);
-    if (!wider)
+    return list_pool(set, pool);
+}
+
+/* Where there is one of another host, the pools that this thread works for are among those of the wait. */
+static muster_err add_there(struct set *set, muster_handle task)
+{
+    muster_handle works[WORKS_MAX];
+    if (set->there)
+        return MUSTER_OK;
+    set->there = malloc((size_t)set->n * sizeof *set->there);
+    if (!set->there)
         return muster__fail(MUSTER_ERR_NOMEM, "%s: out of memory", set->operation);
-    set->pools = wider;
-    set->pools[set->pool_count++] = pool;
-    return MUSTER_OK;
+    for (int64_t i = 0; i < set->n; i++)
+        set->there[i] = (struct there){.look = LOOK_OPEN};
+    int n = set->now ? 0 : seat_works(works, WORKS_MAX);
+    muster_err err = MUSTER_OK;
+    for (int i = 0; i < n && !err; i++)
+        if (!has_pool(set, works[i]))
+            err = list_pool(set, works[i]);
+    if (err || set->pool_count)
+        return err;
+    err = list_pool(set, abroad_pool(task)); /* for reports of who waits: nothing of it can be entered here */
+    return err;
 }
 
 static muster_err gather_pools(struct set *set)
@@ -203,7 +262,7 @@ static muster_err gather_pools(struct set *set)
     int64_t last = -1;
     for (int64_t i = set_next(set, 0); i < set->n && !err; i = set_next(set, i + 1)) {
         if (last < 0 || !same_pool(set->tasks[i], set->tasks[last]))
-            err = add_pool(set, set->tasks[i]);
+            err = abroad_is(set->tasks[i].handle) ? add_there(set, set->tasks[i].handle) : add_pool(set, set->tasks[i]);
         last = i;
     }
     if (err)
@@ -225,6 +284,8 @@ static muster_err set_wait(struct set *set, int64_t timeout_ms)
                                                       .claim = set_claim,
                                                       .arg = set,
                                                       .deadline_ns = muster__deadline_ns(timeout_ms)});
+    if (!err && set->lost)
+        return set->lost;
     if (!err && set->stale)
         return muster__fail(MUSTER_ERR_STALE, "%s: a task of the set was got or forgotten, or its pool is gone",
                             set->operation);
@@ -236,19 +297,23 @@ static muster_err set_wait(struct set *set, int64_t timeout_ms)
 
 static muster_err wait_in_pools(struct set *set, int64_t timeout_ms)
 {
+    set->now = timeout_ms == MUSTER_NOWAIT;
     muster_err err = gather_pools(set);
     if (!err)
         err = set_wait(set, timeout_ms);
     free(set->pools);
+    for (int64_t i = 0; set->there && i < set->n; i++)
+        abroad_look_no_more(&set->there[i].watch);
     return err;
 }
 
 /* One that was got or forgotten meanwhile has ended for whoever asks. */
-static void tell_ready(const struct set *set, bool *ready)
+static void tell_ready(struct set *set, bool *ready)
 {
     struct visit visit = {0};
+    set->now = true;
     for (int64_t i = 0; i < set->n; i++)
-        ready[i] = look_at(&visit, set->tasks[i]) != LOOK_OPEN;
+        ready[i] = look_at(set, &visit, i) != LOOK_OPEN;
     visit_end(&visit);
 }
 
@@ -270,6 +335,7 @@ muster_err muster_task_wait(const muster_task *tasks, int64_t n, muster_wait_for
         err = wait_in_pools(&set, timeout_ms);
     if (!err && ready)
         tell_ready(&set, ready);
+    free(set.there);
     return err;
 }
 
@@ -284,6 +350,7 @@ muster_err muster_task_next(const muster_task *tasks, int64_t n, bool *done, int
         err = check_pointer(set.operation, "index", index);
     if (!err)
         err = wait_in_pools(&set, timeout_ms);
+    free(set.there);
     if (err)
         return err;
     if (set.found < 0)
@@ -299,6 +366,7 @@ muster_err muster__tasks_wait(const muster_task *tasks, int64_t n, const struct 
     struct set set = {
         .tasks = tasks, .n = n, .what = MUSTER_WAIT_ANY, .operation = operation, .beside = beside, .found = -1};
     muster_err err = wait_in_pools(&set, timeout_ms);
+    free(set.there);
     *ended = set.beside_came ? -1 : set.found;
     return err;
 }

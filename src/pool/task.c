@@ -1,4 +1,5 @@
 #include "pool/task.h"
+#include "pool/abroad.h"
 #include "pool/check.h"
 
 #include <sched.h>
@@ -21,8 +22,7 @@ muster_err task_pool(muster_task task, const char *operation, muster_handle *poo
     if (!muster__segment || handle.kind_home >> 24 != MUSTER__TASK || slot >= MUSTER__OBJECTS_MAX)
         return task_stale(operation);
     if (muster__handle_home(handle) != (int)muster__segment->host)
-        return muster__fail(MUSTER_ERR_UNSUPPORTED, "%s: the task was submitted on host %s; it can only be used there",
-                            operation, muster__host_name_of(muster__handle_home(handle)));
+        return task_stale(operation);
     uint32_t generation = (uint32_t)(atomic_load(&muster__object_slot(slot)->tag) >> 32);
     if ((generation & 0xffff) != (handle.job & 0xffff))
         return task_stale(operation);
@@ -217,10 +217,13 @@ muster_err muster_pool_submit(muster_pool pool, muster_task *task, muster_task_f
 
 /* ---- get ---- */
 
-/* Nothing runs in a pool that is over: there all tasks have ended. */
+/* Nothing runs in a pool that is over: there all tasks have ended. What another host's getter claims has not for
+ * others: it may come back. */
 static bool ended(const struct entry *entry, uint64_t state)
 {
-    return phase_final(state_phase(state)) || pool_state(entry->seat.pool) > POOL_CLOSED;
+    if (MUSTER__LIKELY(phase_final(state_phase(state))))
+        return !(state & STATE_CLAIMED);
+    return pool_state(entry->seat.pool) > POOL_CLOSED;
 }
 
 static bool entry_over(void *arg)
@@ -247,15 +250,14 @@ static void entry_announce(void *arg)
     record_mark_waited(entry->record, entry->generation);
 }
 
-/* what a task that has not ended and never will is worth */
-static muster_err pool_over(struct pool *pool, const char *operation)
+muster_err task_pool_over(struct pool *pool, const char *operation)
 {
     muster_err broken = worker_broken(pool, operation);
     return broken ? broken
                   : muster__fail(MUSTER_ERR_CANCELED, "%s: the pool was terminated before the task ended", operation);
 }
 
-/* One of several getters takes it; the others find their handles stale. */
+/* One of several getters takes it; the others find their handles stale. WAIT: one of another host may be it. */
 static muster_err take(struct entry *entry, size_t capacity, enum phase *phase)
 {
     struct record *record = entry->record;
@@ -269,6 +271,8 @@ static muster_err take(struct entry *entry, size_t capacity, enum phase *phase)
             if (state == seen) /* so the size was this task's */
                 return muster__fail(MUSTER_ERR_TOOBIG, "muster_task_get: the result has %zu bytes, the buffer %zu",
                                     bytes, capacity);
+        } else if (MUSTER__UNLIKELY(state & STATE_CLAIMED)) {
+            return MUSTER__WAIT;
         } else if (atomic_compare_exchange_weak(&record->state, &state, state | STATE_DROPPED)) {
             return MUSTER_OK;
         }
@@ -299,7 +303,7 @@ static muster_err take_result(struct entry *entry, void *result, size_t capacity
     if (err)
         return err;
     if (!phase_final(phase)) /* should a worker still run it, it frees it */
-        return pool_over(entry->seat.pool, "muster_task_get");
+        return task_pool_over(entry->seat.pool, "muster_task_get");
     err = hand_out(entry->record, phase, result);
     record_free(entry->seat.pool, entry->record, entry->index, entry->seat.lane);
     return err;
@@ -315,6 +319,28 @@ static muster_err not_yet(const struct entry *entry, int64_t timeout_ms)
                         (long long)timeout_ms);
 }
 
+static muster_err wait_and_take(struct entry *entry, void *result, size_t capacity, int64_t timeout_ms)
+{
+    int64_t deadline = 0;
+    muster_err err;
+    do {
+        err = MUSTER_OK;
+        if (!entry_over(entry)) {
+            deadline = deadline ? deadline : muster__deadline_ns(timeout_ms);
+            err = sched_wait(&entry->seat, &(struct wait_for){.over = entry_over,
+                                                              .announce = entry_announce,
+                                                              .claim = entry_claim,
+                                                              .arg = entry,
+                                                              .deadline_ns = deadline});
+        }
+        if (err == MUSTER_ERR_TIMEOUT)
+            return not_yet(entry, timeout_ms);
+        if (MUSTER__LIKELY(!err))
+            err = take_result(entry, result, capacity);
+    } while (MUSTER__UNLIKELY(err == (muster_err)MUSTER__WAIT));
+    return err;
+}
+
 muster_err muster_task_get(muster_task task, void *result, size_t capacity_bytes, int64_t timeout_ms)
 {
     struct entry entry;
@@ -327,30 +353,34 @@ muster_err muster_task_get(muster_task task, void *result, size_t capacity_bytes
         err = check_block("muster_task_get", "result", result, 1, capacity_bytes);
     else if (MUSTER__UNLIKELY(timeout_ms < MUSTER_FOREVER))
         err = muster__timeout_bad("muster_task_get", timeout_ms);
+    if (!err && abroad_is(task.handle))
+        return abroad_get(task, result, capacity_bytes, timeout_ms);
     if (MUSTER__LIKELY(!err))
         err = enter(task, "muster_task_get", &entry);
     if (MUSTER__UNLIKELY(err))
         return err;
-    if (!entry_over(&entry))
-        err = sched_wait(&entry.seat, &(struct wait_for){.over = entry_over,
-                                                         .announce = entry_announce,
-                                                         .claim = entry_claim,
-                                                         .arg = &entry,
-                                                         .deadline_ns = muster__deadline_ns(timeout_ms)});
-    if (MUSTER__LIKELY(!err))
-        err = take_result(&entry, result, capacity_bytes);
-    else if (err == MUSTER_ERR_TIMEOUT)
-        err = not_yet(&entry, timeout_ms);
+    err = wait_and_take(&entry, result, capacity_bytes, timeout_ms);
     seat_leave(&entry.seat);
     return err;
 }
 
 /* ---- looking ---- */
 
+static muster_err ask_whether(muster_task task, enum abroad_question question, bool *is, const char *operation)
+{
+    uint64_t answer = 0;
+    muster_err err = abroad_ask(task.handle, question, &answer, operation);
+    if (!err)
+        *is = answer != 0;
+    return err;
+}
+
 muster_err muster_task_ready(muster_task task, bool *ready)
 {
     struct entry entry;
     muster_err err = check_pointer("muster_task_ready", "ready", ready);
+    if (!err && abroad_is(task.handle))
+        return ask_whether(task, ABROAD_READY, ready, "muster_task_ready");
     if (!err)
         err = enter(task, "muster_task_ready", &entry);
     if (err)
@@ -368,6 +398,8 @@ muster_err muster_task_successful(muster_task task, bool *successful)
 {
     struct entry entry;
     muster_err err = check_pointer("muster_task_successful", "successful", successful);
+    if (!err && abroad_is(task.handle))
+        return ask_whether(task, ABROAD_SUCCESSFUL, successful, "muster_task_successful");
     if (!err)
         err = enter(task, "muster_task_successful", &entry);
     if (err)
@@ -440,6 +472,8 @@ static muster_err cancel(struct entry *entry, bool kill)
 muster_err muster_task_cancel(muster_task task, bool kill)
 {
     struct entry entry;
+    if (abroad_is(task.handle))
+        return abroad_ask(task.handle, kill ? ABROAD_KILL : ABROAD_CANCEL, NULL, "muster_task_cancel");
     muster_err err = enter(task, "muster_task_cancel", &entry);
     if (err)
         return err;
@@ -452,12 +486,14 @@ muster_err muster_task_forget(muster_task task)
 {
     struct entry entry;
     uint64_t before;
+    if (abroad_is(task.handle))
+        return abroad_ask(task.handle, ABROAD_FORGET, NULL, "muster_task_forget");
     muster_err err = enter(task, "muster_task_forget", &entry);
     if (err)
         return err;
     if (!record_drop(entry.record, entry.generation, &before))
         err = task_stale("muster_task_forget");
-    else if (phase_final(state_phase(before)))
+    else if (phase_final(state_phase(before)) && !(before & STATE_CLAIMED)) /* else it is freed when that is over */
         record_free(entry.seat.pool, entry.record, entry.index, entry.seat.lane);
     else if (before & STATE_WAITED) /* they wait for what nobody will tell them */
         sched_ring_waiters(entry.seat.pool);

@@ -9,6 +9,8 @@
 /** The pool, on this host, that a task is of. Errors: STALE, UNSUPPORTED, STATE. */
 muster_err task_pool(muster_task task, const char *operation, muster_handle *pool);
 muster_err task_stale(const char *operation);
+/** What a task that has not ended is worth in a pool that is over. Errors: BROKEN, CANCELED. */
+muster_err task_pool_over(struct pool *pool, const char *operation);
 
 /* a context that tasks share: a block of the pool's, which outlives them */
 struct context {

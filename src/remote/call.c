@@ -213,7 +213,7 @@ static muster_err do_there(muster_handle handle, const struct muster__op *op, ui
     asked->takes_block = arg->takes_block;
     asked->nowait = how->timeout_ms == MUSTER_NOWAIT;
     asked->watches = how->watches;
-    bool hurries = how->timeout_ms != MUSTER_FOREVER;
+    bool hurries = how->timeout_ms != MUSTER_FOREVER || op->claims;
     asked->claims = hurries && op->taken && !how->watches;
     asked->is_final = !hurries && (op->taken || !op->undo) && !how->watches;
     memcpy(asked->in, arg->in, sizeof asked->in);
@@ -336,6 +336,23 @@ muster_err call_watched(struct asked *watch, struct muster__arg *arg)
         memcpy(arg->out, watch->out, sizeof arg->out);
     call_free(watch, muster__self_state.number);
     return err;
+}
+
+muster_err muster__watch_begin(muster_handle handle, uint32_t number, const struct muster__arg *arg, muster__ref *watch)
+{
+    const struct asked *asked = call_watch(handle, number, arg);
+    *watch = asked ? asked->self : 0;
+    return asked ? MUSTER_OK : office() ? MUSTER_ERR_NOMEM : MUSTER_ERR_STALE;
+}
+
+muster_err muster__watch_end(muster__ref watch, struct muster__arg *arg)
+{
+    return call_watched(muster__heap_at(watch), arg);
+}
+
+void muster__watch_leave(muster__ref watch)
+{
+    call_watch_no_more(muster__heap_at(watch));
 }
 
 void call_watch_no_more(struct asked *watch)

@@ -67,8 +67,16 @@ muster_err muster__do(muster_handle handle, enum muster__kind kind, uint32_t op,
 muster_err muster__watch(muster_handle handle, enum muster__kind kind, uint32_t op, struct muster__arg *arg,
                          int64_t timeout_ms);
 
-/** The same, of an operation whose first step waits: then() is called when it has its place in the line, which is kept
- * while then() does what others see. timeout_ms is not MUSTER_NOWAIT. */
+/** Begins the same of another host's object: the calling thread's bell rings when there is an answer. *watch is 0 with
+ * any error: NOMEM, STALE. */
+muster_err muster__watch_begin(muster_handle handle, uint32_t op, const struct muster__arg *arg, muster__ref *watch);
+/** By the same thread: the answer, with arg->out, and the watch is over; or MUSTER__WAIT. Errors: also PEER. */
+muster_err muster__watch_end(muster__ref watch, struct muster__arg *arg);
+/** Ends one that was not answered. */
+void muster__watch_leave(muster__ref watch);
+
+/** As muster__do, of an operation whose first step waits: then() is called when it has its place in the line, which is
+ * kept while then() does what others see. timeout_ms is not MUSTER_NOWAIT. */
 muster_err muster__do_then(muster_handle handle, enum muster__kind kind, uint32_t op, struct muster__arg *arg,
                            int64_t timeout_ms, void (*then)(void *of), void *of);
 /** By a step: gives size bytes to who asks, whose room they have to fit into. OK, TOOBIG, NOMEM, MUSTER__AGAIN. */

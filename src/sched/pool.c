@@ -220,29 +220,12 @@ static void describe(const struct muster__object *object, char *text, size_t siz
 }
 
 const struct pool_parts *pool_parts;
-
-static muster_err fetch(struct muster__step *step)
-{
-    return pool_parts->fetch(step);
-}
-
-static void fetch_leave(struct muster__step *step)
-{
-    pool_parts->fetch_leave(step);
-}
-
-static const struct muster__op ops[POOL_OPS] = {
-    [POOL_FETCH] = {.name = "a pool's branch",
-                    .step = fetch,
-                    .leave = fetch_leave,
-                    .late = MUSTER_ERR_CANCELED,
-                    .late_now = MUSTER_ERR_CANCELED},
-};
+struct muster__op pool_ops[POOL_OPS];
 
 __attribute__((constructor)) static void register_class(void)
 {
     static const struct muster__class class = {.name = "pool",
-                                               .ops = ops,
+                                               .ops = pool_ops,
                                                .op_count = POOL_OPS,
                                                .patient = true,
                                                .drop = drop,

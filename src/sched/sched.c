@@ -46,9 +46,16 @@ static void ring_bits(struct pool *pool, const _Atomic uint64_t *bitmap, uint32_
     }
 }
 
+/* Other hosts look at tasks of this part by its object's event. */
+static void ring_hosts(struct pool *pool)
+{
+    muster__event_signal(&muster__object_slot(pool->slot)->event[POOL_LOOK], -1);
+}
+
 void sched_ring_waiters(struct pool *pool)
 {
     ring_bits(pool, pool->waiters, 1);
+    ring_hosts(pool);
 }
 
 void sched_ring_waiter(struct pool *pool, uint32_t lane)
@@ -61,6 +68,7 @@ void sched_ring_all(struct pool *pool)
 {
     ring_bits(pool, pool->idle, 2);
     ring_bits(pool, pool->waiters, 1);
+    ring_hosts(pool);
 }
 
 /* Only who makes it CALLED rings, so that each call wakes another one. */

@@ -69,6 +69,7 @@ enum {
     STATE_WAITED = 1 << 4,  /* somebody may sleep until it is final */
     STATE_DROPPED = 1 << 5, /* its handle is given up: free it when final; who gets it sets this first */
     STATE_KILLED = 1 << 6,  /* canceled while running; its worker is being killed */
+    STATE_CLAIMED = 1 << 7, /* final, and its result under way to another host's getter: taken there, or free again */
     STATE_LANE_SHIFT = 8,
 };
 #define STATE_LANE_MASK UINT32_C(0xffff00)
@@ -278,8 +279,8 @@ static inline bool pool_is_carrier(const struct pool *pool, uint32_t lane)
 struct pool_body {
     _Atomic muster__ref block;
 };
-/* of the object's events: there is something queued that branches may take */
-enum { POOL_WORK };
+/* of the object's events: there is something queued that branches may take; other hosts are to look at tasks again */
+enum { POOL_WORK, POOL_LOOK };
 struct pool *pool_of(struct muster__object *object);
 
 /**
@@ -340,6 +341,8 @@ static inline muster_handle task_handle(uint32_t tasks_word, uint32_t index, uin
 
 /** This host's part of the pool named: the handle itself where it is at home here. False: there is none. */
 bool pool_here(muster_handle named, muster_handle *here);
+/** The pools of this host that the calling thread works for while it waits, at most room; returns how many. */
+int seat_works(muster_handle *pools, int room);
 /** Enters a pool of this host again, in the same operation. False: it is gone. */
 bool seat_return(muster_handle here, struct seat *seat);
 /** A carrier's seat at home, for the agent: its lane is owned by its host. */
@@ -636,14 +639,12 @@ struct pool_parts {
     muster_err (*ask_home)(muster_pool pool, enum parts_word word, int64_t timeout_ms, const char *operation);
     /** Home: has a branch kill a task that it was lent. */
     void (*kill)(struct pool *pool, int branch, record_ref task);
-    /** At home, the steps of POOL_FETCH: waits for work and packs some; the branch does not wait for it any more. */
-    muster_err (*fetch)(struct muster__step *step);
-    void (*fetch_leave)(struct muster__step *step);
 };
 extern const struct pool_parts *pool_parts; /* NULL: all pools are of one host */
 
-/* operations of a pool */
-enum { POOL_FETCH, POOL_OPS };
+/* operations of a pool, whose steps are filled in before main by offload (FETCH) and by pool (those of its tasks) */
+enum { POOL_FETCH, POOL_ENDED, POOL_GROUP_ENDED, POOL_GET, POOL_OPS };
+extern struct muster__op pool_ops[POOL_OPS];
 
 static inline muster_err pool_tell_parts(struct pool *pool, enum parts_word word, int64_t timeout_ms)
 {

@@ -229,6 +229,33 @@ bool seat_return(muster_handle here, struct seat *seat)
     return sit_down(here, "a wait", seat) == MUSTER_OK;
 }
 
+/* Those where it would be a visitor, too. */
+static bool would_visit(muster_handle handle)
+{
+    struct muster__object *object = muster__object_pin(handle, MUSTER__POOL);
+    if (!object)
+        return false;
+    const struct pool *pool = pool_of(object);
+    bool would = pool && worker_visiting(pool) >= 0;
+    muster__object_unpin();
+    return would;
+}
+
+int seat_works(muster_handle *pools, int room)
+{
+    int n = 0;
+    muster_handle handle;
+    for (int i = 0; i < mine.count && n < room; i++)
+        if (mine.list[i].stays || mine.list[i].inside)
+            pools[n++] = muster__handle_make(MUSTER__POOL, mine.list[i].slot, mine.list[i].generation);
+    for (uint32_t at = 0; muster__is_spmd() && n < room && muster__object_next(MUSTER__POOL, &at, &handle);) {
+        const struct membership *membership = find(handle.slot, handle.generation);
+        if (!(membership && (membership->stays || membership->inside)) && would_visit(handle))
+            pools[n++] = handle;
+    }
+    return n;
+}
+
 static void go_out(const struct seat *seat)
 {
     struct membership *membership = find(seat->pool->slot, seat->pool->generation);

@@ -80,6 +80,7 @@ struct muster__op {
      * give up, commits in two parts: its step claims, keeping what undo and this need in arg->in, own and the bytes;
      * and this is done once its caller has the answer, or else undo. OK, or MUSTER__AGAIN. NULL: it can be undone. */
     muster_err (*taken)(struct muster__step *step);
+    bool claims;         /* so does who never gives up: he may die */
     bool takes_nothing;  /* it only waits, so that who is late to hear of its end keeps nothing from others */
     muster_err late;     /* when the deadline is over */
     muster_err late_now; /* with MUSTER_NOWAIT */

@@ -200,6 +200,40 @@ muster_err muster__remote_end(struct muster__call *call)
     return MUSTER_ERR_UNSUPPORTED;
 }
 
+muster_err muster__do(muster_handle handle, enum muster__kind kind, uint32_t op, struct muster__arg *arg,
+                      int64_t timeout_ms)
+{
+    (void)kind, (void)arg, (void)timeout_ms;
+    fail_msg("operation %u on object %u of another host", op, handle.slot);
+    return MUSTER_ERR_UNSUPPORTED;
+}
+
+muster_err muster__watch_begin(muster_handle handle, uint32_t op, const struct muster__arg *arg, muster__ref *watch)
+{
+    (void)arg, (void)watch;
+    fail_msg("operation %u on object %u of another host is watched", op, handle.slot);
+    return MUSTER_ERR_UNSUPPORTED;
+}
+
+muster_err muster__watch_end(muster__ref watch, struct muster__arg *arg)
+{
+    (void)arg;
+    fail_msg("no watch %llu was begun", (unsigned long long)watch);
+    return MUSTER_ERR_UNSUPPORTED;
+}
+
+void muster__watch_leave(muster__ref watch)
+{
+    fail_msg("no watch %llu was begun", (unsigned long long)watch);
+}
+
+muster_err muster__give(struct muster__step *step, const void *bytes, size_t size)
+{
+    (void)bytes;
+    fail_msg("%zu bytes for host %d", size, step->host);
+    return MUSTER_ERR_UNSUPPORTED;
+}
+
 /* ---- children ---- */
 
 muster_err muster__child_claim(const struct muster__child *child, uint32_t *number)
