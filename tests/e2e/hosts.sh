@@ -14,15 +14,15 @@ trap '"$hosts" down; rm -rf "$work"' EXIT
 
 fail() {
     printf '%s\n' "$*"
-    cat "$work/out" 2>/dev/null || true
+    cat "$work/out" "$work/err" 2>/dev/null || true
     exit 1
 }
 
-# over <ranks> <program> <argument>...
+# over <ranks> <program> <argument>...; what the launcher has to say goes with stderr
 over() {
     local ranks=$1
     shift
-    timeout -k 5 170 "$hosts" mpirun -np "$ranks" "$@" >"$work/out" 2>&1
+    timeout -k 5 170 "$hosts" mpirun -np "$ranks" "$@" >"$work/out" 2>"$work/err"
 }
 
 suite() { # name ranks
