@@ -1,7 +1,6 @@
 /* Two processes that print in turn, because of a lock. */
+#include <muster/must.h>
 #include <muster/muster.h>
-
-#include "must.h"
 
 static int print_numbers(const void *arg, size_t size_bytes)
 {

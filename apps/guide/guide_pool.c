@@ -1,7 +1,6 @@
 /* A function applied to each item of a list, by four workers. */
+#include <muster/must.h>
 #include <muster/muster.h>
-
-#include "must.h"
 
 static int square_number(const void *item, void *result, const void *user)
 {

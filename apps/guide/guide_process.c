@@ -1,7 +1,6 @@
 /* A function in a process of its own. */
+#include <muster/must.h>
 #include <muster/muster.h>
-
-#include "must.h"
 
 static int print_numbers(const void *arg, size_t size_bytes)
 {

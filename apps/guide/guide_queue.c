@@ -1,7 +1,6 @@
 /* Two processes that talk through a queue. */
+#include <muster/must.h>
 #include <muster/muster.h>
-
-#include "must.h"
 
 static int producer(const void *arg, size_t size_bytes)
 {

@@ -1,7 +1,6 @@
 /* Processes that share an array, a number and a map, wherever they run. */
+#include <muster/must.h>
 #include <muster/muster.h>
-
-#include "must.h"
 
 enum { ITEMS = 8, WORKERS = 4 };
 

@@ -1,7 +1,6 @@
 /* Workers that meet at a barrier each round, print in turn by a condition, and stop when an event says so. */
+#include <muster/must.h>
 #include <muster/muster.h>
-
-#include "must.h"
 
 enum { WORKERS = 3, ROUNDS = 2 };
 

@@ -1,7 +1,7 @@
 /* Counts the words of the files named: paths go in, tables of any size come out, and the caller merges them. */
+#include <muster/must.h>
 #include <muster/muster.h>
 
-#include "must.h"
 #include "words.h"
 
 static int count_words(const void *path, void *result, const void *user)

@@ -59,3 +59,11 @@ install(EXPORT musterStaticTargets NAMESPACE muster:: DESTINATION ${package_dir}
 install(FILES ${PROJECT_BINARY_DIR}/musterConfig.cmake ${PROJECT_BINARY_DIR}/musterConfigVersion.cmake
         DESTINATION ${package_dir})
 install(FILES ${PROJECT_BINARY_DIR}/muster.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+# the guide's programs, with what builds them against what is installed
+file(GLOB examples CONFIGURE_DEPENDS apps/guide/*.c apps/guide/*.h apps/guide/install/*)
+install(FILES ${examples} DESTINATION ${CMAKE_INSTALL_DATADIR}/muster/examples)
+
+# what Open MPI keeps until the end, for who looks for leaks of his own; and the pages
+install(FILES tests/support/lsan.supp tests/support/valgrind.supp DESTINATION ${CMAKE_INSTALL_DATADIR}/muster)
+install(DIRECTORY src/doc/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md")

@@ -8,7 +8,7 @@
 
 extern char **environ;
 
-/* All that muster reads from the environment stands here, and in README.md's table. */
+/* All that muster reads from the environment stands here, and in the table of src/doc/running.md. */
 
 enum kind { NUMBER, WORD, FLAG, TEXT };
 

@@ -6,14 +6,19 @@
 
 enum { SLOTS = 4096, MOST = SLOTS / 2, HELD_MAX = 32 };
 
-/* Slots are found by a hash of both handles; `listed` names them in the order in which they were filled. */
+/*
+ * Slots are found by a hash of both handles; `noted` names them (slot + 1) in the order in which they were filled, and
+ * `listed` as soon as it is known of each whether it was told. Who has noted an order looks for a circle then: of two
+ * that close one at the same instant the later one sees both, or each does, and says so. A hole in `noted` is somebody
+ * who has still to note his own, and will look after that.
+ */
 struct table {
     _Atomic uint32_t count;
     struct slot {
         _Atomic uint64_t key; /* 0: free */
         struct muster__order order;
     } slot[SLOTS];
-    _Atomic uint32_t listed[MOST]; /* slot + 1 */
+    _Atomic uint32_t noted[MOST], listed[MOST];
 };
 
 static MUSTER__THREAD_LOCAL struct held {
@@ -77,9 +82,10 @@ static void go_on(struct way *way, muster_handle lock, int32_t from)
 /* -1: there is none; else the last order on the way, nearest to `goal`. */
 static int32_t find_way(struct way *way, muster_handle start, muster_handle goal)
 {
-    const struct muster__order *order;
-    for (uint32_t at = 0; (order = muster__order_next(&at));)
-        way->list[way->count++] = order;
+    uint32_t noted, count = atomic_load(&table()->count);
+    for (uint32_t at = 0; at < count && at < MOST; at++)
+        if ((noted = atomic_load(&table()->noted[at])))
+            way->list[way->count++] = &table()->slot[noted - 1].order;
     go_on(way, start, -1);
     while (way->first < way->last) {
         uint32_t at = way->queue[way->first++];
@@ -137,9 +143,12 @@ static void note(const struct muster__order *order, bool looks)
     uint32_t at = slot ? atomic_fetch_add(&table()->count, 1) : MOST;
     if (at >= MOST)
         return;
+    uint32_t number = (uint32_t)(slot - table()->slot) + 1;
     slot->order = *order;
-    slot->order.told = (looks && warn(order)) || order->told;
-    atomic_store_explicit(&table()->listed[at], (uint32_t)(slot - table()->slot) + 1, memory_order_release);
+    atomic_store(&table()->noted[at], number);
+    if (looks && warn(order))
+        slot->order.told = 1;
+    atomic_store_explicit(&table()->listed[at], number, memory_order_release);
 }
 
 void muster__order_add(const struct muster__order *order)

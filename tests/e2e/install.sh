@@ -47,10 +47,40 @@ quietly cmake --build "$scratch/cmake"
 for program in c_shared c_static cxx_shared cxx_static; do
     runs "$scratch/cmake/$program"
 done
-if ldd "$scratch/cmake/c_static" | grep -q libmuster; then
-    printf 'the static program wants libmuster.so\n'
+quietly cmake -S "$scratch/source/cxx" -B "$scratch/cxx" -DCMAKE_PREFIX_PATH="$prefix"
+quietly cmake --build "$scratch/cxx"
+for program in only_shared only_static; do
+    runs "$scratch/cxx/$program"
+done
+for program in cmake/c_static cxx/only_static; do
+    if ldd "$scratch/$program" | grep -q libmuster; then
+        printf '%s, a static program, wants libmuster.so\n' "$program"
+        exit 1
+    fi
+done
+
+# the examples that come with it, by CMake and by make
+examples=$scratch/examples
+cp -r "$prefix/share/muster/examples" "$examples"
+(cd "$root/apps/guide" && ls ./*.[ch]) | diff - <(cd "$examples" && ls ./*.[ch]) || {
+    printf 'not the examples of apps/guide\n'
     exit 1
-fi
+}
+quietly cmake -S "$examples" -B "$examples/build" -DCMAKE_PREFIX_PATH="$prefix"
+quietly cmake --build "$examples/build"
+quietly make -C "$examples" CFLAGS='-Wall -Wextra -Werror'
+for source in "$examples"/*.c; do
+    name=$(basename "$source" .c)
+    [ -x "$examples/build/$name" ] && [ -x "$examples/$name" ]
+done
+for program in "$examples/build/guide_pool" "$examples/guide_pool"; do # each finds the library by itself
+    printed=$(cd / && timeout -k 5 60 mpirun --oversubscribe --bind-to none -np 2 "$program")
+    [ "$printed" = 'Squared numbers: [1, 4, 9, 16, 25]' ] || {
+        printf '%s printed: %s\n' "$program" "$printed"
+        exit 1
+    }
+    printf 'ran %s\n' "${program#"$scratch"/}"
+done
 
 # each header by itself; that for MPI programs with MPI's
 strict=(-Wall -Wextra -Wpedantic -Werror)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # settings.sh <guide_pool>: what is wrong in the environment is said once for the job, however it is started, and the
-# program runs all the same; README.md's table names the variables that the code has, and nobody else reads any.
+# program runs all the same; src/doc/running.md names the variables that the code has, and nobody else reads any.
 set -euo pipefail
 # shellcheck source=../../scripts/lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib/common.sh"
@@ -45,7 +45,7 @@ variables=$(grep -o '{"MUSTER_[A-Z][A-Z_]*"' src/base/settings.c | tr -d '{"')
 [ -n "$variables" ]
 for variable in $variables; do
     # shellcheck disable=SC2016
-    grep -q '^| `'"$variable"'[=`]' README.md || fail "README.md has no row for $variable"
+    grep -q '^| `'"$variable"'[=`]' src/doc/running.md || fail "src/doc/running.md has no row for $variable"
 done
 if grep -rn 'getenv("MUSTER' src include; then
     fail 'read beside the table of settings'

@@ -1,15 +1,28 @@
 #!/usr/bin/env bash
-# Every shell script passes shellcheck, and the README's programs are the ones that are tested.
+# Every shell script passes shellcheck; the programs of README.md and the pages are the ones that are tested, and links lead
+# somewhere.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 status=0
+wrong() {
+    printf '%s\n' "$*"
+    status=1
+}
+
+texts=(README.md src/README.md src/doc/*.md)
 readme=$(<README.md)
+all=$(cat "${texts[@]}")
 for program in apps/guide/*.c; do
-    if [[ $readme != *"$(<"$program")"* ]]; then
-        printf 'README.md: does not hold %s as it is\n' "$program"
-        status=1
-    fi
+    [[ $all == *"$(<"$program")"* ]] || wrong "README.md and src/doc: none holds $program as it is"
+done
+for page in src/doc/*.md; do
+    [[ $readme == *"]($page)"* ]] || wrong "README.md has no link to $page"
+done
+for text in "${texts[@]}"; do
+    while read -r link; do
+        [ -e "$(dirname "$text")/$link" ] || wrong "$text: no $link"
+    done < <(grep -oE '\]\([A-Za-z0-9_./-]+\)' "$text" | sed 's/^](//; s/)$//')
 done
 
 if ! command -v shellcheck >/dev/null; then
