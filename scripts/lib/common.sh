@@ -9,7 +9,7 @@ build_packages=(gcc make libc6-dev cmake pkg-config openmpi-bin libopenmpi-dev l
 run_packages=(gnuplot-nox)
 test_packages=(gnuplot-nox g++ libcmocka-dev clang libclang-rt-14-dev valgrind shellcheck iproute2
     slurmctld slurmd slurm-client mpich libmpich-dev abigail-tools
-    libgomp1 libtbb-dev)
+    libgomp1 libtbb-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
 
 say() {
     printf '%s: %s\n' "${0##*/}" "$*"
