@@ -143,6 +143,19 @@ static inline void muster__cpu_relax(void)
 #endif
 }
 
+/**
+ * Right after a read-modify-write that is seq_cst: together they are a full barrier. On x86 each such step is one;
+ * elsewhere it may let later loads pass what it stores.
+ */
+static inline void muster__fence_after_atomic(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    atomic_signal_fence(memory_order_seq_cst);
+#else
+    atomic_thread_fence(memory_order_seq_cst);
+#endif
+}
+
 /** 64-bit mix of a byte string (FNV-1a with a finalizer); not cryptographic. */
 uint64_t muster__hash(const void *bytes, size_t size);
 

@@ -17,7 +17,7 @@ static bool grow(struct deque *deque, int64_t top, int64_t bottom, uint32_t self
     uint64_t wider = muster__offset(muster__heap_at(deque->buffers[number])) << 5 | number;
     for (int64_t i = top; i < bottom; i++)
         atomic_store_explicit(deque_at(wider, i), atomic_load_explicit(deque_at(old, i), memory_order_relaxed),
-                              memory_order_relaxed);
+                              memory_order_release);
     atomic_store_explicit(&deque->buffer, wider, memory_order_release);
     return true;
 }
@@ -42,7 +42,7 @@ bool deque_steal_begin(const struct deque *deque, uint64_t *entry, int64_t *at)
     if (top >= bottom)
         return false;
     uint64_t buffer = atomic_load_explicit(&deque->buffer, memory_order_acquire);
-    *entry = atomic_load_explicit(deque_at(buffer, top), memory_order_relaxed);
+    *entry = atomic_load_explicit(deque_at(buffer, top), memory_order_acquire);
     *at = top;
     return true;
 }

@@ -7,6 +7,20 @@
  * barrier that the algorithm needs.
  *
  * Growing keeps the old buffers until the holder's end: a thief may be reading them.
+ *
+ * Why each order is what it is, on machines that reorder more than x86 does:
+ *
+ * - push reads top with acquire: the slot that it writes was read, by whoever moved top past it, before. It stores the
+ *   entry and bottom with release: who reads either, or a later bottom, finds what the entry names, and the buffer.
+ * - bottom is stored with release wherever it is: a thief that reads any of its values knows all entries below.
+ * - take lowers bottom, passes a full barrier, and reads top; a thief reads top, passes one, and reads bottom. One of
+ * the two barriers is first, and who has the other sees what stood before it: either the thief sees the entry gone, or
+ * the owner sees top where the thief saw it, or later, and then moves top itself, by the same compare-exchange as
+ * thieves: one of them gets it.
+ * - steal reads top with acquire: what others have taken before is not offered again by an old bottom. The slot may be
+ *   written anew between the reads and the claim, if others have moved top meanwhile. What was read is then an entry
+ *   that came after the bottom that was read, and so entries are read with acquire; the claim decides about it, and
+ *   deque_steal_end takes nothing out.
  */
 #ifndef MUSTER_SCHED_DEQUE_H
 #define MUSTER_SCHED_DEQUE_H
@@ -46,7 +60,7 @@ static inline bool deque_push(struct deque *deque, uint64_t entry, uint32_t self
     uint64_t buffer = atomic_load_explicit(&deque->buffer, memory_order_relaxed);
     if (MUSTER__UNLIKELY(!buffer || bottom - top >= deque_capacity(buffer)))
         return deque_push_wider(deque, entry, self);
-    atomic_store_explicit(deque_at(buffer, bottom), entry, memory_order_relaxed);
+    atomic_store_explicit(deque_at(buffer, bottom), entry, memory_order_release);
     atomic_store_explicit(&deque->bottom, bottom + 1, memory_order_release);
     return true;
 }
@@ -70,30 +84,24 @@ static inline bool deque_take_begin(struct deque *deque, uint64_t *entry)
     if (bottom <= atomic_load_explicit(&deque->top, memory_order_relaxed))
         return false;
     bottom--;
-    atomic_store_explicit(&deque->bottom, bottom, memory_order_relaxed);
+    atomic_store_explicit(&deque->bottom, bottom, memory_order_release);
     uint64_t buffer = atomic_load_explicit(&deque->buffer, memory_order_relaxed);
     *entry = atomic_load_explicit(deque_at(buffer, bottom), memory_order_relaxed);
     return true;
 }
 
 /* bottom was lowered before a full barrier: thieves that read top from now on see the entry gone. If it was the last
- * one, top moves past it, so that a thief that saw it before fails. The claim alone orders the two on x86, where every
- * read-modify-write is a full barrier; elsewhere one that has acquire and release lets a later load pass an earlier
- * store. */
+ * one, top moves past it, so that a thief that saw it before fails. */
 static inline void deque_take_end(struct deque *deque)
 {
-#ifdef __x86_64__
-    atomic_signal_fence(memory_order_seq_cst);
-#else
-    atomic_thread_fence(memory_order_seq_cst);
-#endif
+    muster__fence_after_atomic();
     int64_t bottom = atomic_load_explicit(&deque->bottom, memory_order_relaxed);
     int64_t top = atomic_load_explicit(&deque->top, memory_order_relaxed);
     if (MUSTER__LIKELY(top < bottom))
         return;
     if (top == bottom)
         atomic_compare_exchange_strong(&deque->top, &top, top + 1);
-    atomic_store_explicit(&deque->bottom, bottom + 1, memory_order_relaxed);
+    atomic_store_explicit(&deque->bottom, bottom + 1, memory_order_release);
 }
 
 /**
