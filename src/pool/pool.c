@@ -118,18 +118,6 @@ muster_err muster_pool_close(muster_pool handle)
     return err;
 }
 
-/* finished is read first: it never runs ahead of what was submitted before */
-static bool all_ended(void *arg)
-{
-    struct pool *pool = arg;
-    int64_t open = -atomic_load(&pool->finished_elsewhere);
-    for (uint32_t i = 0; i < atomic_load(&pool->lanes_used); i++)
-        open -= atomic_load(&pool->lane[i].finished);
-    for (uint32_t i = 0; i < atomic_load(&pool->lanes_used); i++)
-        open += atomic_load(&pool->lane[i].submitted);
-    return open == 0 || pool_state(pool) > POOL_CLOSED;
-}
-
 muster_err muster_pool_join(muster_pool handle, int64_t timeout_ms)
 {
     struct seat seat;
@@ -145,7 +133,7 @@ muster_err muster_pool_join(muster_pool handle, int64_t timeout_ms)
     if (pool_state(seat.pool) == POOL_OPEN)
         err = muster__fail(MUSTER_ERR_STATE, OPERATION("join") ": call muster_pool_close first");
     else
-        err = sched_wait(&seat, &(struct wait_for){.over = all_ended, .arg = seat.pool, .deadline_ns = deadline});
+        err = pool_await_done(&seat, deadline);
     if (err == MUSTER_ERR_TIMEOUT)
         muster__fail(err, OPERATION("join") ": the work has not ended within %lld ms", (long long)timeout_ms);
     if (!err)

@@ -81,7 +81,10 @@ bool fork_submit(const struct seat *seat, muster_task *task, muster__function fu
         record_free(pool, record, index, lane);
         return false;
     }
-    atomic_thread_fence(memory_order_seq_cst);
+    if (MUSTER__LIKELY(lane->light))
+        muster__barrier_light();
+    else
+        sched_go_light(seat);
     if (MUSTER__UNLIKELY(sched_idle(pool) & SCHED_ASLEEP))
         sched_wake_one(seat);
     return true;
@@ -178,6 +181,7 @@ bool fork_join(const struct seat *seat, muster_task task, void *result, size_t c
     }
     copy(result, kept, bytes);
     add_one(&seat->lane->finished);
+    muster__barrier_light();
     if (MUSTER__UNLIKELY(pool_state(seat->pool) != POOL_OPEN))
         sched_ring_waiters(seat->pool);
     return true;

@@ -109,8 +109,9 @@ static bool is_empty(struct pool *pool, struct group *group, uint32_t index)
     uint32_t deaths = atomic_load(&pool->deaths);
     if (atomic_load(&group->open) == 0)
         return true;
-    if (deaths == atomic_load(&group->deaths) || any_member(pool, index + 1))
-        return false;
+    int64_t submitted = pool_submitted(pool);
+    if (deaths == atomic_load(&group->deaths) || any_member(pool, index + 1) || submitted != pool_submitted(pool))
+        return false; /* one that is submitted while the others are looked at may have been missed */
     atomic_store(&group->deaths, deaths);
     atomic_store(&group->open, 0);
     return true;

@@ -137,6 +137,62 @@ bool pool_raise(struct pool *pool, enum pool_state to)
     return false;
 }
 
+int64_t pool_submitted(struct pool *pool)
+{
+    int64_t submitted = 0;
+    for (uint32_t i = 0; i < atomic_load(&pool->lanes_used); i++)
+        submitted += atomic_load(&pool->lane[i].submitted);
+    return submitted;
+}
+
+static bool any_open(struct pool *pool)
+{
+    for (uint32_t slab = 0; slab < POOL_SLABS && slab < atomic_load(&pool->slabs); slab++)
+        for (uint32_t i = 0, index = slab_begin(slab); i < slab_records(slab) && pool->slab_offset[slab];
+             i++, index++) {
+            struct record *record = pool_record(pool, index);
+            enum phase phase = state_phase(atomic_load(&record->state));
+            if (phase != RECORD_FREE && !phase_final(phase) && record->kind == RECORD_TASK)
+                return true;
+        }
+    return false;
+}
+
+/*
+ * finished is read first: it never runs ahead of what was submitted before. Who dies between a task's last step and the
+ * count, or between the count and its first step, leaves the difference one too high: then the tasks that are there are
+ * looked at. If some were submitted meanwhile they may have been missed, and whoever ends them rings again.
+ */
+bool pool_is_done(struct pool *pool)
+{
+    int64_t deaths = atomic_load(&pool->deaths), open = -atomic_load(&pool->finished_elsewhere);
+    for (uint32_t i = 0; i < atomic_load(&pool->lanes_used); i++)
+        open -= atomic_load(&pool->lane[i].finished);
+    int64_t submitted = pool_submitted(pool);
+    open += submitted;
+    return open == 0 || pool_state(pool) > POOL_CLOSED ||
+           (open > 0 && open <= deaths && !any_open(pool) && submitted == pool_submitted(pool));
+}
+
+static bool is_done(void *arg)
+{
+    return pool_is_done(arg);
+}
+
+/* Who ends a task counts it by a plain store, and then looks whether somebody waits. */
+static void announce(void *arg)
+{
+    (void)arg;
+    if (MUSTER__UNLIKELY(!muster__barrier_heavy()))
+        muster__ring(muster__self_state.number);
+}
+
+muster_err pool_await_done(const struct seat *seat, int64_t deadline_ns)
+{
+    return sched_wait(
+        seat, &(struct wait_for){.over = is_done, .announce = announce, .arg = seat->pool, .deadline_ns = deadline_ns});
+}
+
 void pool_terminate(struct pool *pool)
 {
     pool_raise(pool, POOL_TERMINATED);

@@ -33,7 +33,7 @@ static void task_died(const struct death *death, struct record *record, uint32_t
     struct pool *pool = death->seat.pool;
     if (record->extra)
         any_forget(record, death->seat.self);
-    if (state & STATE_KILLED) {
+    if (state & STATE_KILLED || pool_state(pool) == POOL_TERMINATED || pool_state(pool) == POOL_STOPPING) {
         sched_finish(pool, record, index, RECORD_CANCELED, death->seat.lane);
         return;
     }

@@ -5,9 +5,11 @@
 
 /* ---- who sleeps, who waits ---- */
 
+/* A full barrier. */
 static void waiters_add(struct pool *pool, uint32_t lane)
 {
     atomic_fetch_or(&pool->waiters[lane / 64], UINT64_C(1) << lane % 64);
+    muster__fence_after_atomic();
 }
 
 static void waiters_remove(struct pool *pool, uint32_t lane)
@@ -23,7 +25,37 @@ static enum idle idle_exchange(struct pool *pool, uint32_t lane, enum idle idle)
     do
         changed = (word & ~(UINT64_C(3) << shift)) | (uint64_t)idle << shift;
     while (!atomic_compare_exchange_weak(&pool->idle[lane / 32], &word, changed));
+    muster__fence_after_atomic();
     return (enum idle)(word >> shift & 3);
+}
+
+/* ---- who queues without a full barrier ---- */
+
+void sched_go_light(const struct seat *seat)
+{
+    uint32_t lane = seat->lane->index;
+    seat->lane->light = true;
+    atomic_fetch_or(&seat->pool->light[lane / 64], UINT64_C(1) << lane % 64);
+    muster__fence_after_atomic();
+}
+
+/* By the lane's owner, or for it, after a full barrier. */
+static void light_end(struct pool *pool, struct lane *lane)
+{
+    if (MUSTER__LIKELY(!lane->light))
+        return;
+    lane->light = false;
+    atomic_fetch_and(&pool->light[lane->index / 64], ~(UINT64_C(1) << lane->index % 64));
+}
+
+/* After a full barrier. */
+static bool light_any(struct pool *pool)
+{
+    uint64_t any = 0;
+    uint32_t lanes = atomic_load(&pool->lanes_used);
+    for (uint32_t word = 0; word * 64 < lanes; word++)
+        any |= atomic_load(&pool->light[word]);
+    return any;
 }
 
 static void ring_lane(struct pool *pool, uint32_t lane)
@@ -125,6 +157,9 @@ bool sched_any_queued(struct pool *pool)
 void sched_idle_begin(const struct seat *seat)
 {
     idle_exchange(seat->pool, seat->lane->index, IDLE_ASLEEP);
+    light_end(seat->pool, seat->lane);
+    if (light_any(seat->pool) && MUSTER__UNLIKELY(!muster__barrier_heavy()))
+        ring_lane(seat->pool, seat->lane->index); /* they may not have seen it: no sleep */
 }
 
 void sched_idle_end(const struct seat *seat, bool will_look)
@@ -142,6 +177,7 @@ void sched_listen(struct pool *pool, uint32_t lane)
 void sched_forget_lane(struct pool *pool, uint32_t lane)
 {
     idle_exchange(pool, lane, IDLE_NOT);
+    light_end(pool, &pool->lane[lane]);
     waiters_remove(pool, lane);
 }
 
@@ -321,6 +357,7 @@ void sched_finish(struct pool *pool, struct record *record, uint32_t index, enum
         else
             atomic_fetch_add(&pool->finished_elsewhere, 1);
     }
+    muster__barrier_light(); /* pool_await_done has the other half */
     if (MUSTER__UNLIKELY(old & STATE_DROPPED))
         record_free(pool, record, index, mine);
     if (MUSTER__UNLIKELY(group))

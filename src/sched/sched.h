@@ -16,9 +16,11 @@
  * and never run twice unless retries say so.
  *
  * Sleeping: who finds nothing to do says ASLEEP in `idle`, looks again, and sleeps on its caller's bell. Who queues
- * looks at `idle` after a full barrier, and calls one. While all cores are taken and somebody was called, no other is:
- * on coming, that one calls the next if more is queued than it can take. The same barrier between completion and
- * `waiters`.
+ * looks at `idle` after a full barrier, and calls one. A worker that forks says so once in `light`, with such a
+ * barrier, and passes the light half of one (caller.h) from then on, until it finds nothing to do itself; the heavy
+ * half is passed by who goes to sleep meanwhile. While all cores are taken and somebody was called, no other is: on
+ * coming, that one calls the next if more is queued than it can take. Who waits for a record says so in `waiters` and
+ * then in the record's state, whose change makes it final, too; who waits for counts passes a heavy barrier in between.
  *
  * Over several hosts a pool has parts: `home` on its creator's host, and a branch on every other host that has workers
  * of it, each a pool as above; a branch has a lane at home, in whose name it takes work.
@@ -144,6 +146,7 @@ struct lane {
     _Atomic uint32_t member;
     uint32_t index;
     uint32_t free_list;        /* owner alone */
+    bool light;                /* owner alone: its bit in pool.light */
     int64_t numbers;           /* tasks numbered so far by this lane */
     _Atomic int64_t submitted; /* owner alone writes */
     _Atomic int64_t finished;
@@ -212,7 +215,8 @@ struct pool {
     _Atomic muster__ref broken_why; /* a text, written before the state says BROKEN; 0: none */
     _Alignas(MUSTER__LINE) _Atomic uint64_t idle[POOL_LANES / 32]; /* two bits a lane: enum idle */
     _Alignas(MUSTER__LINE) _Atomic uint64_t waiters[POOL_LANES / 64];
-    uint64_t slab_offset[POOL_SLABS]; /* 0: not there (yet) */
+    _Alignas(MUSTER__LINE) _Atomic uint64_t light[POOL_LANES / 64]; /* lanes that queue behind half a barrier */
+    uint64_t slab_offset[POOL_SLABS];                               /* 0: not there (yet) */
     muster__ref slab_ref[POOL_SLABS];
     uint64_t workers_offset; /* struct worker_slot[workers], behind the lanes */
     struct lane lane[];
@@ -452,7 +456,7 @@ static inline void sched_deeper(struct lane *lane, int32_t more)
     int32_t depth = atomic_load_explicit(&lane->depth, memory_order_relaxed);
     atomic_store_explicit(&lane->depth, depth + more, memory_order_relaxed);
 }
-/** The idle words of all lanes in one; after a full barrier. */
+/** The idle words of all lanes in one; after such a barrier. */
 #define SCHED_ASLEEP UINT64_C(0x5555555555555555) /* its bits of lanes that sleep; the others: CALLED */
 static inline uint64_t sched_idle(struct pool *pool)
 {
@@ -462,7 +466,10 @@ static inline uint64_t sched_idle(struct pool *pool)
         any |= atomic_load_explicit(&pool->idle[word], memory_order_relaxed);
     return any;
 }
-/** After a full barrier, wakes a sleeping lane: the nearest one on another core, if any. */
+/** The lane's owner has queued, and will pass muster__barrier_light alone when it queues again, until it goes to sleep.
+ * A full barrier. */
+void sched_go_light(const struct seat *seat);
+/** After such a barrier, wakes a sleeping lane: the nearest one on another core, if any. */
 void sched_wake_one(const struct seat *seat);
 /** Makes a RUNNING record final: wakes who waits, frees it when nobody will get it. */
 void sched_finish(struct pool *pool, struct record *record, uint32_t index, enum phase phase, struct lane *mine);
@@ -590,6 +597,12 @@ muster_err pool_make(const muster_pool_options *options, const struct share *sha
                      muster__function finalizer, muster_pool *made);
 /** Starts this part's workers. */
 muster_err pool_start(struct pool *pool);
+/** How many tasks were submitted to it, so far. */
+int64_t pool_submitted(struct pool *pool);
+/** Whether all its tasks have ended, or it is over. */
+bool pool_is_done(struct pool *pool);
+/** Waits for that. Errors: as sched_wait. */
+muster_err pool_await_done(const struct seat *seat, int64_t deadline_ns);
 /** To a state that comes later; false: it is in that or in a later one. */
 bool pool_raise(struct pool *pool, enum pool_state to);
 void pool_terminate(struct pool *pool);

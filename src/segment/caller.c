@@ -10,7 +10,7 @@ void (*muster__callers_gone)(void);
 
 /* ---- pins ---- */
 
-bool muster__pins_fence;
+bool muster__barrier_fences;
 
 /* Once a process: the kernel interrupts none that did not ask for it. */
 static void pins_register(void)
@@ -18,15 +18,15 @@ static void pins_register(void)
     static pid_t registered;
     if (registered == getpid())
         return;
-    muster__pins_fence = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) != 0;
+    muster__barrier_fences = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) != 0;
     registered = getpid();
 }
 
 /* Where the kernel does not have it, or a filter forbids it, all processes of the host fence by themselves. */
-bool muster__pins_settle(void)
+bool muster__barrier_heavy(void)
 {
     atomic_thread_fence(memory_order_seq_cst);
-    return syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0) == 0 || muster__pins_fence;
+    return syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0) == 0 || muster__barrier_fences;
 }
 
 /* Pins are a stack: none is set behind an empty one. */

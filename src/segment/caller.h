@@ -147,18 +147,25 @@ static inline uint32_t muster__self_number(void)
     return MUSTER__LIKELY(muster__self_state.number) ? muster__self_state.number : muster__self_enter();
 }
 
-/** Where membarrier is not to be had, this process's pins are followed by a fence of their own. */
-extern bool muster__pins_fence;
-static inline void muster__pin_barrier(void)
+/*
+ * A full barrier of two halves. Who does something often (a pin is set, a task is queued) and then reads what others
+ * seldom write passes the light half, which costs nothing; who writes that passes the heavy half, in which the kernel
+ * has all cores that run a process of this host pass a barrier (membarrier), before it reads what the others do. Of
+ * each two one then sees the other.
+ */
+/** Where membarrier is not to be had, the light half is a fence of this process's own. */
+extern bool muster__barrier_fences;
+static inline void muster__barrier_light(void)
 {
-    if (MUSTER__UNLIKELY(muster__pins_fence))
+    if (MUSTER__UNLIKELY(muster__barrier_fences))
         atomic_thread_fence(memory_order_seq_cst);
     else
         atomic_signal_fence(memory_order_seq_cst);
 }
-/** Every pin that was set before is seen by the loads of the calling thread from here on. False: that cannot be had. */
-bool muster__pins_settle(void);
-/** Whether some caller has this pin. After muster__pins_settle. */
+/** What stands before a light half that was passed before is seen by the calling thread's loads from here on, and what
+ * it has stored is seen by loads behind one that is passed after. False: that cannot be had. */
+bool muster__barrier_heavy(void);
+/** Whether some caller has this pin. After the heavy half. */
 bool muster__pinned(uint64_t pin);
 
 #endif

@@ -239,7 +239,7 @@ int muster__objects_clean(enum muster__kind kind, uint32_t self)
     int freed = 0;
     bool any_left = false;
     _Atomic uint32_t *over = &muster__segment->kind[kind].over;
-    if (!atomic_load(over) || !muster__pins_settle())
+    if (!atomic_load(over) || !muster__barrier_heavy())
         return 0;
     atomic_store(over, 0);
     uint32_t slot = 0, left = muster__objects_end();

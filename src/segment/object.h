@@ -201,7 +201,7 @@ static inline struct muster__object *muster__object_hold(struct muster__words wo
         return NULL;
     *pin = &self->caller->pin[self->pins];
     atomic_store_explicit(*pin, (uint64_t)generation << 32 | (slot + 1), memory_order_relaxed);
-    muster__pin_barrier();
+    muster__barrier_light();
     struct muster__object *object = muster__object_slot(slot);
     if (MUSTER__LIKELY(muster__object_is(object, kind, generation)))
         return object;

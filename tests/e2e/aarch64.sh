@@ -52,5 +52,6 @@ run_suite latch segment base
 run_suite segment segment base
 run_suite queue lock queue segment base
 run_suite deque sched segment base
+run_suite scheduler sched segment base
 run_suite sched pool sched segment base
 run_suite any pool sched segment base
