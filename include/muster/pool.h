@@ -182,6 +182,14 @@ MUSTER_API muster_err muster_pool_join(muster_pool pool, int64_t timeout_ms);
 MUSTER_API muster_err muster_pool_terminate(muster_pool pool);
 #define muster_pool_terminate(...) MUSTER_SITED(muster_pool_terminate, __VA_ARGS__)
 /**
+ * Cancels what was submitted and has not begun, on all hosts; the pool goes on. Their gets return err CANCELED, and so
+ * do maps whose items had not all begun, unless one of the others failed; chunks of an imap are canceled one by one.
+ * What runs goes on, and what is submitted after this is run; what is submitted meanwhile may be either. Errors: STALE.
+ * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
+ */
+MUSTER_API muster_err muster_pool_cancel_pending(muster_pool pool);
+#define muster_pool_cancel_pending(...) MUSTER_SITED(muster_pool_cancel_pending, __VA_ARGS__)
+/**
  * Terminates what is left, ends the workers and frees the pool. Errors: STALE.
  * Threads: any. In tasks: of other pools. Blocks: until its workers have left what they run. Hosts: any.
  */

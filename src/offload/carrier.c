@@ -151,6 +151,7 @@ static muster_err begin_piece(struct carrier *c, const struct load *load, struct
     haul->result_bytes = (uint64_t)load->count * load->result_bytes;
     map->listed = load->listed;
     map->stated = load->stated;
+    map->cancels = load->cancels;
     if (load->listed
             ? list_queue_part(&c->seat, map, load + 1, load->item_bytes, load->first, load->count, load->retries)
             : map_queue_window(&c->seat, map, load + 1, load->first, load->count, load->retries))
@@ -191,6 +192,8 @@ static muster_err begin_task(struct carrier *c, const struct load *load, struct 
     struct record *record = record_of_task(c->pool, haul->task, &state);
     if (record)
         record_mark_waited(record, haul->task.handle.generation);
+    if (pending_is_canceled(c->pool, load->cancels))
+        muster_task_cancel(haul->task, false); /* it was on its way when all that was pending was canceled */
     return MUSTER_OK;
 }
 

@@ -29,7 +29,8 @@ struct pack {
     const struct fetch *want;
     char *bytes;
     size_t used, capacity;
-    int64_t left; /* items still wanted */
+    int64_t left;     /* items still wanted */
+    uint64_t cancels; /* when the record in hand was taken */
     int modules;
     size_t needed; /* what the first record needs if it did not fit; else 0 */
 };
@@ -70,21 +71,12 @@ static int64_t piece_limit(const struct pack *pack, const struct map *map, const
     return limit < chunk ? chunk : limit / chunk * chunk;
 }
 
-/* Of a map that was stopped nothing more is run. */
-static void drop_piece(struct pack *pack, struct map *map, struct record *record, uint32_t index)
-{
-    int64_t items = piece_of(record)->end - piece_of(record)->begin;
-    atomic_fetch_add(&map->failed, items);
-    record_free(pack->seat.pool, record, index, pack->seat.lane);
-    map_count_for(pack->seat.pool, map, pack->seat.lane->index, items);
-}
-
 static void pack_piece(struct pack *pack, struct record *record, uint32_t index)
 {
     struct piece *piece = piece_of(record);
     struct map *map = muster__heap_at(piece->map);
-    if (map_must_stop(map)) {
-        drop_piece(pack, map, record, index);
+    if (pending_is_over(pack->seat.pool, map)) {
+        pending_drop_piece(&pack->seat, record, index);
         return;
     }
     int64_t limit = piece_limit(pack, map, piece);
@@ -104,6 +96,7 @@ static void pack_piece(struct pack *pack, struct record *record, uint32_t index)
     load->item_bytes = map->listed ? payload : map->item_bytes;
     load->result_bytes = map->result_bytes;
     load->first = map->first + piece->begin;
+    load->cancels = map->cancels;
     load->count = (int64_t)count;
     load->chunk_items = (int64_t)map->chunk_items;
     load->time_limit_ms = map->time_limit_ms;
@@ -137,6 +130,7 @@ static void pack_task(struct pack *pack, struct record *record, uint32_t index)
     load->item_bytes = record->arg_bytes;
     load->result_bytes = record->result_bytes;
     load->first = record->number;
+    load->cancels = pack->cancels;
     load->count = 1;
     load->time_limit_ms = extra ? extra->time_limit_ms : 0;
     load->retries = record->retries;
@@ -155,6 +149,7 @@ static void pack_some(struct pack *pack)
     uint32_t index;
     pack->modules = muster__modules_count();
     while (pack->left > 0 && sched_take(&pack->seat, &record, &index)) {
+        pack->cancels = pending_number(pack->seat.pool);
         if (record->kind == RECORD_PIECE)
             pack_piece(pack, record, index);
         else

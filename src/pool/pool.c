@@ -1,4 +1,5 @@
 #include "pool/check.h"
+#include "pool/pending.h"
 #include "pool/task.h"
 
 #include <stdlib.h>
@@ -118,7 +119,8 @@ muster_err muster_pool_close(muster_pool handle)
     return err;
 }
 
-/* finished is read first: it never runs ahead of what was submitted before */
+/* finished is read first: it never runs ahead of what was submitted before. Who dies between a task's end and its count
+ * leaves one too few. */
 static bool all_ended(void *arg)
 {
     struct pool *pool = arg;
@@ -127,7 +129,8 @@ static bool all_ended(void *arg)
         open -= atomic_load(&pool->lane[i].finished);
     for (uint32_t i = 0; i < atomic_load(&pool->lanes_used); i++)
         open += atomic_load(&pool->lane[i].submitted);
-    return open == 0 || pool_state(pool) > POOL_CLOSED;
+    int64_t deaths = atomic_load(&pool->deaths);
+    return open == 0 || pool_state(pool) > POOL_CLOSED || (open > 0 && open <= deaths && !pending_any(pool));
 }
 
 muster_err muster_pool_join(muster_pool handle, int64_t timeout_ms)

@@ -1,6 +1,7 @@
 #include "pool/task.h"
 #include "pool/abroad.h"
 #include "pool/check.h"
+#include "pool/pending.h"
 
 #include <sched.h>
 #include <string.h>
@@ -454,15 +455,8 @@ static muster_err cancel(struct entry *entry, bool kill)
                 return MUSTER_OK;
             continue;
         }
-        uint64_t canceled = (state & ~(uint64_t)STATE_PHASE) | RECORD_CANCELED;
-        uint32_t group = entry->record->next; /* of this task, if the next step succeeds */
-        if (!atomic_compare_exchange_weak(&entry->record->state, &state, canceled))
+        if (!pending_cancel(&entry->seat, entry->record, entry->index, &state))
             continue;
-        atomic_fetch_add(&pool->finished_elsewhere, 1);
-        if (group) {
-            group_fails(pool, group, entry->record);
-            group_done(pool, group);
-        }
         sched_ring_waiters(pool);
         return MUSTER_OK;
     }

@@ -203,7 +203,8 @@ struct pool {
     muster__function initializer, finalizer;
     muster__ref init_arg, user;
     _Alignas(MUSTER__LINE) _Atomic uint32_t state;
-    _Atomic uint32_t misses; /* of a branch: some of its workers were away when its carrier looked */
+    _Atomic uint64_t cancels; /* see pool/pending.h */
+    _Atomic uint32_t misses;  /* of a branch: some of its workers were away when its carrier looked */
     _Atomic uint32_t slabs;
     _Atomic uint32_t lanes_used;        /* lanes at or above were never taken */
     _Atomic int64_t finished_elsewhere; /* tasks ended by canceling or by a sweeper */
@@ -625,7 +626,7 @@ struct sched_kind {
 };
 extern struct sched_kind sched_kinds[RECORD_KINDS];
 
-enum parts_word { PARTS_CLOSE, PARTS_JOIN, PARTS_TERMINATE, PARTS_END };
+enum parts_word { PARTS_CLOSE, PARTS_JOIN, PARTS_TERMINATE, PARTS_END, PARTS_CANCEL };
 
 /* what the parts of a pool on other hosts do; home asks and tells them only if it has branches */
 struct pool_parts {
@@ -635,6 +636,8 @@ struct pool_parts {
     muster_err (*make)(struct pool *pool, const muster_pool_options *options, const struct share *shares);
     /** Home: has all branches do it, and waits for them. */
     muster_err (*tell)(struct pool *pool, enum parts_word word, int64_t timeout_ms);
+    /** Home: has all branches cancel what is pending, and what was lent before that number. */
+    muster_err (*cancel)(struct pool *pool, uint64_t number);
     /** Asks the pool's home, which is another host. */
     muster_err (*ask_home)(muster_pool pool, enum parts_word word, int64_t timeout_ms, const char *operation);
     /** Home: has a branch kill a task that it was lent. */
