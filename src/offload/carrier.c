@@ -173,6 +173,9 @@ static muster_err begin_task(struct carrier *c, const struct load *load, struct 
     muster_submit_options options = {.user = arg + round_16(load->item_bytes),
                                      .user_bytes = load->user_bytes,
                                      .time_limit_ms = load->time_limit_ms,
+                                     .priority = load->priority,
+                                     .aim = (muster_aim)load->aim,
+                                     .aim_at = load->aim_at,
                                      .retries = load->retries > 0 ? load->retries : MUSTER_NO_RETRIES};
     struct context context = {haul->context, load->user_bytes};
     if (!load->user_bytes || load->user)

@@ -18,7 +18,7 @@ static struct pool *enter(muster_handle handle)
 
 static void queue_again(const struct seat *seat, struct record *record, uint32_t index)
 {
-    if (!sched_queue(seat, record, index))
+    if (!shelf_or_queue(seat, record, index))
         worker_break(seat->pool, "no memory left to queue a task again");
 }
 
@@ -115,6 +115,8 @@ static void pack_piece(struct pack *pack, struct record *record, uint32_t index)
 
 static void pack_task(struct pack *pack, struct record *record, uint32_t index)
 {
+    if (MUSTER__UNLIKELY(record->extra) && follow_refuse(&pack->seat, record, index))
+        return;
     const struct extra *extra = record->extra ? muster__heap_at(record->extra) : NULL;
     size_t user_bytes = extra && extra->user ? extra->user_bytes : 0, room = round_16(record->arg_bytes);
     size_t along = user_bytes && !extra->user_shared ? user_bytes : 0;
@@ -136,6 +138,11 @@ static void pack_task(struct pack *pack, struct record *record, uint32_t index)
     load->retries = record->retries;
     load->kind = RECORD_TASK;
     load->grouped = record->next != 0;
+    if (extra) {
+        load->priority = extra->placed.priority;
+        load->aim = extra->placed.aim;
+        load->aim_at = extra->placed.aim_at;
+    }
     if (record->arg_bytes)
         memcpy(load + 1, record_arg(record), record->arg_bytes);
     if (along)
@@ -148,7 +155,9 @@ static void pack_some(struct pack *pack)
     struct record *record;
     uint32_t index;
     pack->modules = muster__modules_count();
-    while (pack->left > 0 && sched_take(&pack->seat, &record, &index)) {
+    while (pack->left > 0 &&
+           (shelf_take(&pack->seat, true, &record, &index) || sched_take(&pack->seat, &record, &index) ||
+            shelf_take(&pack->seat, false, &record, &index))) {
         pack->cancels = pending_number(pack->seat.pool);
         if (record->kind == RECORD_PIECE)
             pack_piece(pack, record, index);
@@ -192,11 +201,11 @@ static muster_err fetch(struct pack *pack, struct muster__step *step)
     for (;;) {
         if (pool_state(pool) > POOL_CLOSED)
             return pool_state(pool) == POOL_BROKEN ? MUSTER_ERR_BROKEN : MUSTER_ERR_CLOSED;
-        muster_err err = sched_any_queued(pool) ? pack_for(pack, step->arg) : MUSTER_OK;
+        muster_err err = sched_any_for(&pack->seat) ? pack_for(pack, step->arg) : MUSTER_OK;
         if (err || pack->used)
             return err;
         sched_idle_begin(&pack->seat); /* like an idle worker */
-        if (pool_state(pool) <= POOL_CLOSED && !sched_any_queued(pool)) {
+        if (pool_state(pool) <= POOL_CLOSED && !sched_any_for(&pack->seat)) {
             step->event = &step->object->event[POOL_WORK];
             return MUSTER__WAIT;
         }

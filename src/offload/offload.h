@@ -59,7 +59,7 @@ struct load {
     int64_t chunk_items, time_limit_ms;
     int64_t map_limit_ms; /* what is left of it */
     uint64_t cancels;     /* see pool/pending.h */
-    int32_t retries;
+    int32_t retries, priority, aim, aim_at;
     int32_t modules; /* that home knows now */
     uint8_t kind, stop_at_failure, stated;
     uint8_t grouped; /* the task is of a group */

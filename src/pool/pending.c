@@ -23,6 +23,8 @@ bool pending_cancel(const struct seat *seat, struct record *record, uint32_t ind
         group_fails(pool, group, record);
         group_done(pool, group);
     }
+    if (canceled & STATE_FOLLOWED)
+        follow_ended(pool, index, (uint32_t)(canceled >> 32));
     if (canceled & STATE_DROPPED)
         record_free(pool, record, index, seat->lane);
     return true;
@@ -46,7 +48,7 @@ static void cancel_record(const struct seat *seat, uint32_t index)
 {
     struct record *record = pool_record(seat->pool, index);
     uint64_t state = atomic_load_explicit(&record->state, memory_order_acquire);
-    while (state_phase(state) == RECORD_QUEUED) {
+    while (state_phase(state) == RECORD_QUEUED || state_phase(state) == RECORD_HELD) {
         if (record->kind == RECORD_TASK) {
             if (pending_cancel(seat, record, index, &state))
                 return;
