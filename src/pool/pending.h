@@ -22,7 +22,8 @@ static inline bool pending_is_canceled(const struct pool *pool, uint64_t number)
 /** Of a map of which nothing more is to be run. */
 static inline bool pending_is_over(const struct pool *pool, struct map *map)
 {
-    return map_must_stop(map) || pending_is_canceled(pool, map->cancels);
+    return atomic_load_explicit(&map->stopped, memory_order_relaxed) || pending_is_canceled(pool, map->cancels) ||
+           MUSTER__UNLIKELY(map->deadline_ns != MUSTER__NEVER && map_must_stop(map));
 }
 /** QUEUED -> CANCELED, and what follows from that; false: the state has changed. By whoever holds no lock. */
 bool pending_cancel(const struct seat *seat, struct record *record, uint32_t index, uint64_t *state);

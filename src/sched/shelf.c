@@ -421,13 +421,11 @@ uint32_t shelf_common(const struct pool *pool)
 }
 
 /* Should the record be another task's by now, its state has changed, and the claim fails. */
-bool shelf_may_claim(const struct seat *seat, const struct record *record, uint64_t state)
+bool shelf_is_for_lane(const struct pool *pool, const struct record *record, uint32_t lane)
 {
-    const struct extra *extra = state_lane(state) == SHELF_AIMED ? shelf_extra(record) : NULL;
+    const struct extra *extra = shelf_extra(record);
     uint32_t lines[4];
-    if (state_lane(state) != SHELF_AIMED)
-        return true;
-    for (int n = own_lines(seat->pool, seat->lane->index, lines); extra && n-- > 0;)
+    for (int n = own_lines(pool, lane, lines); extra && n-- > 0;)
         if (lines[n] == extra->placed.line)
             return true;
     return false;

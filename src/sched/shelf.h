@@ -85,8 +85,12 @@ bool shelf_take(const struct seat *seat, bool urgent, struct record **record, ui
 bool shelf_any(const struct pool *pool, uint32_t lane);
 /** How many there seem to be that any of this part's workers may run. */
 uint32_t shelf_common(const struct pool *pool);
+bool shelf_is_for_lane(const struct pool *pool, const struct record *record, uint32_t lane);
 /** Whether who waits at the seat for a QUEUED task in this state may run it. */
-bool shelf_may_claim(const struct seat *seat, const struct record *record, uint64_t state);
+static inline bool shelf_may_claim(const struct seat *seat, const struct record *record, uint64_t state)
+{
+    return MUSTER__LIKELY(state_lane(state) != SHELF_AIMED) || shelf_is_for_lane(seat->pool, record, seat->lane->index);
+}
 /** Before its extra is freed. */
 void shelf_forget(struct pool *pool, struct record *record, uint32_t index);
 
