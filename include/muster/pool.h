@@ -127,6 +127,14 @@ typedef struct muster_callbacks {
     uint64_t reserved[2]; /**< zero */
 } muster_callbacks;
 
+/** Whom a task is for. Others do not run it, nor does who waits for it, unless it is one of those. */
+typedef enum muster_aim {
+    MUSTER_AIM_ANY,   /**< whoever comes first */
+    MUSTER_AIM_HOST,  /**< a worker on host aim_at */
+    MUSTER_AIM_RANK,  /**< in-rank: rank aim_at; isolated: a worker that belongs to it */
+    MUSTER_AIM_WORKER /**< worker aim_at, by its number (muster_task_worker), or whoever has taken its place */
+} muster_aim;
+
 typedef struct muster_submit_options {
     const void *user; /**< context for this task, instead of the pool's; copied */
     size_t user_bytes;
@@ -134,7 +142,17 @@ typedef struct muster_submit_options {
     int retries; /**< how often it is run again after its worker died; 0: as the pool says; MUSTER_NO_RETRIES: none */
     const muster_callbacks *callbacks; /**< NULL: none */
     const muster_group *group; /**< that it is of, see muster_group_create; NULL: that of the running task, if any */
-    uint64_t reserved[2];      /**< zero */
+    const muster_task *after;  /**< it is run when these have ended, tasks of the same pool, submitted on this host. If
+                                  one of them has not gone well it is not run: err CANCELED, once all have ended. Read by
+                                  the call alone: they may be got, or forgotten, at once */
+    int64_t after_n;           /**< up to 16,777,216 */
+    bool after_failed;         /**< it is run however those have ended */
+    int32_t priority; /**< of tasks that have not begun those of higher priority come first, then older ones; 0: as they
+                         come. On each host by itself */
+    muster_aim aim; /**< whom it is for. Where that host is lost: err PEER; of a host, rank or worker that the pool does
+                       not have: INVAL; from a task on another host than the pool's: UNSUPPORTED unless it is here */
+    int32_t aim_at;
+    uint64_t reserved[2]; /**< zero */
 } muster_submit_options;
 
 /** What is known about a failed task. */
@@ -181,6 +199,14 @@ MUSTER_API muster_err muster_pool_join(muster_pool pool, int64_t timeout_ms);
  */
 MUSTER_API muster_err muster_pool_terminate(muster_pool pool);
 #define muster_pool_terminate(...) MUSTER_SITED(muster_pool_terminate, __VA_ARGS__)
+/**
+ * Cancels what was submitted and has not begun, on all hosts; the pool goes on. Their gets return err CANCELED, and so
+ * do maps whose items had not all begun, unless one of the others failed; chunks of an imap are canceled one by one.
+ * What runs goes on, and what is submitted after this is run; what is submitted meanwhile may be either. Errors: STALE.
+ * Threads: any. In tasks: yes. Blocks: for an answer. Hosts: any.
+ */
+MUSTER_API muster_err muster_pool_cancel_pending(muster_pool pool);
+#define muster_pool_cancel_pending(...) MUSTER_SITED(muster_pool_cancel_pending, __VA_ARGS__)
 /**
  * Terminates what is left, ends the workers and frees the pool. Errors: STALE.
  * Threads: any. In tasks: of other pools. Blocks: until its workers have left what they run. Hosts: any.

@@ -151,6 +151,7 @@ static muster_err begin_piece(struct carrier *c, const struct load *load, struct
     haul->result_bytes = (uint64_t)load->count * load->result_bytes;
     map->listed = load->listed;
     map->stated = load->stated;
+    map->cancels = load->cancels;
     if (load->listed
             ? list_queue_part(&c->seat, map, load + 1, load->item_bytes, load->first, load->count, load->retries)
             : map_queue_window(&c->seat, map, load + 1, load->first, load->count, load->retries))
@@ -172,6 +173,9 @@ static muster_err begin_task(struct carrier *c, const struct load *load, struct 
     muster_submit_options options = {.user = arg + round_16(load->item_bytes),
                                      .user_bytes = load->user_bytes,
                                      .time_limit_ms = load->time_limit_ms,
+                                     .priority = load->priority,
+                                     .aim = (muster_aim)load->aim,
+                                     .aim_at = load->aim_at,
                                      .retries = load->retries > 0 ? load->retries : MUSTER_NO_RETRIES};
     struct context context = {haul->context, load->user_bytes};
     if (!load->user_bytes || load->user)
@@ -191,6 +195,8 @@ static muster_err begin_task(struct carrier *c, const struct load *load, struct 
     struct record *record = record_of_task(c->pool, haul->task, &state);
     if (record)
         record_mark_waited(record, haul->task.handle.generation);
+    if (pending_is_canceled(c->pool, load->cancels))
+        muster_task_cancel(haul->task, false); /* it was on its way when all that was pending was canceled */
     return MUSTER_OK;
 }
 

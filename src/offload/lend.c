@@ -18,7 +18,7 @@ static struct pool *enter(muster_handle handle)
 
 static void queue_again(const struct seat *seat, struct record *record, uint32_t index)
 {
-    if (!sched_queue(seat, record, index))
+    if (!shelf_or_queue(seat, record, index))
         worker_break(seat->pool, "no memory left to queue a task again");
 }
 
@@ -29,7 +29,8 @@ struct pack {
     const struct fetch *want;
     char *bytes;
     size_t used, capacity;
-    int64_t left; /* items still wanted */
+    int64_t left;     /* items still wanted */
+    uint64_t cancels; /* when the record in hand was taken */
     int modules;
     size_t needed; /* what the first record needs if it did not fit; else 0 */
 };
@@ -70,21 +71,12 @@ static int64_t piece_limit(const struct pack *pack, const struct map *map, const
     return limit < chunk ? chunk : limit / chunk * chunk;
 }
 
-/* Of a map that was stopped nothing more is run. */
-static void drop_piece(struct pack *pack, struct map *map, struct record *record, uint32_t index)
-{
-    int64_t items = piece_of(record)->end - piece_of(record)->begin;
-    atomic_fetch_add(&map->failed, items);
-    record_free(pack->seat.pool, record, index, pack->seat.lane);
-    map_count_for(pack->seat.pool, map, pack->seat.lane->index, items);
-}
-
 static void pack_piece(struct pack *pack, struct record *record, uint32_t index)
 {
     struct piece *piece = piece_of(record);
     struct map *map = muster__heap_at(piece->map);
-    if (map_must_stop(map)) {
-        drop_piece(pack, map, record, index);
+    if (pending_is_over(pack->seat.pool, map)) {
+        pending_drop_piece(&pack->seat, record, index);
         return;
     }
     int64_t limit = piece_limit(pack, map, piece);
@@ -104,6 +96,7 @@ static void pack_piece(struct pack *pack, struct record *record, uint32_t index)
     load->item_bytes = map->listed ? payload : map->item_bytes;
     load->result_bytes = map->result_bytes;
     load->first = map->first + piece->begin;
+    load->cancels = map->cancels;
     load->count = (int64_t)count;
     load->chunk_items = (int64_t)map->chunk_items;
     load->time_limit_ms = map->time_limit_ms;
@@ -122,6 +115,8 @@ static void pack_piece(struct pack *pack, struct record *record, uint32_t index)
 
 static void pack_task(struct pack *pack, struct record *record, uint32_t index)
 {
+    if (MUSTER__UNLIKELY(record->extra) && follow_refuse(&pack->seat, record, index))
+        return;
     const struct extra *extra = record->extra ? muster__heap_at(record->extra) : NULL;
     size_t user_bytes = extra && extra->user ? extra->user_bytes : 0, room = round_16(record->arg_bytes);
     size_t along = user_bytes && !extra->user_shared ? user_bytes : 0;
@@ -137,11 +132,17 @@ static void pack_task(struct pack *pack, struct record *record, uint32_t index)
     load->item_bytes = record->arg_bytes;
     load->result_bytes = record->result_bytes;
     load->first = record->number;
+    load->cancels = pack->cancels;
     load->count = 1;
     load->time_limit_ms = extra ? extra->time_limit_ms : 0;
     load->retries = record->retries;
     load->kind = RECORD_TASK;
     load->grouped = record->next != 0;
+    if (extra) {
+        load->priority = extra->placed.priority;
+        load->aim = extra->placed.aim;
+        load->aim_at = extra->placed.aim_at;
+    }
     if (record->arg_bytes)
         memcpy(load + 1, record_arg(record), record->arg_bytes);
     if (along)
@@ -154,7 +155,10 @@ static void pack_some(struct pack *pack)
     struct record *record;
     uint32_t index;
     pack->modules = muster__modules_count();
-    while (pack->left > 0 && sched_take(&pack->seat, &record, &index)) {
+    while (pack->left > 0 &&
+           (shelf_take(&pack->seat, true, &record, &index) || sched_take(&pack->seat, &record, &index) ||
+            shelf_take(&pack->seat, false, &record, &index))) {
+        pack->cancels = pending_number(pack->seat.pool);
         if (record->kind == RECORD_PIECE)
             pack_piece(pack, record, index);
         else
@@ -197,11 +201,11 @@ static muster_err fetch(struct pack *pack, struct muster__step *step)
     for (;;) {
         if (pool_state(pool) > POOL_CLOSED)
             return pool_state(pool) == POOL_BROKEN ? MUSTER_ERR_BROKEN : MUSTER_ERR_CLOSED;
-        muster_err err = sched_any_queued(pool) ? pack_for(pack, step->arg) : MUSTER_OK;
+        muster_err err = sched_any_for(&pack->seat) ? pack_for(pack, step->arg) : MUSTER_OK;
         if (err || pack->used)
             return err;
         sched_idle_begin(&pack->seat); /* like an idle worker */
-        if (pool_state(pool) <= POOL_CLOSED && !sched_any_queued(pool)) {
+        if (pool_state(pool) <= POOL_CLOSED && !sched_any_for(&pack->seat)) {
             step->event = &step->object->event[POOL_WORK];
             return MUSTER__WAIT;
         }

@@ -39,6 +39,7 @@ enum parts_operation {
     POOL_CONTEXT,
     POOL_MODULES,
     POOL_BREAK,
+    POOL_CANCEL,
 };
 
 struct fetch {
@@ -57,7 +58,8 @@ struct load {
     int64_t first, count; /* items; or the task's number, and 1 */
     int64_t chunk_items, time_limit_ms;
     int64_t map_limit_ms; /* what is left of it */
-    int32_t retries;
+    uint64_t cancels;     /* see pool/pending.h */
+    int32_t retries, priority, aim, aim_at;
     int32_t modules; /* that home knows now */
     uint8_t kind, stop_at_failure, stated;
     uint8_t grouped; /* the task is of a group */

@@ -177,11 +177,14 @@ static muster_err parts_make(struct pool *pool, const muster_pool_options *optio
 
 /* ---- telling them ---- */
 
-static const uint32_t operations[] = {
-    [PARTS_CLOSE] = POOL_CLOSE, [PARTS_JOIN] = POOL_JOIN, [PARTS_TERMINATE] = POOL_TERMINATE, [PARTS_END] = POOL_END};
+static const uint32_t operations[] = {[PARTS_CLOSE] = POOL_CLOSE,
+                                      [PARTS_JOIN] = POOL_JOIN,
+                                      [PARTS_TERMINATE] = POOL_TERMINATE,
+                                      [PARTS_END] = POOL_END,
+                                      [PARTS_CANCEL] = POOL_CANCEL};
 
 /* A branch that is gone has nothing left to be told. */
-static muster_err parts_tell(struct pool *pool, enum parts_word word, int64_t timeout_ms)
+static muster_err tell(struct pool *pool, enum parts_word word, const void *bytes, size_t size, int64_t timeout_ms)
 {
     int n = pool->share.branches;
     if (!n)
@@ -196,6 +199,8 @@ static muster_err parts_tell(struct pool *pool, enum parts_word word, int64_t ti
         calls[i] = (struct muster__call){.object = pool_branch(pool, i)->pool.handle,
                                          .operation = operations[word],
                                          .errand = true,
+                                         .bytes = bytes,
+                                         .size = size,
                                          .timeout_ms = timeout_ms};
         if (calls[i].object.generation)
             err = muster__remote_begin(&calls[i], "a pool's branch");
@@ -206,6 +211,16 @@ static muster_err parts_tell(struct pool *pool, enum parts_word word, int64_t ti
     if (!err)
         err = ended;
     return err == MUSTER_ERR_STALE || (err == MUSTER_ERR_PEER && word != PARTS_JOIN) ? MUSTER_OK : err;
+}
+
+static muster_err parts_tell(struct pool *pool, enum parts_word word, int64_t timeout_ms)
+{
+    return tell(pool, word, NULL, 0, timeout_ms);
+}
+
+static muster_err parts_cancel(struct pool *pool, uint64_t number)
+{
+    return tell(pool, PARTS_CANCEL, &number, sizeof number, MUSTER_FOREVER);
 }
 
 static muster_err parts_ask_home(muster_pool pool, enum parts_word word, int64_t timeout_ms, const char *operation)
@@ -291,6 +306,8 @@ static muster_err run_errand(struct muster__errand *work)
         return tell_modules(work);
     case POOL_BREAK:
         return break_home(work);
+    case POOL_CANCEL:
+        return pending_errand(work);
     }
     return asked_errand(work);
 }
@@ -304,8 +321,12 @@ static bool is_quick(uint32_t operation)
 
 __attribute__((constructor)) static void register_parts(void)
 {
-    static const struct pool_parts parts = {
-        .plan = parts_plan, .make = parts_make, .tell = parts_tell, .ask_home = parts_ask_home, .kill = parts_kill};
+    static const struct pool_parts parts = {.plan = parts_plan,
+                                            .make = parts_make,
+                                            .tell = parts_tell,
+                                            .cancel = parts_cancel,
+                                            .ask_home = parts_ask_home,
+                                            .kill = parts_kill};
     static const struct muster__errands errands = {run_errand, is_quick};
     muster__errands_register(MUSTER__POOL, &errands);
     pool_parts = &parts;

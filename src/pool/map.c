@@ -1,5 +1,6 @@
 #include "pool/map.h"
 #include "pool/check.h"
+#include "pool/pending.h"
 #include "pool/task.h"
 
 #include <stdio.h>
@@ -139,8 +140,7 @@ static void run_leaf(const struct seat *seat, struct map *map, struct record *re
 {
     struct piece *piece = piece_of(record);
     int64_t items = piece->end - piece->begin;
-    if (MUSTER__UNLIKELY(atomic_load_explicit(&map->stopped, memory_order_relaxed) ||
-                         pool_state(seat->pool) > POOL_CLOSED)) {
+    if (MUSTER__UNLIKELY(pending_is_over(seat->pool, map) || pool_state(seat->pool) > POOL_CLOSED)) {
         atomic_fetch_add(&map->failed, items);
         atomic_store(&piece->current, piece->end);
         return;
@@ -322,6 +322,7 @@ struct map *map_make(const struct seat *seat, muster__function function, size_t 
     map->stop_at_failure = options->stop_at_failure;
     map->stated = options->states != NULL;
     map->deadline_ns = muster__deadline_ns(options->map_limit_ms ? options->map_limit_ms : MUSTER_FOREVER);
+    map->cancels = pending_number(seat->pool);
     map->caller_lane = seat->lane->index;
     map->lanes = (uint32_t)seat->pool->lanes;
     map->user = seat->pool->user;
@@ -474,10 +475,13 @@ const struct muster_task_error *map_first_error(const struct pool *pool, struct 
 static muster_err conclude(const struct pool *pool, struct map *map, const char *operation)
 {
     const struct muster_task_error *first = map_first_error(pool, map);
+    int64_t failed = atomic_load(&map->failed);
     if (!first)
-        return MUSTER_OK;
+        return failed ? muster__fail(MUSTER_ERR_CANCELED, "%s: %lld items had not begun when they were canceled",
+                                     operation, (long long)failed)
+                      : MUSTER_OK;
     struct muster_task_error error = *first;
-    error.failed = atomic_load(&map->failed);
+    error.failed = failed;
     return run_report(&error, operation);
 }
 

@@ -56,6 +56,7 @@ struct map {
     bool listed; /* items and results of any size; item_bytes and result_bytes are 0: see any.h */
     uint32_t caller_lane, lanes;
     _Atomic uint32_t stopped;
+    uint64_t cancels;           /* the pool's when it was made, see pending.h */
     _Atomic uint32_t timed_out; /* stopped by the deadline */
     _Atomic int64_t failed;
     muster__ref self, states; /* a byte an item: MUSTER_ITEM_DONE ... */

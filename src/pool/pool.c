@@ -1,4 +1,5 @@
 #include "pool/check.h"
+#include "pool/pending.h"
 #include "pool/task.h"
 
 #include <stdlib.h>

@@ -7,6 +7,7 @@
 
 #include "pool/abroad.h"
 #include "pool/map.h"
+#include "pool/pending.h"
 #include "pool/task.h"
 
 /* what else is waited for */

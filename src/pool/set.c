@@ -178,7 +178,8 @@ static bool claim(const struct seat *seat, muster_task task, struct record **rec
 {
     uint64_t state;
     if (abroad_is(task.handle) || task.handle.job != pool_tasks_word(seat->pool) ||
-        !(*record = record_of_task(seat->pool, task, &state)) || state_phase(state) != RECORD_QUEUED)
+        !(*record = record_of_task(seat->pool, task, &state)) || state_phase(state) != RECORD_QUEUED ||
+        !shelf_may_claim(seat, *record, state))
         return false;
     return sched_claim(seat, *record, (uint64_t)task.handle.generation << 32 | task.handle.slot);
 }

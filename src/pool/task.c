@@ -1,6 +1,7 @@
 #include "pool/task.h"
 #include "pool/abroad.h"
 #include "pool/check.h"
+#include "pool/pending.h"
 
 #include <sched.h>
 #include <string.h>
@@ -77,13 +78,40 @@ static muster_err copy_user(const struct seat *seat, struct extra *extra, const 
     return MUSTER_OK;
 }
 
+static muster_err check_after(const struct seat *seat, const muster_submit_options *options)
+{
+    uint64_t state;
+    for (int64_t i = 0; i < options->after_n; i++) {
+        muster_task task = options->after[i];
+        muster_handle pool;
+        muster_err err = task_pool(task, "muster_pool_submit: after", &pool);
+        if (err)
+            return err;
+        if (task.handle.job != pool_tasks_word(seat->pool))
+            return muster__fail(MUSTER_ERR_INVAL, "muster_pool_submit: after[%lld] is a task of another pool",
+                                (long long)i);
+        const struct record *record = record_of_task(seat->pool, task, &state);
+        if (!record || record->kind != RECORD_TASK)
+            return task_stale("muster_pool_submit: after");
+    }
+    return MUSTER_OK;
+}
+
+static muster_err place(const struct seat *seat, struct record *record, const muster_submit_options *options)
+{
+    muster_err err = check_after(seat, options);
+    if (!err)
+        err = shelf_place(seat, record, options);
+    return !err && options->after_n ? follow_place(seat, record, options) : err;
+}
+
 static muster_err apply_options(const struct seat *seat, struct record *record, const muster_submit_options *options,
                                 const struct context *shared)
 {
     struct pool *pool = seat->pool;
     int retries = options && options->retries ? options->retries : pool->retries;
     record->retries = (uint8_t)(retries == MUSTER_NO_RETRIES ? 0 : retries);
-    if (!shared && (!options || (!options->user && options->time_limit_ms <= 0)))
+    if (!shared && (!options || (!options->user && options->time_limit_ms <= 0 && !shelf_wants(options))))
         return MUSTER_OK;
     if (options && options->time_limit_ms > 0 && !pool->isolated)
         return muster__fail(MUSTER_ERR_UNSUPPORTED,
@@ -92,6 +120,9 @@ static muster_err apply_options(const struct seat *seat, struct record *record, 
     if (!extra)
         return muster__fail(MUSTER_ERR_NOMEM, "the host segment is full; see segment_bytes");
     extra->time_limit_ms = options ? options->time_limit_ms : 0;
+    muster_err err = shelf_wants(options) ? place(seat, record, options) : MUSTER_OK;
+    if (err)
+        return err;
     if (shared) {
         extra->user_shared = true;
         extra->user_bytes = shared->bytes;
@@ -133,6 +164,15 @@ static muster_err call_back(muster_task task, const muster_submit_options *optio
     return err;
 }
 
+static bool queue(const struct seat *seat, struct record *record, uint32_t index, const muster_submit_options *options)
+{
+    if (MUSTER__LIKELY(!shelf_wants(options)))
+        return sched_queue(seat, record, index);
+    if (!follow_hold(seat->pool, record, index))
+        shelf_queue(seat, record, index);
+    return true;
+}
+
 muster_err task_submit(const struct seat *seat, muster_task *task, muster__function function, const void *arg,
                        size_t arg_bytes, size_t result_bytes, const muster_submit_options *options,
                        const struct context *shared)
@@ -151,7 +191,7 @@ muster_err task_submit(const struct seat *seat, muster_task *task, muster__funct
         atomic_store_explicit(&lane->submitted, atomic_load_explicit(&lane->submitted, memory_order_relaxed) + 1,
                               memory_order_relaxed);
         muster_task made = {task_handle(pool_tasks_word(seat->pool), index, generation)};
-        if (MUSTER__LIKELY(sched_queue(seat, record, index))) {
+        if (MUSTER__LIKELY(queue(seat, record, index, options))) {
             lane->numbers++;
             *task = made;
             return calls_back(options) ? call_back(made, options) : MUSTER_OK;
@@ -164,6 +204,8 @@ muster_err task_submit(const struct seat *seat, muster_task *task, muster__funct
     record_free(seat->pool, record, index, lane);
     return err;
 }
+
+enum { AFTER_MAX = 1 << 24 };
 
 static muster_err check_submit(const muster_task *task, muster_task_fn fn, const void *arg, size_t arg_bytes,
                                size_t result_bytes, const muster_submit_options *options)
@@ -183,6 +225,11 @@ static muster_err check_submit(const muster_task *task, muster_task_fn fn, const
         err = check_count(operation, "time_limit_ms", options->time_limit_ms);
     if (!err && options && options->retries != MUSTER_NO_RETRIES)
         err = check_retries(operation, options->retries);
+    if (!err && options)
+        err = check_block(operation, "after", options->after, options->after_n, sizeof *options->after);
+    if (!err && options && options->after_n > AFTER_MAX)
+        err = muster__fail(MUSTER_ERR_INVAL, "%s: after_n is %lld; at most %d are allowed", operation,
+                           (long long)options->after_n, AFTER_MAX);
     return err ? err : MUSTER__RESERVED(operation, options);
 }
 
@@ -240,7 +287,7 @@ static bool entry_claim(void *arg, const struct seat *seat, bool all, struct rec
     *record = entry->record;
     *index = entry->index;
     uint64_t state = atomic_load_explicit(&entry->record->state, memory_order_relaxed);
-    return state_phase(state) == RECORD_QUEUED &&
+    return state_phase(state) == RECORD_QUEUED && shelf_may_claim(seat, entry->record, state) &&
            sched_claim(seat, entry->record, (uint64_t)entry->generation << 32 | entry->index);
 }
 
@@ -454,15 +501,8 @@ static muster_err cancel(struct entry *entry, bool kill)
                 return MUSTER_OK;
             continue;
         }
-        uint64_t canceled = (state & ~(uint64_t)STATE_PHASE) | RECORD_CANCELED;
-        uint32_t group = entry->record->next; /* of this task, if the next step succeeds */
-        if (!atomic_compare_exchange_weak(&entry->record->state, &state, canceled))
+        if (!pending_cancel(&entry->seat, entry->record, entry->index, &state))
             continue;
-        atomic_fetch_add(&pool->finished_elsewhere, 1);
-        if (group) {
-            group_fails(pool, group, entry->record);
-            group_done(pool, group);
-        }
         sched_ring_waiters(pool);
         return MUSTER_OK;
     }

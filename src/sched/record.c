@@ -62,8 +62,12 @@ struct record *record_new(const struct seat *seat, uint32_t *index)
 void record_free(struct pool *pool, struct record *record, uint32_t index, struct lane *mine)
 {
     uint32_t self = muster__self_state.number;
+    uint64_t state = atomic_load_explicit(&record->state, memory_order_relaxed);
+    if (MUSTER__UNLIKELY(state & STATE_FOLLOWED))
+        follow_ended(pool, index, (uint32_t)(state >> 32));
     if (record->kind == RECORD_TASK && record->extra) {
         any_forget(record, self);
+        shelf_forget(pool, record, index);
         struct extra *extra = muster__heap_at(record->extra);
         if (extra && !extra->user_shared)
             muster__heap_free(extra->user, self);
@@ -74,7 +78,7 @@ void record_free(struct pool *pool, struct record *record, uint32_t index, struc
         muster__heap_free(record->data, self);
         record->data = 0;
     }
-    uint32_t generation = (uint32_t)(atomic_load_explicit(&record->state, memory_order_relaxed) >> 32) + 1;
+    uint32_t generation = (uint32_t)(state >> 32) + 1;
     if (!generation)
         generation = 1;
     struct lane *home = &pool->lane[record->home];

@@ -22,7 +22,7 @@ void recover_error(const struct death *death, struct muster_task_error *error, i
 
 void recover_queue_again(const struct death *death, struct record *record, uint32_t index)
 {
-    if (!sched_queue(&death->seat, record, index))
+    if (!shelf_or_queue(&death->seat, record, index))
         worker_break(death->seat.pool, "no memory left to queue a dead worker's tasks again");
 }
 
@@ -116,9 +116,11 @@ void recover_lane(struct pool *pool, struct lane *lane, uint32_t self)
     }
     if (muster__latch_seize(&pool->lanes_latch, dead, self, &generation))
         muster__latch_release(&pool->lanes_latch, generation, self);
+    shelf_seize(pool, dead, self);
     deque_repair(&lane->deque, dead);
     visit_all(&death, dead, visit);
     visit_all(&death, dead, visit_filling); /* last: a half that was being split off tells its piece by its phase */
+    follow_recover(pool);
     atomic_store(&lane->depth, 0);
     atomic_fetch_add(&pool->deaths, 1);
     sched_forget_lane(pool, lane->index);
@@ -136,10 +138,18 @@ void recover_sweep(struct muster__object *object, uint32_t generation, uint32_t 
     uint32_t seized;
     if (muster__latch_seize(&pool->lanes_latch, dead, self, &seized))
         muster__latch_release(&pool->lanes_latch, seized, self);
+    shelf_seize(pool, dead, self);
+    for (int i = 0; i < pool->share.branches; i++)
+        if (MUSTER__OWNER_HOST + (uint32_t)pool_branch(pool, i)->host == dead)
+            atomic_store(&pool_branch(pool, i)->lost, true);
     uint32_t lanes = atomic_load(&pool->lanes_used);
     for (uint32_t i = 0; i < lanes; i++)
         if (atomic_load(&pool->lane[i].owner) == dead)
             recover_lane(pool, &pool->lane[i], self);
+    follow_recover(pool);
+    for (int i = 0; i < pool->share.branches; i++)
+        if (MUSTER__OWNER_HOST + (uint32_t)pool_branch(pool, i)->host == dead)
+            shelf_lost(&(struct seat){.pool = pool, .self = self}, (uint32_t)(pool->workers + i));
 }
 
 /* ---- workers ---- */

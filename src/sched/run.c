@@ -112,6 +112,8 @@ void run_task(const struct seat *seat, struct record *record, uint32_t index)
         sched_finish(seat->pool, record, index, RECORD_CANCELED, seat->lane);
         return;
     }
+    if (MUSTER__UNLIKELY(record->extra) && follow_refuse(seat, record, index))
+        return;
     muster_err err = muster__function_find(record->function, &pointer);
     if (MUSTER__UNLIKELY(err)) {
         snprintf(report.fail_text, sizeof report.fail_text, "%.150s", muster_err_detail());

@@ -104,7 +104,7 @@ void sched_ring_all(struct pool *pool)
 }
 
 /* Only who makes it CALLED rings, so that each call wakes another one. */
-static bool call_lane(struct pool *pool, uint32_t lane)
+bool sched_call(struct pool *pool, uint32_t lane)
 {
     unsigned shift = lane % 32 * 2;
     uint64_t word = atomic_load_explicit(&pool->idle[lane / 32], memory_order_relaxed), changed;
@@ -120,7 +120,7 @@ static bool call_lane(struct pool *pool, uint32_t lane)
 static bool call_one_of(struct pool *pool, const uint16_t *lanes, int begin, int end)
 {
     for (int i = begin; i < end; i++)
-        if (call_lane(pool, lanes[i]))
+        if (sched_call(pool, lanes[i]))
             return true;
     return false;
 }
@@ -154,6 +154,11 @@ bool sched_any_queued(struct pool *pool)
     return queued_at_least(pool, 1);
 }
 
+bool sched_any_for(const struct seat *seat)
+{
+    return queued_at_least(seat->pool, 1) || shelf_any(seat->pool, seat->lane->index);
+}
+
 void sched_idle_begin(const struct seat *seat)
 {
     idle_exchange(seat->pool, seat->lane->index, IDLE_ASLEEP);
@@ -165,7 +170,7 @@ void sched_idle_begin(const struct seat *seat)
 void sched_idle_end(const struct seat *seat, bool will_look)
 {
     if (idle_exchange(seat->pool, seat->lane->index, IDLE_NOT) == IDLE_CALLED &&
-        queued_at_least(seat->pool, will_look ? 2 : 1))
+        queued_at_least(seat->pool, (will_look ? 2 : 1) - (int64_t)shelf_common(seat->pool)))
         sched_wake_one(seat);
 }
 
@@ -199,7 +204,7 @@ static uint64_t make_queued(const struct seat *seat, struct record *record)
 {
     uint64_t state = atomic_load_explicit(&record->state, memory_order_relaxed), queued;
     do {
-        uint64_t flags = state_phase(state) == RECORD_RUNNING ? state & (STATE_WAITED | STATE_DROPPED) : 0;
+        uint64_t flags = state_phase(state) == RECORD_RUNNING ? state & STATE_KEPT : 0;
         queued = state_make((uint32_t)(state >> 32), seat->lane->index, RECORD_QUEUED) | flags;
         if (MUSTER__LIKELY(state_phase(state) == RECORD_FILLING)) {
             atomic_store_explicit(&record->state, queued, memory_order_release);
@@ -300,10 +305,13 @@ static bool find(struct found *found)
     const struct seat *seat = found->seat;
     if (pool_state(seat->pool) > POOL_CLOSED)
         return false;
-    bool own = find_own(seat, &found->record, &found->index);
+    bool shelved = MUSTER__UNLIKELY(atomic_load_explicit(&seat->pool->shelved, memory_order_relaxed));
+    bool own = (shelved && shelf_take(seat, true, &found->record, &found->index)) ||
+               find_own(seat, &found->record, &found->index);
     if (MUSTER__UNLIKELY(sched_untold.whole && !(own && goes_on_with_whole(found->record))))
         sched_tell();
-    return own || find_other(seat, &found->record, &found->index);
+    return own || find_other(seat, &found->record, &found->index) ||
+           (shelved && shelf_take(seat, false, &found->record, &found->index));
 }
 
 /* False: it cannot be run. In no deque: the pool is over, which says what the task is worth. */
@@ -337,7 +345,7 @@ static uint64_t finish_state(struct record *record, enum phase phase, bool by_wo
         if (MUSTER__UNLIKELY(by_worker && state & STATE_KILLED))
             for (;;)
                 kill(getpid(), SIGKILL);
-        final = state_make((uint32_t)(state >> 32), 0, phase) | (state & STATE_DROPPED);
+        final = state_make((uint32_t)(state >> 32), 0, phase) | (state & (STATE_DROPPED | STATE_FOLLOWED));
     } while (!atomic_compare_exchange_weak(&record->state, &state, final));
     return state;
 }
@@ -358,8 +366,12 @@ void sched_finish(struct pool *pool, struct record *record, uint32_t index, enum
             atomic_fetch_add(&pool->finished_elsewhere, 1);
     }
     muster__barrier_light(); /* pool_await_done has the other half */
-    if (MUSTER__UNLIKELY(old & STATE_DROPPED))
-        record_free(pool, record, index, mine);
+    if (MUSTER__UNLIKELY(old & (STATE_DROPPED | STATE_FOLLOWED))) {
+        if (old & STATE_FOLLOWED)
+            follow_ended(pool, index, (uint32_t)(old >> 32));
+        if (old & STATE_DROPPED)
+            record_free(pool, record, index, mine);
+    }
     if (MUSTER__UNLIKELY(group))
         group_done(pool, group);
     if (MUSTER__UNLIKELY(old & STATE_WAITED || pool_state(pool) != POOL_OPEN))
@@ -477,7 +489,7 @@ static bool stand_by(const struct seat *seat, bool help, const struct places *pl
 
 static bool has_work(const struct seat *seat, bool help, const struct places *places)
 {
-    return help && may_take(places) && pool_state(seat->pool) <= POOL_CLOSED && sched_any_queued(seat->pool);
+    return help && may_take(places) && pool_state(seat->pool) <= POOL_CLOSED && sched_any_for(seat);
 }
 
 static bool stand_down(const struct seat *seat, bool help, const struct places *places)

@@ -36,6 +36,7 @@
 #include "remote/remote.h"
 #include "sched/context.h"
 #include "sched/deque.h"
+#include "sched/placed.h"
 
 #include <muster/pool.h>
 
@@ -61,17 +62,20 @@ enum phase {
     RECORD_FILLING, /* owned by the lane it came from */
     RECORD_QUEUED,  /* in the deque of the lane in its state */
     RECORD_RUNNING, /* by the lane in its state */
+    RECORD_HELD,    /* until others have ended: follow.h */
     RECORD_DONE,    /* final, as are those below */
     RECORD_FAILED,  /* the task's own failure, or as record.extra's error says */
     RECORD_CANCELED,
 };
 
 enum {
-    STATE_PHASE = 0xf,
-    STATE_WAITED = 1 << 4,  /* somebody may sleep until it is final */
-    STATE_DROPPED = 1 << 5, /* its handle is given up: free it when final; who gets it sets this first */
-    STATE_KILLED = 1 << 6,  /* canceled while running; its worker is being killed */
-    STATE_CLAIMED = 1 << 7, /* final, and its result under way to another host's getter: taken there, or free again */
+    STATE_PHASE = 0x7,
+    STATE_FOLLOWED = 1 << 3, /* see follow.h */
+    STATE_WAITED = 1 << 4,   /* somebody may sleep until it is final */
+    STATE_DROPPED = 1 << 5,  /* its handle is given up: free it when final; who gets it sets this first */
+    STATE_KILLED = 1 << 6,   /* canceled while running; its worker is being killed */
+    STATE_CLAIMED = 1 << 7,  /* final, and its result under way to another host's getter: taken there, or free again */
+    STATE_KEPT = STATE_WAITED | STATE_DROPPED | STATE_FOLLOWED,
     STATE_LANE_SHIFT = 8,
 };
 #define STATE_LANE_MASK UINT32_C(0xffff00)
@@ -107,6 +111,7 @@ struct extra {
     /* see sched/any.h: what the task has returned by itself (0: nothing), and the record's result_bytes without that */
     _Atomic muster__ref returned;
     uint64_t returned_bytes, reserved_bytes;
+    struct placed placed;
     struct muster_task_error error;
 };
 
@@ -185,6 +190,7 @@ struct branch {
     muster_pool pool;
     int32_t host, workers;
     _Atomic int32_t alive, busy; /* workers, when it was last heard of */
+    _Atomic bool lost;           /* its host is gone */
 };
 
 /* A part's share of the whole pool. Its lanes: workers, branches' carriers, submitters. */
@@ -206,7 +212,10 @@ struct pool {
     muster__function initializer, finalizer;
     muster__ref init_arg, user;
     _Alignas(MUSTER__LINE) _Atomic uint32_t state;
-    _Atomic uint32_t misses; /* of a branch: some of its workers were away when its carrier looked */
+    _Atomic uint64_t cancels; /* see pool/pending.h */
+    _Atomic uint64_t shelf;   /* where it is, see sched/shelf.h; 0: there is none */
+    _Atomic uint32_t shelved; /* tasks on it */
+    _Atomic uint32_t misses;  /* of a branch: some of its workers were away when its carrier looked */
     _Atomic uint32_t slabs;
     _Atomic uint32_t lanes_used;        /* lanes at or above were never taken */
     _Atomic int64_t finished_elsewhere; /* tasks ended by canceling or by a sweeper */
@@ -436,14 +445,15 @@ bool sched_take(const struct seat *seat, struct record **record, uint32_t *index
 bool sched_run_one(const struct seat *seat);
 /** Whether any lane seems to have something queued. */
 bool sched_any_queued(struct pool *pool);
+/** Whether there seems to be something for the seat's worker, or carrier. */
+bool sched_any_for(const struct seat *seat);
 /** QUEUED -> RUNNING, of the record that the deque's entry names; a full barrier either way, as deque.h wants it.
  * False: it is not what the entry says any more. */
 static inline bool sched_claim(const struct seat *seat, struct record *record, record_ref ref)
 {
     uint64_t state = atomic_load_explicit(&record->state, memory_order_acquire);
     while (state >> 32 == ref >> 32 && state_phase(state) == RECORD_QUEUED) {
-        uint64_t flags = state & (STATE_WAITED | STATE_DROPPED);
-        uint64_t running = state_make((uint32_t)(ref >> 32), seat->lane->index, RECORD_RUNNING) | flags;
+        uint64_t running = state_make((uint32_t)(ref >> 32), seat->lane->index, RECORD_RUNNING) | (state & STATE_KEPT);
         if (atomic_compare_exchange_weak(&record->state, &state, running))
             return true;
     }
@@ -471,6 +481,7 @@ static inline uint64_t sched_idle(struct pool *pool)
 void sched_go_light(const struct seat *seat);
 /** After such a barrier, wakes a sleeping lane: the nearest one on another core, if any. */
 void sched_wake_one(const struct seat *seat);
+bool sched_call(struct pool *pool, uint32_t lane); /* wakes that one; false: it is awake */
 /** Makes a RUNNING record final: wakes who waits, frees it when nobody will get it. */
 void sched_finish(struct pool *pool, struct record *record, uint32_t index, enum phase phase, struct lane *mine);
 /** Rings all lanes in waiters, or those in idle, too. */
@@ -638,7 +649,7 @@ struct sched_kind {
 };
 extern struct sched_kind sched_kinds[RECORD_KINDS];
 
-enum parts_word { PARTS_CLOSE, PARTS_JOIN, PARTS_TERMINATE, PARTS_END };
+enum parts_word { PARTS_CLOSE, PARTS_JOIN, PARTS_TERMINATE, PARTS_END, PARTS_CANCEL };
 
 /* what the parts of a pool on other hosts do; home asks and tells them only if it has branches */
 struct pool_parts {
@@ -648,6 +659,8 @@ struct pool_parts {
     muster_err (*make)(struct pool *pool, const muster_pool_options *options, const struct share *shares);
     /** Home: has all branches do it, and waits for them. */
     muster_err (*tell)(struct pool *pool, enum parts_word word, int64_t timeout_ms);
+    /** Home: has all branches cancel what is pending, and what was lent before that number. */
+    muster_err (*cancel)(struct pool *pool, uint64_t number);
     /** Asks the pool's home, which is another host. */
     muster_err (*ask_home)(muster_pool pool, enum parts_word word, int64_t timeout_ms, const char *operation);
     /** Home: has a branch kill a task that it was lent. */
@@ -665,5 +678,6 @@ static inline muster_err pool_tell_parts(struct pool *pool, enum parts_word word
 }
 
 #include "sched/any.h"
+#include "sched/follow.h"
 
 #endif

@@ -163,7 +163,7 @@ static bool may_leave(const struct seat *seat)
 static bool idle_announce(const struct seat *seat)
 {
     sched_idle_begin(seat);
-    return may_leave(seat) || (pool_state(seat->pool) <= POOL_CLOSED && sched_any_queued(seat->pool));
+    return may_leave(seat) || (pool_state(seat->pool) <= POOL_CLOSED && sched_any_for(seat));
 }
 
 int64_t worker_left(const struct seat *seat)

@@ -52,6 +52,9 @@ dies() {
     for what in get acquire join; do
         said "^$what: PEER: .*host h3 is gone"
     done
+    [ "$(grep -c '^aimed: PEER: .*host h3' "$out")" = 4 ] || fail 'what was for h3 alone does not say so'
+    said '^follows: CANCELED: .*which has not gone well'
+    said '^late: PEER: .*is gone'
     said '^destroy: OK$'
 }
 

@@ -84,6 +84,40 @@ static muster_err map_list(muster_pool pool, const int *items, int *results)
     return err;
 }
 
+/* For the host that dies: one that runs for 12 s, others that wait for it; and one for anybody that follows the last.
+ */
+enum { AIMED = 5 };
+
+static int for_long(const void *item, void *result, const void *user)
+{
+    (void)item;
+    (void)user;
+    (void)result;
+    for (int i = 0; i < 24; i++)
+        nap_ms(500);
+    return 0;
+}
+
+static muster_err aim(muster_pool pool, muster_task *tasks)
+{
+    int first = 0, first_result;
+    muster_submit_options there = {.aim = MUSTER_AIM_RANK, .aim_at = muster_ranks() - 1}, after = {.after_n = 1};
+    muster_err err = muster_pool_submit(pool, &tasks[0], for_long, NULL, 0, 0, &there);
+    for (int i = 1; i < AIMED - 1 && !err; i++)
+        err = muster_pool_submit(pool, &tasks[i], slowly, &first, sizeof first, sizeof first_result, &there);
+    after.after = &tasks[AIMED - 2];
+    return err ? err : muster_pool_submit(pool, &tasks[AIMED - 1], slowly, &first, sizeof first, sizeof first, &after);
+}
+
+static void say_aimed(muster_pool pool, const muster_task *tasks)
+{
+    int result;
+    muster_task late[AIMED];
+    for (int i = 0; i < AIMED; i++)
+        say(i < AIMED - 1 ? "aimed" : "follows", muster_task_get(tasks[i], &result, sizeof result, MUSTER_FOREVER));
+    say("late", aim(pool, late));
+}
+
 int main(int argc, char **argv)
 {
     if (muster_init(&argc, &argv, NULL))
@@ -106,12 +140,18 @@ int main(int argc, char **argv)
     }
     for (int i = 0; i < ITEMS; i++)
         items[i] = i;
+    muster_task aimed[AIMED];
+    if (aim(pool, aimed)) {
+        say("aim", MUSTER_ERR_STATE);
+        return 1;
+    }
     printf("ready\n");
     fflush(stdout);
     say("map", argc > 1 ? map_list(pool, items, results) : map(pool, items, results));
     for (int i = 0; i < ITEMS; i++)
         wrong += results[i] != 3 * i + 1;
     printf("wrong: %d\n", wrong);
+    say_aimed(pool, aimed);
     char byte;
     say("get", muster_queue_get(lent.queue, &byte, 1, NULL, MUSTER_FOREVER));
     say("acquire", muster_lock_acquire(lent.lock, MUSTER_FOREVER));
