@@ -39,8 +39,8 @@ void progress_format(const struct progress *p, double elapsed, char *text, size_
     double load = elapsed > 0 && p->workers > 0 ? p->busy_seconds / (elapsed * p->workers) : 0;
     if (rate > 0)
         format_duration((p->work - p->work_done) / rate, left, sizeof left);
-    snprintf(text, size, "%d of %d tasks, %.2f spin updates/ns, %s left, workers %.0f%% busy", p->tasks_done, p->tasks,
-             rate * 1e-9, left, 100 * fmin(load, 1));
+    snprintf(text, size, "%d of %d task%s, %.2f spin updates/ns, %s left, workers %.0f%% busy", p->tasks_done, p->tasks,
+             p->tasks == 1 ? "" : "s", rate * 1e-9, left, 100 * fmin(load, 1));
 }
 
 void progress_show(struct progress *p)

@@ -231,7 +231,7 @@ muster_err muster_pool_reduce(muster_pool pool, muster_task_fn fn, muster_combin
     if (!err && options && options->states)
         err = muster__fail(MUSTER_ERR_INVAL, "muster_pool_reduce: states: a reduction does not tell of its items");
     if (!err && !fn && item_bytes != result_bytes)
-        err = muster__fail(MUSTER_ERR_INVAL, "muster_pool_reduce: no fn, but items of %zu and results of %zu bytes",
+        err = muster__fail(MUSTER_ERR_INVAL, "muster_pool_reduce: no fn, but items of %zu and results of %zu B",
                            item_bytes, result_bytes);
     if (err || n == 0)
         return err;

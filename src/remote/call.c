@@ -35,7 +35,7 @@ static bool give_up(struct asked *asked)
 
 static muster_err no_room(const char *operation, size_t size)
 {
-    return muster__fail(MUSTER_ERR_NOMEM, "%s: no %zu bytes left in the host segment for what goes to another host",
+    return muster__fail(MUSTER_ERR_NOMEM, "%s: no %zu B left in the host segment for what goes to another host",
                         operation, size);
 }
 

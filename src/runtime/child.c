@@ -75,7 +75,7 @@ _Noreturn void child_run(uint32_t number)
     if (member->arg_bytes) {
         arg = malloc(member->arg_bytes);
         if (!arg) {
-            muster__log(MUSTER__ERROR, "no memory for the %llu bytes of its argument",
+            muster__log(MUSTER__ERROR, "no memory for the %llu B of its argument",
                         (unsigned long long)member->arg_bytes);
             exit(127);
         }

@@ -147,7 +147,8 @@ static muster_err make_segment(const struct muster__world *world, const muster_o
     muster__me.member = (uint32_t)world->local;
     err = muster__caller_enter(muster__me.member, world->rank == 0 || options->spmd);
     if (!err && world->local == 0 && !make_tables(world, options, job))
-        err = muster__fail_logged(MUSTER_ERR_NOMEM, "the host segment is too small for %d ranks", world->locals);
+        err = muster__fail_logged(MUSTER_ERR_NOMEM, "the host segment is too small for %d rank%s", world->locals,
+                                  muster__s(world->locals));
     if (!err)
         err = make_names(world);
     err = hear(world, err);
