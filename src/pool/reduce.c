@@ -17,9 +17,13 @@ struct recipe {
     int64_t count; /* items in a chunk, or results in a tree */
 };
 
+/* The reduction's own, else the pool's. */
 static const void *own_user(const struct recipe *context)
 {
-    return context->user_bytes ? context + 1 : NULL;
+    const struct pool *pool = muster__running->pool;
+    if (context->user_bytes)
+        return context + 1;
+    return pool->user ? muster__heap_at(pool->user) : NULL;
 }
 
 static int find(muster__function function, void **pointer)
