@@ -106,17 +106,15 @@ void signals_restore(void)
     state.installed = false;
 }
 
-/* A terminal's Ctrl-C and a batch system's notice reach the whole process group: whether children end on them is for
- * rank 0 to say. */
+/* As any program starts; crash signals stay with crash.c. */
 void signals_reset_in_child(void)
 {
-    sigset_t none;
-    for (int signal = 1; signal < 32; signal++)
-        if (signal != SIGKILL && signal != SIGSTOP)
+    static const int kept[] = {SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    for (int signal = 1; signal < 32; signal++) {
+        bool is_kept = false;
+        for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+            is_kept |= signal == kept[i];
+        if (!is_kept)
             sigaction(signal, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
-    sigaction(SIGINT, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
-    sigaction(SIGUSR1, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
-    sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    }
 }

@@ -1,11 +1,13 @@
 /*
  * What the scripts start that try what is around a program, by its first argument: item (a gigabyte through a queue),
  * full (the same, when somebody has filled /dev/shm since muster_init), read (says how many lines it is given), inside
- * and isolated (has a task run the shell command that follows).
+ * and isolated (has a task run the shell command that follows), leave (tasks and processes start what runs longer than
+ * they), stay (a process starts that, and all wait).
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <muster/muster.h>
 
@@ -69,6 +71,44 @@ static void command_in_task(const char *command, bool isolated)
     printf("command: %d\n", status);
 }
 
+static int start_in_background(const void *arg, size_t size_bytes)
+{
+    (void)size_bytes;
+    if (system("sleep 3125 & exec setsid sleep 3126 >/dev/null 2>&1 &"))
+        return 1;
+    printf("ready %d\n", (int)getpid());
+    fflush(stdout);
+    while (*(const bool *)arg)
+        pause();
+    return 0;
+}
+
+static void start_process(bool stays)
+{
+    muster_process process;
+    must(muster_process_create(&process, start_in_background, &stays, sizeof stays, NULL));
+    must(muster_process_start(process));
+    must(muster_process_join(process, NULL, MUSTER_FOREVER));
+}
+
+static int start_in_foreground(const void *item, void *result, const void *user)
+{
+    (void)item, (void)result, (void)user;
+    return system("sleep 3125");
+}
+
+static void leave_behind(void)
+{
+    muster_pool pool;
+    char item = 0;
+    start_process(false);
+    must(muster_pool_create(&pool, &(muster_pool_options){.isolated = true}));
+    muster_err err =
+        muster_pool_map(pool, start_in_foreground, &item, 1, 1, NULL, 0, &(muster_map_options){.time_limit_ms = 200});
+    printf("map: %s\n", muster_err_name(err));
+    must(muster_pool_destroy(pool));
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -81,6 +121,10 @@ int main(int argc, char **argv)
         count_lines();
     if (argc > 2 && (strcmp(what, "inside") == 0 || strcmp(what, "isolated") == 0))
         command_in_task(argv[2], strcmp(what, "isolated") == 0);
+    if (strcmp(what, "leave") == 0)
+        leave_behind();
+    if (strcmp(what, "stay") == 0)
+        start_process(true);
     printf("ranks %d\n", muster_ranks());
     return muster_finalize();
 }
