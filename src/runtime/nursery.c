@@ -303,6 +303,8 @@ static void on_orphaned(int signal)
     for (int i = 0; i < mine.count; i++)
         kill(-mine.children[i].pid, SIGKILL);
     struct tables *tables = muster__me.tables;
+    if (!atomic_load(&mine.shared->stop) && !atomic_load(&muster__segment->signal))
+        atomic_store(&muster__segment->gone_plus_1, muster__rank_of_local(mine.local) + 1);
     bool ends = atomic_load(&mine.shared->stop) || atomic_load(&muster__segment->signal) ||
                 atomic_load(&tables->exit_code) || atomic_exchange(&tables->death_told, 1);
     if (ends)
@@ -348,6 +350,7 @@ static void become(int local)
     prctl(PR_SET_PDEATHSIG, ORPHANED);
     if (getppid() != muster__me.rank_pid)
         on_orphaned(ORPHANED);
+    lookout_start(local);
 }
 
 /* What is left at the end gets SIGTERM, and SIGKILL a second later. */
@@ -383,7 +386,9 @@ _Noreturn static void nursery_main(int local)
         end_untold_orphans();
         reap();
         fork_spares();
-        int64_t next = look_after_children(), look = muster__now_ns() + LOOK_NS;
+        int64_t next = look_after_children(), look = lookout_look(mine.shared);
+        next = look < next ? look : next;
+        look = muster__now_ns() + LOOK_NS;
         if (getppid() != muster__me.rank_pid)
             break;
         muster__sleep(&mine.shared->bell, seen, next < look ? next : look);

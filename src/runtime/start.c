@@ -287,6 +287,8 @@ muster_err muster__runtime_start(int *argc, char ***argv, const muster_options *
         return err;
     muster__me.started = true;
     muster__me.rank_pid = getpid();
+    muster__me.launcher = getppid();
+    muster__me.heeds_signals = !options->no_signals;
     muster__log_setup(name.nodename, world->rank, world->ranks, "", muster__me.log_level);
     muster__settings_say(world->rank == 0);
     err = set_up(world, options);

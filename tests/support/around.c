@@ -2,8 +2,10 @@
  * What the scripts start that try what is around a program, by its first argument: item (a gigabyte through a queue),
  * full (the same, when somebody has filled /dev/shm since muster_init), read (says how many lines it is given), inside
  * and isolated (has a task run the shell command that follows), leave (tasks and processes start what runs longer than
- * they), stay (a process starts that, and all wait).
+ * they), stay (a process starts that, and all wait), told (waits until it is told to stop, says by what, and goes on
+ * for ten seconds; has handlers of its own).
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,9 +111,39 @@ static void leave_behind(void)
     must(muster_pool_destroy(pool));
 }
 
+static const int handled[] = {SIGINT, SIGTERM, SIGUSR1};
+
+static void say_handled(int signal)
+{
+    char text[] = "handler 00\n";
+    text[8] += (char)(signal / 10);
+    text[9] += (char)(signal % 10);
+    if (write(STDOUT_FILENO, text, sizeof text - 1) < 0)
+        _exit(1);
+}
+
+/* To a file: mpirun may not bring any more what is printed while it ends its ranks. */
+static void wait_until_told(const char *file)
+{
+    muster_event never;
+    must(muster_event_create(&never, NULL));
+    if (file && !freopen(file, "a", stdout))
+        exit(1);
+    printf("ready %d\n", (int)getpid());
+    fflush(stdout);
+    muster_err err = muster_event_wait(never, 3000);
+    printf("wait: %s: %s\n", muster_err_name(err), muster_err_detail());
+    fflush(stdout);
+    for (int i = 0; err == MUSTER_ERR_INTERRUPTED && i < 100; i++)
+        usleep(100000);
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
+    if (strcmp(what, "told") == 0)
+        for (size_t i = 0; i < sizeof handled / sizeof *handled; i++)
+            signal(handled[i], say_handled);
     must(muster_init(&argc, &argv, NULL));
     if (strcmp(what, "full") == 0)
         fill_shm();
@@ -125,6 +157,8 @@ int main(int argc, char **argv)
         leave_behind();
     if (strcmp(what, "stay") == 0)
         start_process(true);
+    if (strcmp(what, "told") == 0)
+        wait_until_told(argc > 2 ? argv[2] : NULL);
     printf("ranks %d\n", muster_ranks());
     return muster_finalize();
 }
