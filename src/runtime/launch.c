@@ -146,6 +146,8 @@ static char **command(int argc, char **argv, char *self)
     static char *fixed[] = {"mpirun", "--bind-to", "none"};
     static char ranks[24];
     int64_t wanted = muster__setting(MUSTER__SET_RANKS);
+    if (!wanted && !may_be_elsewhere()) /* mpirun takes all cores of the machine */
+        wanted = muster__cores_allowed();
     char **line = calloc((size_t)argc + 10, sizeof *line);
     int n = 0;
     if (!line)
