@@ -36,6 +36,28 @@ missing_packages() {
     done
 }
 
+# install_packages <package>...: by apt; fails, saying why, where that cannot be.
+install_packages() {
+    say "installing by apt: $*"
+    if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
+        say "neither root nor sudo; as root, run: apt-get install --no-install-recommends $*" >&2
+        return 1
+    fi
+    local log
+    log=$(mktemp)
+    {
+        as_root apt-get update -qq || say "apt-get update failed; trying with the package lists at hand"
+        as_root env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "$@"
+    } >"$log" 2>&1 || {
+        cat "$log" >&2
+        rm -f "$log"
+        say "apt could not install: $*" >&2
+        return 1
+    }
+    rm -f "$log"
+}
+
 # need_packages <package>...: installs what is missing; asks apt for nothing when nothing is.
 need_packages() {
     if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
@@ -44,22 +66,16 @@ need_packages() {
     fi
     local missing
     mapfile -t missing < <(missing_packages "$@")
-    [ ${#missing[@]} -gt 0 ] || return 0
-    say "installing by apt: ${missing[*]}"
-    if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
-        die "neither root nor sudo; as root, run: apt-get install --no-install-recommends ${missing[*]}"
-    fi
-    local log
-    log=$(mktemp)
-    {
-        as_root apt-get update -qq || say "apt-get update failed; trying with the package lists at hand"
-        as_root env DEBIAN_FRONTEND=noninteractive \
-            apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}"
-    } >"$log" 2>&1 || {
-        cat "$log" >&2
-        die "apt could not install: ${missing[*]}"
-    }
-    rm -f "$log"
+    [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}" || exit 1
+}
+
+# want_packages <what is done without them> <package>...: the same, and goes on where that cannot be.
+want_packages() {
+    local without=$1 missing
+    shift
+    command -v dpkg-query >/dev/null && command -v apt-get >/dev/null || return 0
+    mapfile -t missing < <(missing_packages "$@")
+    [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}" || say "going on $without"
 }
 
 # Open MPI refuses root unless told twice; said here, so that no program needs to.
