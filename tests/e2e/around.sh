@@ -65,6 +65,12 @@ if mkdir -p "$group/in" 2>/dev/null && echo 100000 >"$group/cpu.cfs_quota_us"; t
     until rmdir "$group/in" "$group" 2>/dev/null; do sleep 0.1; done
 fi
 
+# threads that were there before
+"${many[@]}" "$program" early </dev/null >"$output" 2>&1
+says 1 'warn 1 thread was made before muster_init'
+"${many[@]}" "$program" </dev/null >"$output" 2>&1
+says 0 'before muster_init'
+
 # launchers
 if command -v mpirun.mpich >/dev/null && ! ldd "$program" | grep -q libmpich; then
     if timeout -k 1 20 mpirun.mpich -np 2 "$program" >"$output" 2>&1; then

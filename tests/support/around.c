@@ -3,8 +3,9 @@
  * full (the same, when somebody has filled /dev/shm since muster_init), read (says how many lines it is given), inside
  * and isolated (has a task run the shell command that follows), leave (tasks and processes start what runs longer than
  * they), stay (a process starts that, and all wait), told (waits until it is told to stop, says by what, and goes on
- * for ten seconds; has handlers of its own).
+ * for ten seconds; has handlers of its own), early (makes a thread before muster_init).
  */
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,12 +139,22 @@ static void wait_until_told(const char *file)
         usleep(100000);
 }
 
+static void *rest(void *unused)
+{
+    (void)unused;
+    pause();
+    return NULL;
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
     if (strcmp(what, "told") == 0)
         for (size_t i = 0; i < sizeof handled / sizeof *handled; i++)
             signal(handled[i], say_handled);
+    pthread_t thread;
+    if (strcmp(what, "early") == 0 && pthread_create(&thread, NULL, rest, NULL))
+        return 1;
     must(muster_init(&argc, &argv, NULL));
     if (strcmp(what, "full") == 0)
         fill_shm();
