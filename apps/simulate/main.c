@@ -118,6 +118,11 @@ static const char *draw(const struct program *p)
     }
 }
 
+static const char *plural(int n)
+{
+    return n == 1 ? "" : "s";
+}
+
 static void warn_of_short_bins(const struct program *p)
 {
     int n = experiment_points(&p->experiment), affected = 0;
@@ -146,9 +151,9 @@ static void report(struct program *p)
         return;
     if (s->finished > 0)
         results_print(stdout, p->points, experiment_points(&p->experiment));
-    printf("\ntasks: %d of %d in %.1f s; workers: %d, ranks: %d, hosts: %d; %.2f spin updates/ns, %.2f a worker\n",
-           s->finished, s->tasks, s->seconds, s->workers, s->ranks, s->host_count,
-           s->seconds > 0 ? s->updates / s->seconds * 1e-9 : 0,
+    printf("\n%d of %d task%s in %.1f s on %d worker%s (%d rank%s, %d host%s): %.2f spin updates/ns, %.2f a worker\n",
+           s->finished, s->tasks, plural(s->tasks), s->seconds, s->workers, plural(s->workers), s->ranks,
+           plural(s->ranks), s->host_count, plural(s->host_count), s->seconds > 0 ? s->updates / s->seconds * 1e-9 : 0,
            s->busy_seconds > 0 ? s->updates / s->busy_seconds * 1e-9 : 0);
     if (!p->files_failed)
         printf("in %s: results.csv, run.json%s%s\n", p->options.out, s->finished > 0 ? ", results.gp" : "", picture);

@@ -136,8 +136,8 @@ static muster_err wait_or(struct asked *asked, int64_t deadline_ns, bool works, 
         return *why;
     if (*why == MUSTER_ERR_INTERRUPTED && !muster__commits(asked->err)) { /* why it was called off */
         asked->err = *why;
-        snprintf(asked->text, sizeof asked->text, "signal %u asked the job to stop",
-                 atomic_load(&muster__segment->signal));
+        muster__fail_interrupted();
+        snprintf(asked->text, sizeof asked->text, "%s", muster_err_detail());
     }
     return MUSTER_OK;
 }
