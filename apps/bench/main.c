@@ -39,7 +39,7 @@ static bool run_inner(int ranks, const char *parts, struct run *run)
 {
     char what[256], line[256];
     snprintf(what, sizeof what, "--inner %s", parts);
-    fprintf(stderr, "bench: measuring with %d ranks\n", ranks);
+    fprintf(stderr, "bench: measuring with %d rank%s\n", ranks, ranks == 1 ? "" : "s");
     FILE *out = start_ranks(ranks, what);
     if (!out)
         return false;

@@ -134,8 +134,8 @@ static int compare(const struct plate *plate, const struct shared *shared, int r
         compute_alone(plate->n, rounds, alone);
         same = memcmp(whole, alone, bytes) == 0;
         must(muster_array_read(shared->workers, 0, muster_ranks(), tiles), "read");
-        printf("%d points a side, %d rounds, %d ranks on %d hosts: %s\ntiles by rank:", plate->n, rounds,
-               muster_ranks(), muster_hosts(), same ? "the same bits as on one rank" : "WRONG");
+        printf("points a side %d, rounds %d, ranks %d, hosts %d: %s\ntiles by rank:", plate->n, rounds, muster_ranks(),
+               muster_hosts(), same ? "the same bits as on one rank" : "WRONG");
         for (int rank = 0; rank < muster_ranks(); all += tiles[rank++])
             printf(" %lld", (long long)tiles[rank]);
         same = same && all == (int64_t)rounds * PLATE_TILES;

@@ -79,8 +79,8 @@ void check_print(FILE *stream, const struct check *check, const struct point *po
         fprintf(stream, "check: nothing to compare with exact values\n");
         return;
     }
-    fprintf(stream, "check: %d comparisons with exact values, %d beyond %.0f standard errors; largest deviations:\n",
-            check->count, check->failed, CHECK_LIMIT);
+    fprintf(stream, "check: comparisons with exact values: %d, beyond %.0f standard errors: %d; largest deviations:\n",
+            check->count, CHECK_LIMIT, check->failed);
     fprintf(stream, "     L        T  quantity     measured        error        exact       z\n");
     for (int i = 0; i < check->count && (i < rows || i < check->failed); i++) {
         const struct comparison *c = &check->comparisons[i];
@@ -91,5 +91,5 @@ void check_print(FILE *stream, const struct check *check, const struct point *po
                 i < check->failed ? "  <-- deviates" : "");
     }
     if (check->too_few > 0)
-        fprintf(stream, "check: %d points left out, too cold for their size and length to compare\n", check->too_few);
+        fprintf(stream, "check: left out, too cold for their size and length to compare: %d\n", check->too_few);
 }

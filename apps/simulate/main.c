@@ -118,6 +118,11 @@ static const char *draw(const struct program *p)
     }
 }
 
+static const char *plural(int n)
+{
+    return n == 1 ? "" : "s";
+}
+
 static void warn_of_short_bins(const struct program *p)
 {
     int n = experiment_points(&p->experiment), affected = 0;
@@ -125,7 +130,7 @@ static void warn_of_short_bins(const struct program *p)
         affected += point_is_short(&p->points[i]);
     if (affected > 0 && !p->options.quiet)
         fprintf(stderr,
-                "simulate: at %d of %d points bins are shorter than 10 autocorrelation times of |m|, so that errors "
+                "simulate: bins at points (%d of %d) are shorter than 10 autocorrelation times of |m|, so that errors "
                 "may be too small (bin_sweeps, m_tau in results.csv); more measurements or sweeps_between help\n",
                 affected, n);
 }
@@ -139,16 +144,16 @@ static void report(struct program *p)
         write_file(p, "results.gp");
     const char *picture = draw(p);
     if (s->interrupted)
-        fprintf(stderr, "simulate: stopped by signal %d (%s): %d of %d tasks had finished, their results are kept\n",
+        fprintf(stderr, "simulate: stopped by signal %d (%s): tasks finished: %d of %d, their results are kept\n",
                 s->interrupted, strsignal(s->interrupted), s->finished, s->tasks);
     warn_of_short_bins(p);
     if (p->options.quiet)
         return;
     if (s->finished > 0)
         results_print(stdout, p->points, experiment_points(&p->experiment));
-    printf("\n%d of %d tasks in %.1f s on %d workers (%d ranks, %d hosts): %.2f spin updates/ns, %.2f a worker\n",
-           s->finished, s->tasks, s->seconds, s->workers, s->ranks, s->host_count,
-           s->seconds > 0 ? s->updates / s->seconds * 1e-9 : 0,
+    printf("\n%d of %d task%s in %.1f s on %d worker%s (%d rank%s, %d host%s): %.2f spin updates/ns, %.2f a worker\n",
+           s->finished, s->tasks, plural(s->tasks), s->seconds, s->workers, plural(s->workers), s->ranks,
+           plural(s->ranks), s->host_count, plural(s->host_count), s->seconds > 0 ? s->updates / s->seconds * 1e-9 : 0,
            s->busy_seconds > 0 ? s->updates / s->busy_seconds * 1e-9 : 0);
     if (!p->files_failed)
         printf("in %s: results.csv, run.json%s%s\n", p->options.out, s->finished > 0 ? ", results.gp" : "", picture);
@@ -210,7 +215,7 @@ static int simulate(struct program *p)
     if (p->results && p->points)
         status = run_and_report(p);
     else
-        fprintf(stderr, "simulate: no memory for %d tasks\n", experiment_tasks(&p->experiment));
+        fprintf(stderr, "simulate: no memory for all tasks (%d)\n", experiment_tasks(&p->experiment));
     free(p->results);
     free(p->points);
     return status;

@@ -181,7 +181,7 @@ void plot_write_script(FILE *stream, const struct experiment *e, const struct po
     fprintf(stream, "low = %.8g\nhigh = %.8g\ntc = %.10g\nc_top = %.4g\n", r.low, r.high, EXACT_CRITICAL_TEMPERATURE,
             top_of_heat(points, n));
     fprintf(stream,
-            "heading = 'Ising model on L × L tori, Metropolis Monte Carlo: %d replicas × %lld measurements a point'\n",
+            "heading = 'Ising model on L × L tori, Metropolis Monte Carlo: replicas: %d, measurements a point: %lld'\n",
             e->replicas, (long long)e->measurements);
     write_curves(stream, e, r);
     fputs(panels, stream);

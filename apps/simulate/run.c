@@ -191,7 +191,7 @@ static void run_in_pool(struct study *s)
     if (err != MUSTER_OK && !s->summary->interrupted)
         complain("the run cannot go on", err);
     if (s->summary->failed > FAILURES_SHOWN)
-        fprintf(stderr, "simulate: %d more tasks failed\n", s->summary->failed - FAILURES_SHOWN);
+        fprintf(stderr, "simulate: tasks that failed besides: %d\n", s->summary->failed - FAILURES_SHOWN);
 }
 
 static int with_pool(struct study *s)
@@ -232,7 +232,7 @@ int run_study(const struct run_request *request, struct chain_result *results, s
     if (s.handles && s.order && s.done)
         result = with_pool(&s);
     else
-        fprintf(stderr, "simulate: no memory for %d tasks\n", tasks);
+        fprintf(stderr, "simulate: no memory for all tasks (%d)\n", tasks);
     free(s.handles);
     free(s.order);
     free(s.done);

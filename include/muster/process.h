@@ -1,6 +1,7 @@
 /*
  * Process: a function run in a process of its own, pinned to a core, that may crash or be killed without harm to
- * others.
+ * others. It leads a process group of its own: signals to the group of its rank are not for it, and when it ends,
+ * however it does, what it has started is killed, unless that has made itself another group or session (setsid).
  */
 #ifndef MUSTER_PROCESS_H
 #define MUSTER_PROCESS_H

@@ -36,7 +36,29 @@ missing_packages() {
     done
 }
 
-# need_packages <package>...: installs what is missing; asks apt for nothing when nothing is.
+# Whether packages can be installed without asking somebody who is not there.
+can_install() {
+    [ "$(id -u)" -eq 0 ] && return
+    command -v sudo >/dev/null && { [ -t 0 ] || sudo -n true 2>/dev/null; }
+}
+
+install_packages() { # package...
+    local log
+    log=$(mktemp)
+    {
+        as_root apt-get update -qq || say "apt-get update failed; trying with the package lists at hand"
+        as_root env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "$@"
+    } >"$log" 2>&1 || {
+        cat "$log" >&2
+        rm -f "$log"
+        return 1
+    }
+    rm -f "$log"
+}
+
+# need_packages <package>...: installs what is missing; asks apt for nothing when nothing is. What cannot be installed may
+# be there otherwise, or not be needed: it is said, and the rest shows.
 need_packages() {
     if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
         say "no Debian packages here; going on with what is installed. Needed, by Debian's names: $*"
@@ -45,21 +67,14 @@ need_packages() {
     local missing
     mapfile -t missing < <(missing_packages "$@")
     [ ${#missing[@]} -gt 0 ] || return 0
-    say "installing by apt: ${missing[*]}"
-    if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
-        die "neither root nor sudo; as root, run: apt-get install --no-install-recommends ${missing[*]}"
+    if can_install; then
+        say "installing by apt: ${missing[*]}"
+        install_packages "${missing[@]}" && return
+        say "apt could not install: ${missing[*]}; going on without"
+    else
+        say "neither root nor sudo, going on without: ${missing[*]}"
+        say "as root: apt-get install --no-install-recommends ${missing[*]}"
     fi
-    local log
-    log=$(mktemp)
-    {
-        as_root apt-get update -qq || say "apt-get update failed; trying with the package lists at hand"
-        as_root env DEBIAN_FRONTEND=noninteractive \
-            apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}"
-    } >"$log" 2>&1 || {
-        cat "$log" >&2
-        die "apt could not install: ${missing[*]}"
-    }
-    rm -f "$log"
 }
 
 # Open MPI refuses root unless told twice; said here, so that no program needs to.

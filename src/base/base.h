@@ -26,6 +26,12 @@
 /** Sets the thread's detail line (printf-like) and returns err. Logs nothing. */
 muster_err muster__fail(muster_err err, const char *format, ...) __attribute__((format(printf, 2, 3), cold));
 
+/** In texts: "%d rank%s", n, muster__s(n). */
+static inline const char *muster__s(int64_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
 /**
  * Routine outcome (timeout, full, empty, closed): returns err at the cost of three stores; the detail line is written
  * only when somebody asks for it, by describe(err, what, arg, line, size).

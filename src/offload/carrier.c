@@ -157,7 +157,8 @@ static muster_err begin_piece(struct carrier *c, const struct load *load, struct
             : map_queue_window(&c->seat, map, load + 1, load->first, load->count, load->retries))
         return MUSTER_OK;
     free_map(c, map);
-    return muster__fail(MUSTER_ERR_NOMEM, "no room for %lld items in the host segment", (long long)load->count);
+    return muster__fail(MUSTER_ERR_NOMEM, "no room for %lld item%s in the host segment", (long long)load->count,
+                        muster__s(load->count));
 }
 
 static void end_group(struct carrier *c, struct haul *haul)
@@ -472,7 +473,7 @@ static void widen(struct carrier *c, size_t needed)
     char *wider = realloc(c->inbox, needed);
     if (!wider) {
         c->over = true;
-        worker_break(c->pool, "no memory for a task of %zu bytes", needed);
+        worker_break(c->pool, "no memory for a task of %zu B", needed);
         return;
     }
     c->inbox = wider;

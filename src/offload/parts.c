@@ -32,7 +32,8 @@ static muster_err parts_plan(int all, struct share *home, struct share **shares)
     }
     if (share[here()].workers + branches > POOL_LANES - POOL_SUBMITTERS) {
         free(share);
-        return muster__fail(MUSTER_ERR_INVAL, "muster_pool_create: %d workers on %d hosts are too many", all, hosts);
+        return muster__fail(MUSTER_ERR_INVAL, "muster_pool_create: %d worker%s on %d host%s are too many", all,
+                            muster__s(all), hosts, muster__s(hosts));
     }
     share[here()].branches = branches;
     *home = share[here()];

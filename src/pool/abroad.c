@@ -197,7 +197,7 @@ static muster_err get(muster_task task, void *result, size_t capacity, int64_t t
     if (!err)
         return hand_out(&arg, result);
     if (err == MUSTER_ERR_TOOBIG)
-        return muster__fail(err, "%s: the result has %zu bytes, the buffer %zu", operation, arg.got, capacity);
+        return muster__fail(err, "%s: the result has %zu B, the buffer %zu", operation, arg.got, capacity);
     if (err == MUSTER_ERR_TIMEOUT)
         return muster__fail(err, "%s: the task of host %s has not ended within %lld ms; get it again later", operation,
                             muster__host_name_of(muster__handle_home(task.handle)), (long long)timeout_ms);

@@ -35,7 +35,7 @@ static muster_err fixed_take(struct muster__any *any, const void *bytes, size_t 
     struct any_fixed *fixed = (struct any_fixed *)any;
     if (size > fixed->result_bytes)
         return muster__fail(MUSTER_ERR_TOOBIG,
-                            "muster_task_return: these results have %zu bytes each, not %zu; see muster_pool_map_list",
+                            "muster_task_return: these results have %zu B each, not %zu; see muster_pool_map_list",
                             fixed->result_bytes, size);
     if (!fixed->result_bytes)
         return MUSTER_OK;
@@ -120,7 +120,7 @@ static muster_err take(muster_task task, char **block, size_t *size, int64_t tim
         return err;
     char *wider = realloc(*block, *size + 1);
     if (!wider)
-        return muster__fail(MUSTER_ERR_NOMEM, "%s: no memory for a result of %zu bytes", operation, *size);
+        return muster__fail(MUSTER_ERR_NOMEM, "%s: no memory for a result of %zu B", operation, *size);
     *block = wider;
     return muster_task_get(task, wider, *size, timeout_ms);
 }

@@ -23,8 +23,8 @@ muster_err check_bytes(const char *operation, const char *what, int64_t n, size_
 {
     muster_err err = check_count(operation, what, n);
     if (!err && each_bytes > CHECK_BYTES_MAX / (n > 1 ? (size_t)n : 1))
-        err = muster__fail(MUSTER_ERR_INVAL, "%s: %s: no memory has %lld times %zu bytes", operation, what,
-                           (long long)n, each_bytes);
+        err = muster__fail(MUSTER_ERR_INVAL, "%s: %s: no memory has %lld times %zu byte%s", operation, what,
+                           (long long)n, each_bytes, muster__s((int64_t)each_bytes));
     return err;
 }
 
@@ -32,8 +32,8 @@ muster_err check_block(const char *operation, const char *what, const void *poin
 {
     muster_err err = check_bytes(operation, what, n, each_bytes);
     if (!err && !pointer && n && each_bytes)
-        err = muster__fail(MUSTER_ERR_INVAL, "%s: %s is NULL, but has %lld times %zu bytes", operation, what,
-                           (long long)n, each_bytes);
+        err = muster__fail(MUSTER_ERR_INVAL, "%s: %s is NULL, but has %lld times %zu byte%s", operation, what,
+                           (long long)n, each_bytes, muster__s((int64_t)each_bytes));
     return err;
 }
 

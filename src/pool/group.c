@@ -91,8 +91,8 @@ static muster_err outcome(struct entry *entry)
         return run_report(&error, operation);
     }
     if (failed)
-        err = muster__fail(MUSTER_ERR_CANCELED, "%s: %lld tasks of the group were canceled", operation,
-                           (long long)failed);
+        err = muster__fail(MUSTER_ERR_CANCELED, "%s: %lld task%s of the group canceled", operation, (long long)failed,
+                           muster__s(failed));
     return err;
 }
 
@@ -111,8 +111,8 @@ muster_err muster_group_wait(muster_group group, int64_t timeout_ms)
         &entry.seat,
         &(struct wait_for){.over = entry_over, .arg = &entry, .deadline_ns = muster__deadline_ns(timeout_ms)});
     if (err == MUSTER_ERR_TIMEOUT)
-        muster__fail(err, "%s: %lld tasks of the group have not ended within %lld ms", operation,
-                     (long long)atomic_load(&entry.group->open), (long long)timeout_ms);
+        muster__fail(err, "%s: not ended within %lld ms: %lld of the group's tasks", operation, (long long)timeout_ms,
+                     (long long)atomic_load(&entry.group->open));
     if (!err && atomic_load(&entry.group->open) && pool_state(entry.seat.pool) > POOL_CLOSED) {
         err = worker_broken(entry.seat.pool, operation);
         if (!err)
@@ -148,7 +148,7 @@ muster_err muster_group_destroy(muster_group group)
     if (err)
         return err;
     if (!group_is_empty(entry.seat.pool, group))
-        err = muster__fail(MUSTER_ERR_STATE, "%s: %lld tasks of it have not ended; wait for them first", operation,
+        err = muster__fail(MUSTER_ERR_STATE, "%s: not ended: %lld of its tasks; wait for them first", operation,
                            (long long)atomic_load(&entry.group->open));
     else if (!record_drop(pool_record(entry.seat.pool, group.handle.slot), group.handle.generation, &before))
         err = stale(operation);

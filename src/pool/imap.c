@@ -111,7 +111,7 @@ static muster_err gather_take(struct muster__any *any, const void *bytes, size_t
     if (gather->slots && gather->slots[gather->i].at)
         gather->used = gather->slots[gather->i].at - 1;
     if (!gather_room(gather, size))
-        return muster__fail(MUSTER_ERR_NOMEM, "muster_task_return: no memory for %zu bytes", size);
+        return muster__fail(MUSTER_ERR_NOMEM, "muster_task_return: no memory for %zu B", size);
     if (size)
         memcpy(gather->bytes + gather->used, bytes, size);
     gather->slots[gather->i] = (struct slot){gather->used + 1, size};
@@ -135,7 +135,7 @@ static muster_err gather_return(struct gather *gather, struct chunk_result *out,
     size_t head = results_offset(gather->count), data = (size_t)gather->count * sizeof *gather->slots;
     char *whole = gather_rest(gather, (char *)out + head, result_bytes) ? malloc(head + data + gather->used) : NULL;
     if (!whole)
-        return muster__fail(MUSTER_ERR_NOMEM, "no memory for %zu bytes of results", gather->used);
+        return muster__fail(MUSTER_ERR_NOMEM, "no memory for %zu B of results", gather->used);
     out->listed = 1;
     memcpy(whole, out, head);
     for (int64_t i = 0; i < gather->count; i++)
@@ -347,8 +347,8 @@ static int draw(struct muster_imap *imap)
         imap->holds = code == 0;
         if (!code && !check_plain(imap->held.bytes, imap->held.size_bytes)) {
             imap->holds = false;
-            code = muster_task_fail(MUSTER_ERR_INVAL, "an item has %zu bytes at %p", imap->held.size_bytes,
-                                    imap->held.bytes);
+            code =
+                muster_task_fail(MUSTER_ERR_INVAL, "an item has %zu B at %p", imap->held.size_bytes, imap->held.bytes);
         }
     }
     muster_site = site;
@@ -363,7 +363,7 @@ static muster_err add_held(struct muster_imap *imap)
     if (need > imap->draw_room) {
         struct chunk_arg *wider = realloc(arg, sizeof *arg + need + need / 2);
         if (!wider)
-            return muster__fail(MUSTER_ERR_NOMEM, "muster_imap_next: no memory for an item of %zu bytes",
+            return muster__fail(MUSTER_ERR_NOMEM, "muster_imap_next: no memory for an item of %zu B",
                                 imap->held.size_bytes);
         imap->draw_buffer = arg = wider;
         imap->draw_room = need + need / 2;
@@ -496,7 +496,7 @@ static muster_err get_chunk(struct muster_imap *imap, muster_task task, int64_t 
     void *wider = malloc(size);
     *kept = !wider;
     if (!wider)
-        return muster__fail(MUSTER_ERR_NOMEM, "muster_imap_next: no memory for %zu bytes of results", size);
+        return muster__fail(MUSTER_ERR_NOMEM, "muster_imap_next: no memory for %zu B of results", size);
     free(imap->result_buffer);
     imap->result_buffer = wider;
     imap->result_room = size;
@@ -571,7 +571,8 @@ static muster_err generator_over(struct muster_imap *imap)
 {
     struct muster_task_error error = imap->generate_error;
     if (!error.err)
-        return muster__fail(MUSTER_ERR_CLOSED, "muster_imap_next: all %lld results were given", (long long)imap->drawn);
+        return muster__fail(MUSTER_ERR_CLOSED, "muster_imap_next: all results were given: %lld",
+                            (long long)imap->drawn);
     imap->generate_error.err = MUSTER_OK;
     run_report(&error, "muster_imap_next");
     return muster__fail(MUSTER_ERR_TASK, "muster_imap_next: the generator (%s) failed with %d at item %lld%s%s",
@@ -636,7 +637,7 @@ static muster_err next(struct muster_imap *imap, size_t most, const void **resul
         *result = item_result(imap, i, size);
     if (!err && *size > most)
         return muster__fail(MUSTER_ERR_TOOBIG,
-                            "muster_imap_next: the result has %zu bytes, there is room for %zu; see muster_imap_view",
+                            "muster_imap_next: the result has %zu B, there is room for %zu; see muster_imap_view",
                             *size, most);
     if (index)
         *index = imap->open.first + i;

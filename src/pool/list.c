@@ -121,7 +121,7 @@ static muster_err item_take(struct muster__any *any, const void *bytes, size_t s
     if (!block && item->block)
         item->block->used = used;
     if (!block)
-        return muster__fail(MUSTER_ERR_NOMEM, "muster_task_return: no %zu bytes left in the host segment", size);
+        return muster__fail(MUSTER_ERR_NOMEM, "muster_task_return: no %zu B left in the host segment", size);
     char *room = (char *)(block + 1) + block->used;
     if (size)
         memcpy(room, bytes, size);
@@ -315,8 +315,8 @@ static muster_err list_queue(struct map_call *call, int64_t first)
         stage(list->items + first, items_of(map), n);
     return queue_staged(&call->seat, map, first, n, call->seat.pool->retries)
                ? MUSTER_OK
-               : muster__fail(MUSTER_ERR_NOMEM, "%s: no room for %lld items, of %llu bytes in all, in the host segment",
-                              call->operation, (long long)n, (unsigned long long)bytes);
+               : muster__fail(MUSTER_ERR_NOMEM, "%s: no room for %lld item%s, of %llu B in all, in the host segment",
+                              call->operation, (long long)n, muster__s(n), (unsigned long long)bytes);
 }
 
 static muster_err list_collect(struct map_call *call, bool early)
@@ -334,7 +334,7 @@ static muster_err list_collect(struct map_call *call, bool early)
     char *wider = realloc(list->results, bytes);
     list->complete &= wider != NULL;
     if (!wider)
-        return muster__fail(MUSTER_ERR_NOMEM, "%s: no memory for results of %zu bytes", call->operation, bytes);
+        return muster__fail(MUSTER_ERR_NOMEM, "%s: no memory for results of %zu B", call->operation, bytes);
     list->results = wider;
     muster_span *spans = (muster_span *)wider + map->first;
     for (int64_t i = 0; i < map->n; i++) {
@@ -369,8 +369,8 @@ static muster_err run_list(struct list_call *list, muster_task_fn fn, muster_spa
         list->bytes = round_16((uint64_t)call->n_whole * sizeof(muster_span));
         list->results = calloc(1, list->bytes);
         if (!list->results)
-            return muster__fail(MUSTER_ERR_NOMEM, "%s: no memory for %lld results", call->operation,
-                                (long long)call->n_whole);
+            return muster__fail(MUSTER_ERR_NOMEM, "%s: no memory for %lld result%s", call->operation,
+                                (long long)call->n_whole, muster__s(call->n_whole));
     }
     muster_err err = map_run(call, fn, 0, 0, true);
     if (list->wanted)

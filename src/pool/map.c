@@ -450,9 +450,8 @@ static muster_err run_windows(struct map_call *call)
             atomic_store(&map->stopped, 1);
         muster_err collected = collect(call, err != MUSTER_OK);
         if (err == MUSTER_ERR_TIMEOUT)
-            muster__fail(err, "%s: %lld of %lld items have ended in %lld ms", call->operation,
-                         (long long)items_ended(call), (long long)call->n_whole,
-                         (long long)call->options->map_limit_ms);
+            muster__fail(err, "%s: %lld of %lld have ended in %lld ms", call->operation, (long long)items_ended(call),
+                         (long long)call->n_whole, (long long)call->options->map_limit_ms);
         if (err || collected)
             return err ? err : collected;
         map_free_window(map, call->seat.self);
@@ -513,8 +512,8 @@ static muster_err run_stated(struct map_call *call)
 {
     unsigned char *states = call->options->states;
     if (call->map->stated && !states && !(states = malloc((size_t)call->n_whole)))
-        return muster__fail(MUSTER_ERR_NOMEM, "%s: no memory for %lld items", call->operation,
-                            (long long)call->n_whole);
+        return muster__fail(MUSTER_ERR_NOMEM, "%s: no memory for %lld item%s", call->operation,
+                            (long long)call->n_whole, muster__s(call->n_whole));
     call->states = states;
     if (states)
         memset(states, MUSTER_ITEM_OPEN, (size_t)call->n_whole);
@@ -564,8 +563,8 @@ static muster_err plain_queue(struct map_call *call, int64_t first)
                             first, n, call->seat.pool->retries)
                ? MUSTER_OK
                : muster__fail(MUSTER_ERR_NOMEM,
-                              "%s: no room for %lld items of %zu bytes and their results in the host segment",
-                              call->operation, (long long)n, map->item_bytes);
+                              "%s: no room for %lld item%s of %zu B and as many results in the host segment",
+                              call->operation, (long long)n, muster__s(n), map->item_bytes);
 }
 
 static muster_err plain_collect(struct map_call *call, bool early)

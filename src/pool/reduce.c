@@ -17,9 +17,13 @@ struct recipe {
     int64_t count; /* items in a chunk, or results in a tree */
 };
 
+/* The reduction's own, else the pool's. */
 static const void *own_user(const struct recipe *context)
 {
-    return context->user_bytes ? context + 1 : NULL;
+    const struct pool *pool = muster__running->pool;
+    if (context->user_bytes)
+        return context + 1;
+    return pool->user ? muster__heap_at(pool->user) : NULL;
 }
 
 static int find(muster__function function, void **pointer)
@@ -231,7 +235,7 @@ muster_err muster_pool_reduce(muster_pool pool, muster_task_fn fn, muster_combin
     if (!err && options && options->states)
         err = muster__fail(MUSTER_ERR_INVAL, "muster_pool_reduce: states: a reduction does not tell of its items");
     if (!err && !fn && item_bytes != result_bytes)
-        err = muster__fail(MUSTER_ERR_INVAL, "muster_pool_reduce: no fn, but items of %zu and results of %zu bytes",
+        err = muster__fail(MUSTER_ERR_INVAL, "muster_pool_reduce: no fn, but items of %zu and results of %zu B",
                            item_bytes, result_bytes);
     if (err || n == 0)
         return err;

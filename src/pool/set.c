@@ -291,7 +291,7 @@ static muster_err set_wait(struct set *set, int64_t timeout_ms)
         return muster__fail(MUSTER_ERR_STALE, "%s: a task of the set was got or forgotten, or its pool is gone",
                             set->operation);
     if (err == MUSTER_ERR_TIMEOUT)
-        muster__fail(err, "%s: too few of %lld tasks have ended within %lld ms", set->operation, (long long)set->n,
+        muster__fail(err, "%s: too few of %lld have ended within %lld ms", set->operation, (long long)set->n,
                      (long long)timeout_ms);
     return err;
 }
@@ -355,7 +355,7 @@ muster_err muster_task_next(const muster_task *tasks, int64_t n, bool *done, int
     if (err)
         return err;
     if (set.found < 0)
-        return muster__fail(MUSTER_ERR_STATE, "muster_task_next: all %lld tasks are marked as done", (long long)n);
+        return muster__fail(MUSTER_ERR_STATE, "muster_task_next: all of %lld are marked as done", (long long)n);
     done[set.found] = true;
     *index = set.found;
     return MUSTER_OK;

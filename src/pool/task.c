@@ -70,7 +70,7 @@ static muster_err copy_user(const struct seat *seat, struct extra *extra, const 
 {
     muster__ref user = muster__heap_alloc(options->user_bytes, seat->self);
     if (!user)
-        return muster__fail(MUSTER_ERR_NOMEM, "no %zu bytes left in the host segment", options->user_bytes);
+        return muster__fail(MUSTER_ERR_NOMEM, "no %zu B left in the host segment", options->user_bytes);
     memcpy(muster__heap_at(user), options->user, options->user_bytes);
     extra->user = user;
     extra->user_bytes = options->user_bytes;
@@ -143,7 +143,7 @@ static muster_err fill(const struct seat *seat, struct record *record, muster__f
     record->function = function;
     atomic_store_explicit(&record->number, seat->lane->numbers, memory_order_relaxed);
     if (!record_reserve(seat->pool, record, arg_bytes, result_bytes, seat->self))
-        return muster__fail(MUSTER_ERR_NOMEM, "no %zu bytes left in the host segment for an argument and its result",
+        return muster__fail(MUSTER_ERR_NOMEM, "no %zu B left in the host segment for an argument and its result",
                             arg_bytes + result_bytes);
     if (arg_bytes)
         memcpy(record_arg(record), arg, arg_bytes);
@@ -316,8 +316,8 @@ static muster_err take(struct entry *entry, size_t capacity, enum phase *phase)
         if (*phase == RECORD_DONE && bytes > capacity) {
             state = atomic_load(&record->state);
             if (state == seen) /* so the size was this task's */
-                return muster__fail(MUSTER_ERR_TOOBIG, "muster_task_get: the result has %zu bytes, the buffer %zu",
-                                    bytes, capacity);
+                return muster__fail(MUSTER_ERR_TOOBIG, "muster_task_get: the result has %zu B, the buffer %zu", bytes,
+                                    capacity);
         } else if (MUSTER__UNLIKELY(state & STATE_CLAIMED)) {
             return MUSTER__WAIT;
         } else if (atomic_compare_exchange_weak(&record->state, &state, state | STATE_DROPPED)) {

@@ -146,7 +146,7 @@ static muster_err wait_any(const muster_process *processes, int n, int *first, i
         err = muster__any_end(any, first);
         err = muster__would_wait(err) ? waited : err;
         if (err == MUSTER_ERR_TIMEOUT)
-            muster__fail(err, "%s: none of %d processes has ended within %lld ms", operation, n, (long long)timeout_ms);
+            muster__fail(err, "%s: none of %d has ended within %lld ms", operation, n, (long long)timeout_ms);
     }
     free(choices);
     free(args);

@@ -76,7 +76,7 @@ static muster_err make(struct muster__object *object, uint32_t generation, struc
         return err;
     muster__ref block = muster__heap_alloc(sizeof(struct start_arg) + arg_bytes, self);
     if (!block)
-        return muster__fail(MUSTER_ERR_NOMEM, "no %zu bytes left in the host segment for an argument", arg_bytes);
+        return muster__fail(MUSTER_ERR_NOMEM, "no %zu B left in the host segment for an argument", arg_bytes);
     struct start_arg *start = muster__heap_at(block);
     *start = (struct start_arg){.function = wanted.function};
     if (arg_bytes)

@@ -646,7 +646,8 @@ static void repair(struct muster__object *object, uint32_t generation, uint32_t 
 static void describe(const struct muster__object *object, char *text, size_t size)
 {
     const struct muster__queue *queue = muster__queue_of((struct muster__object *)object);
-    snprintf(text, size, "holds %lld items, maxsize %lld", (long long)muster__queue_about(queue),
+    int64_t items = muster__queue_about(queue);
+    snprintf(text, size, "holds %lld item%s, maxsize %lld", (long long)items, muster__s(items),
              (long long)queue->maxsize);
 }
 

@@ -34,6 +34,7 @@
 /* Hosts tell rank 0's host that they live, and that tells them. Who is silent for MUSTER_PEER_LIMIT_MS is taken for
  * dead; before the first word it may take longer: connections are being made, and not all start at the same time. */
 #define BEAT_NS  INT64_C(500000000)
+#define HEARD_NS (3 * BEAT_NS) /* whoever lives is heard of within that */
 #define START_NS INT64_C(60000000000)
 
 enum { HUB = 0 };
@@ -50,6 +51,7 @@ static struct {
         uint64_t got; /* frames, but those of the watch */
     } * peers;
     int64_t beat_ns, limit_ns;
+    int64_t stopped_ns;                /* for how long this host was stopped, where that was longer than the limit */
     muster__ref posted;                /* by callers, in order; not done yet */
     uint64_t traffic;                  /* frames and chunks that came, but for beats */
     int woke;                          /* callers who were answered, in this look */
@@ -240,8 +242,21 @@ static void lose_for_all(int host)
     letter_send_others(&frame);
 }
 
+/* The others have taken this host for dead meanwhile, and have given its work away. */
+static void end_stopped(void)
+{
+    muster__log(
+        MUSTER__ERROR,
+        "this host was stopped for %.1f s, longer than others wait for a host (MUSTER_PEER_LIMIT_MS): they go on "
+        "without it, and it ends here",
+        (double)agent.stopped_ns * 1e-9);
+    muster__host_end();
+}
+
 static void silent(int host, int64_t for_ns)
 {
+    if (host == HUB && agent.stopped_ns)
+        end_stopped();
     muster__log(MUSTER__ERROR, "host %s has not been heard of for %.1f s and is taken for dead (MUSTER_PEER_LIMIT_MS)",
                 muster__host_name_of(host), (double)for_ns * 1e-9);
     lose_for_all(host);
@@ -307,6 +322,10 @@ static void beat(void)
     agent.beat_ns = now;
     for (int host = 0; since > 3 * BEAT_NS && host < agent.world->hosts; host++)
         agent.peers[host].heard_ns = now;
+    if (since > agent.limit_ns) { /* if rank 0's host has not given this one up, it is heard of soon */
+        agent.stopped_ns = since;
+        agent.peers[HUB].heard_ns -= agent.limit_ns - HEARD_NS;
+    }
     if (agent.world->host != HUB)
         listen_to(HUB, now);
     for (int host = 0; agent.world->host == HUB && host < agent.world->hosts; host++)

@@ -35,7 +35,7 @@ static bool give_up(struct asked *asked)
 
 static muster_err no_room(const char *operation, size_t size)
 {
-    return muster__fail(MUSTER_ERR_NOMEM, "%s: no %zu bytes left in the host segment for what goes to another host",
+    return muster__fail(MUSTER_ERR_NOMEM, "%s: no %zu B left in the host segment for what goes to another host",
                         operation, size);
 }
 
@@ -136,8 +136,8 @@ static muster_err wait_or(struct asked *asked, int64_t deadline_ns, bool works, 
         return *why;
     if (*why == MUSTER_ERR_INTERRUPTED && !muster__commits(asked->err)) { /* why it was called off */
         asked->err = *why;
-        snprintf(asked->text, sizeof asked->text, "signal %u asked the job to stop",
-                 atomic_load(&muster__segment->signal));
+        muster__fail_interrupted();
+        snprintf(asked->text, sizeof asked->text, "%s", muster_err_detail());
     }
     return MUSTER_OK;
 }

@@ -43,7 +43,8 @@ static void report(const struct office *box, const struct introduction *all)
         least = all[i].memory < all[least].memory ? i : least;
         most = all[i].memory > all[most].memory ? i : most;
     }
-    muster__log(MUSTER__INFO, "%d ranks on %d hosts with %d cores", box->ranks, box->hosts, cores);
+    muster__log(MUSTER__INFO, "%d rank%s on %d host%s with %d core%s", box->ranks, muster__s(box->ranks), box->hosts,
+                muster__s(box->hosts), cores, muster__s(cores));
     if (all[least].memory < all[most].memory / 10 * 9)
         muster__log(
             MUSTER__WARN,
@@ -78,8 +79,8 @@ muster_err office_make(const struct muster__world *world)
     muster__ref whole = make(sizeof(struct office) + hosts * sizeof(struct host));
     muster__ref list = make(ranks * sizeof(int32_t));
     if (!whole || !list)
-        return muster__fail_logged(MUSTER_ERR_NOMEM, "the host segment is too small for a job of %d hosts",
-                                   world->hosts);
+        return muster__fail_logged(MUSTER_ERR_NOMEM, "the host segment is too small for a job of %d host%s",
+                                   world->hosts, muster__s(world->hosts));
     struct office *box = muster__heap_at(whole);
     box->hosts = world->hosts;
     box->ranks = world->ranks;

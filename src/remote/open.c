@@ -390,7 +390,7 @@ static void no_room_for_answer(struct asked *asked, size_t size)
     if (asked->claims)
         letter_send(asked->host, &undo, NULL, 0);
     asked->err = MUSTER_ERR_NOMEM;
-    snprintf(asked->text, sizeof asked->text, "no %zu bytes left in the host segment for an answer: it is lost", size);
+    snprintf(asked->text, sizeof asked->text, "no %zu B left in the host segment for an answer: it is lost", size);
 }
 
 /* A large payload has come in a block; a small one is copied into one. */

@@ -24,7 +24,10 @@ static void leave(int status, void *unused)
 
 void children_prepare(void)
 {
+    sigset_t none;
     signals_reset_in_child();
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
     crash_install();
     on_exit(leave, NULL);
 }
@@ -35,8 +38,6 @@ void child_warm_up(void)
     volatile char stack[16384];
     for (size_t i = 0; i < sizeof stack; i += 1024)
         stack[i] = 0;
-    signal(SIGCHLD, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
     if (muster__caller_enter(WARM_MEMBER + (uint32_t)getpid(), false) != MUSTER_OK)
         _exit(1);
     muster__me.is_child = true;
@@ -75,7 +76,7 @@ _Noreturn void child_run(uint32_t number)
     if (member->arg_bytes) {
         arg = malloc(member->arg_bytes);
         if (!arg) {
-            muster__log(MUSTER__ERROR, "no memory for the %llu bytes of its argument",
+            muster__log(MUSTER__ERROR, "no memory for the %llu B of its argument",
                         (unsigned long long)member->arg_bytes);
             exit(127);
         }

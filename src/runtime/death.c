@@ -124,6 +124,9 @@ static void bury_children(int local)
         if (member_at(number)->nursery != local || atomic_load(&member_at(number)->left) & LEFT_REAPED ||
             state == MUSTER__MEMBER_FREE || state == MUSTER__MEMBER_CLAIMED)
             continue;
+        pid_t pid = atomic_load(&member_at(number)->pid);
+        if (pid > 0)
+            kill(-pid, SIGKILL); /* what it has started; itself the kernel kills */
         wait_gone(number);
         member_died(number, SIGKILL);
     }

@@ -20,7 +20,7 @@ static const int forwarded[] = {SIGINT, SIGTERM, SIGUSR1};
 enum { FORWARDED = sizeof forwarded / sizeof *forwarded };
 
 static struct {
-    volatile sig_atomic_t signal; /* the first stop signal */
+    volatile sig_atomic_t signal; /* the first stop signal; a notice is followed by one */
     bool apart;                   /* mpirun has a process group of its own */
     pid_t mpirun;
 } state;
@@ -105,16 +105,17 @@ static void read_nothing(void)
 /*
  * mpirun gives up at once when it gets a second SIGINT or SIGTERM, so it must get each one once. At a terminal it is in
  * our process group and gets Ctrl-C from the terminal itself. Elsewhere who signals the group (timeout, batch systems)
- * should reach it through us alone, so there it has a group of its own.
+ * should reach it through us alone, so there it has a group of its own, and gets all signals as that: its ranks learn
+ * from that by which one it was told.
  */
 static void forward(int signal, siginfo_t *info, void *context)
 {
     (void)context;
     int saved = errno;
-    if (!state.signal)
+    if (!state.signal || state.signal == SIGUSR1)
         state.signal = signal;
     if (state.apart || info->si_code != SI_KERNEL)
-        kill(state.mpirun, signal);
+        kill(state.apart && signal != SIGUSR1 ? -state.mpirun : state.mpirun, signal);
     errno = saved;
 }
 
@@ -145,6 +146,8 @@ static char **command(int argc, char **argv, char *self)
     static char *fixed[] = {"mpirun", "--bind-to", "none"};
     static char ranks[24];
     int64_t wanted = muster__setting(MUSTER__SET_RANKS);
+    if (!wanted && !may_be_elsewhere()) /* mpirun takes all cores of the machine */
+        wanted = muster__cores_allowed();
     char **line = calloc((size_t)argc + 10, sizeof *line);
     int n = 0;
     if (!line)
@@ -189,6 +192,8 @@ static muster_err start_mpirun(char **line)
             execvp(line[0], line);
         _exit(127);
     }
+    if (state.mpirun > 0 && state.apart)
+        setpgid(state.mpirun, state.mpirun); /* whoever comes first */
     for (int i = 0; state.mpirun > 0 && i < FORWARDED; i++)
         sigaction(forwarded[i], &action, NULL);
     sigprocmask(SIG_SETMASK, &before, NULL);

@@ -80,7 +80,7 @@ muster_err muster__child_claim(const struct muster__child *child, uint32_t *numb
         muster__ref arg = muster__heap_alloc(child->size_bytes, self);
         if (!arg) {
             member_free_claim(claimed);
-            return muster__fail(MUSTER_ERR_NOMEM, "no %zu bytes left in the host segment for an argument",
+            return muster__fail(MUSTER_ERR_NOMEM, "no %zu B left in the host segment for an argument",
                                 child->size_bytes);
         }
         memcpy(muster__heap_at(arg), child->arg, child->size_bytes);

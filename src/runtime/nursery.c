@@ -43,18 +43,25 @@ static bool room_for_one(void)
     if (mine.count < mine.room)
         return true;
     int room = mine.room ? 2 * mine.room : 16;
-    struct child *wider = realloc(mine.children, (size_t)room * sizeof *wider);
+    struct child *wider = calloc((size_t)room, sizeof *wider), *before = mine.children;
     if (!wider)
         return false;
-    mine.children = wider;
+    if (before)
+        memcpy(wider, before, (size_t)mine.count * sizeof *wider);
+    mine.children = wider; /* on_orphaned may look at any time */
     mine.room = room;
+    free(before);
     return true;
 }
 
-static void guard_child(pid_t nursery)
+/* In a group of its own, with all that it starts: what reaches the rank's group is not for it, and its end ends them.
+ */
+static void guard_child(pid_t nursery, const sigset_t *before)
 {
-    signal(ORPHANED, SIG_DFL);
+    setpgid(0, 0);
+    signals_reset_in_child();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    sigprocmask(SIG_SETMASK, before, NULL);
     if (getppid() != nursery)
         _exit(0);
     muster__caller_forget();
@@ -76,15 +83,21 @@ static pid_t fork_child(uint32_t member, int spare)
 {
     if (!room_for_one())
         return -1;
+    sigset_t all, before;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &before); /* what comes at once is for what the child does about it, not for us */
     pid_t nursery = getpid(), pid = fork_own();
     if (pid == 0) {
-        guard_child(nursery);
+        guard_child(nursery, &before);
         if (spare >= 0)
             spare_wait(&mine.shared->spares[spare]);
         child_run(member);
     }
-    if (pid > 0)
+    if (pid > 0) {
+        setpgid(pid, pid); /* whoever comes first */
         mine.children[mine.count++] = (struct child){pid, member, spare};
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
     return pid;
 }
 
@@ -219,9 +232,14 @@ static void retire_spare(struct child *child, struct spare *spare)
 
 static void reap(void)
 {
-    int status;
-    pid_t pid;
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+    siginfo_t ended = {0};
+    /* while it is not waited for, nobody else has its number, nor its group */
+    while (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid) {
+        int status;
+        pid_t pid = ended.si_pid;
+        kill(-pid, SIGKILL);
+        waitpid(pid, &status, 0);
+        ended.si_pid = 0;
         for (int i = 0; i < mine.count; i++) {
             if (mine.children[i].pid != pid)
                 continue;
@@ -282,7 +300,11 @@ static void on_orphaned(int signal)
     (void)signal;
     if (getppid() == muster__me.rank_pid)
         return; /* of the terminal: what becomes of the rank is seen next */
+    for (int i = 0; i < mine.count; i++)
+        kill(-mine.children[i].pid, SIGKILL);
     struct tables *tables = muster__me.tables;
+    if (!atomic_load(&mine.shared->stop) && !atomic_load(&muster__segment->signal))
+        atomic_store(&muster__segment->gone_plus_1, muster__rank_of_local(mine.local) + 1);
     bool ends = atomic_load(&mine.shared->stop) || atomic_load(&muster__segment->signal) ||
                 atomic_load(&tables->exit_code) || atomic_exchange(&tables->death_told, 1);
     if (ends)
@@ -293,6 +315,9 @@ static void on_orphaned(int signal)
     _exit(1);
 }
 
+/* What reaches the whole group of its rank is for that to say. */
+static const int ignored[] = {SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGQUIT};
+
 static void become(int local)
 {
     if (getppid() != muster__me.rank_pid)
@@ -301,7 +326,8 @@ static void become(int local)
     muster_site = NULL;
     muster__launcher_forget();
     children_prepare();
-    signal(SIGTERM, SIG_IGN);
+    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
+        signal(ignored[i], SIG_IGN);
     struct sigaction action = {.sa_handler = on_child, .sa_flags = SA_NOCLDSTOP};
     sigaction(SIGCHLD, &action, NULL);
     signal(SIGALRM, SIG_DFL);
@@ -324,6 +350,7 @@ static void become(int local)
     prctl(PR_SET_PDEATHSIG, ORPHANED);
     if (getppid() != muster__me.rank_pid)
         on_orphaned(ORPHANED);
+    lookout_start(local);
 }
 
 /* What is left at the end gets SIGTERM, and SIGKILL a second later. */
@@ -342,7 +369,7 @@ static void end_children(void)
             break;
         if (muster__now_ns() >= patience) {
             for (int i = 0; i < mine.count; i++)
-                kill(mine.children[i].pid, SIGKILL);
+                kill(-mine.children[i].pid, SIGKILL);
             patience = MUSTER__NEVER;
         }
         muster__sleep(&mine.shared->bell, seen, muster__now_ns() + LOOK_NS / 10);
@@ -359,7 +386,9 @@ _Noreturn static void nursery_main(int local)
         end_untold_orphans();
         reap();
         fork_spares();
-        int64_t next = look_after_children(), look = muster__now_ns() + LOOK_NS;
+        int64_t next = look_after_children(), look = lookout_look(mine.shared);
+        next = look < next ? look : next;
+        look = muster__now_ns() + LOOK_NS;
         if (getppid() != muster__me.rank_pid)
             break;
         muster__sleep(&mine.shared->bell, seen, next < look ? next : look);

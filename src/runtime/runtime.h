@@ -204,6 +204,8 @@ uint32_t muster__members_end(void);
 bool muster__children_settled(void);
 /** Ends the job, with that exit code where the launcher passes it on. In any process. */
 void muster__job_end(int code);
+/** Ends all ranks of this host, as a crash of the host would: those of others are not asked. In a rank. */
+_Noreturn void muster__host_end(void);
 
 /* ---- what runs now, for the report of a crash ---- */
 

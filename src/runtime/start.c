@@ -1,5 +1,6 @@
 #include "runtime/state.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,7 +148,8 @@ static muster_err make_segment(const struct muster__world *world, const muster_o
     muster__me.member = (uint32_t)world->local;
     err = muster__caller_enter(muster__me.member, world->rank == 0 || options->spmd);
     if (!err && world->local == 0 && !make_tables(world, options, job))
-        err = muster__fail_logged(MUSTER_ERR_NOMEM, "the host segment is too small for %d ranks", world->locals);
+        err = muster__fail_logged(MUSTER_ERR_NOMEM, "the host segment is too small for %d rank%s", world->locals,
+                                  muster__s(world->locals));
     if (!err)
         err = make_names(world);
     err = hear(world, err);
@@ -265,6 +267,27 @@ static void take_down(void)
     muster__transport_stop(true);
 }
 
+/* Of MPI's own, which the program may have begun, nobody is to be told. */
+static int threads_before(void)
+{
+    int count = 0;
+    DIR *tasks = muster__transport_runs() ? NULL : opendir("/proc/self/task");
+    for (struct dirent *entry; tasks && (entry = readdir(tasks));)
+        count += entry->d_name[0] != '.';
+    if (tasks)
+        closedir(tasks);
+    return count > 0 ? count - 1 : 0;
+}
+
+static void warn_of_threads(int threads)
+{
+    if (threads && muster__me.world.rank == 0)
+        muster__log(MUSTER__WARN,
+                    "%d thread%s made before muster_init: children are forked without them, with whatever locks they "
+                    "held; call muster_init first",
+                    threads, threads == 1 ? " was" : "s were");
+}
+
 muster_err muster__runtime_start(int *argc, char ***argv, const muster_options *options)
 {
     if (muster__me.started || muster__me.is_child)
@@ -282,13 +305,17 @@ muster_err muster__runtime_start(int *argc, char ***argv, const muster_options *
         return err;
     watch_begin();
     struct muster__world *world = &muster__me.world;
+    int threads = threads_before();
     err = muster__transport_start(argc, argv, world);
     if (err)
         return err;
     muster__me.started = true;
     muster__me.rank_pid = getpid();
+    muster__me.launcher = getppid();
+    muster__me.heeds_signals = !options->no_signals;
     muster__log_setup(name.nodename, world->rank, world->ranks, "", muster__me.log_level);
     muster__settings_say(world->rank == 0);
+    warn_of_threads(threads);
     err = set_up(world, options);
     if (err) {
         take_down();

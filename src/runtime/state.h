@@ -60,9 +60,10 @@ struct nursery {
     _Alignas(MUSTER__LINE) _Atomic uint32_t bell;
     _Atomic uint32_t intake; /* member + 1 */
     _Atomic uint32_t stop;
-    _Atomic uint32_t orphans; /* look for members marked as such */
-    _Atomic int32_t pid;      /* 0: not there (any more) */
-    uint32_t rank_caller;     /* of the rank's main thread */
+    _Atomic uint32_t orphans;   /* look for members marked as such */
+    _Atomic uint32_t continued; /* the launcher has sent its rank SIGCONT: look what for */
+    _Atomic int32_t pid;        /* 0: not there (any more) */
+    uint32_t rank_caller;       /* of the rank's main thread */
     struct spare spares[SPARES_MAX];
 };
 
@@ -90,6 +91,8 @@ struct tables {
     _Atomic uint32_t rounds_ended, no_more_rounds; /* of muster_serve */
     _Atomic uint32_t death_told;                   /* what a rank of this host did before it died */
     _Atomic uint32_t exit_code;                    /* not 0: SIGTERM has ranks end with it, at once */
+    _Atomic uint32_t launcher_ends;                /* mpirun was told to stop, and ends its ranks */
+    _Atomic uint32_t launcher_told;                /* by which signal; 0: that is not known */
     struct meeting meetings[2];                    /* of all ranks of the host, at the end */
     _Atomic uint32_t member_hint, members_high;
     uint64_t members_offset, nurseries_offset, seats_offset, cpusets_offset, ranks_offset, topology_offset;
@@ -100,8 +103,9 @@ struct self {
     struct tables *tables;
     struct muster__world world; /* ranks alone */
     uint32_t member;
-    bool is_child, spmd, started, running;
+    bool is_child, spmd, started, running, heeds_signals;
     pid_t rank_pid; /* that of the rank which hosts us */
+    pid_t launcher; /* its parent */
     int log_level;
 };
 extern struct self muster__me;
@@ -206,6 +210,8 @@ muster_err launch_self(int *argc, char ***argv, const muster_options *options);
 
 /* signals.c */
 void signals_install(void);
+/** Has the main program's waits end; async-signal-safe. */
+void signals_stop(int signal);
 void signals_restore(void);
 void signals_reset_in_child(void);
 /** See struct muster__hosts; nothing is registered where nobody operates on objects. */
@@ -215,6 +221,11 @@ int signals_exit_code(void);
 bool signals_launcher_ends_job(void);
 /** In rank 0, on its way out: mpirun would wait for ever for ranks of a lost host. */
 void signals_end_launcher(void);
+
+/* lookout.c; in nurseries */
+void lookout_start(int local);
+/** Whether the launcher ends its ranks, where it has sent them SIGCONT; gives when to look again. */
+int64_t lookout_look(struct nursery *nursery);
 
 /* crash.c */
 void crash_install(void);

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* What the watch, a layer above, needs of the runtime, and when it is called. */
 
@@ -83,4 +84,12 @@ void muster__job_end(int code)
         muster__transport_abort(code);
     for (int i = 0; i < muster__me.tables->locals; i++)
         kill(atomic_load(&member_at((uint32_t)i)->pid), SIGTERM);
+}
+
+_Noreturn void muster__host_end(void)
+{
+    for (int i = 0; i < muster__me.tables->locals; i++)
+        if (i != muster__me.world.local)
+            kill(atomic_load(&member_at((uint32_t)i)->pid), SIGKILL);
+    _exit(1);
 }

@@ -44,7 +44,7 @@ static muster_err task_take(struct muster__any *any, const void *bytes, size_t s
     const struct any_task *task = (const struct any_task *)any;
     return keep(task->seat->pool, task->record, bytes, size, task->seat->self)
                ? MUSTER_OK
-               : muster__fail(MUSTER_ERR_NOMEM, "muster_task_return: no %zu bytes left in the host segment", size);
+               : muster__fail(MUSTER_ERR_NOMEM, "muster_task_return: no %zu B left in the host segment", size);
 }
 
 struct any_task any_of_task(const struct seat *seat, struct record *record)

@@ -17,7 +17,7 @@ static muster_err copy_block(const void *bytes, size_t size, uint32_t owner, uin
         return MUSTER_OK;
     *ref = muster__heap_alloc(size, self);
     if (!*ref)
-        return muster__fail(MUSTER_ERR_NOMEM, "no %zu bytes left in the host segment for a pool's context", size);
+        return muster__fail(MUSTER_ERR_NOMEM, "no %zu B left in the host segment for a pool's context", size);
     memcpy(muster__heap_at(*ref), bytes, size);
     muster__heap_hand_over(*ref, self, owner);
     return MUSTER_OK;

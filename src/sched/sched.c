@@ -563,8 +563,7 @@ static muster_err look(const struct wait_for *wait, bool *over)
     if (wait->over(wait->arg))
         return MUSTER_OK;
     if (MUSTER__UNLIKELY(interrupted()))
-        return muster__fail(MUSTER_ERR_INTERRUPTED, "signal %u asked the job to stop",
-                            atomic_load(&muster__segment->signal));
+        return muster__fail_interrupted();
     if (is_timed(wait) && muster__now_ns() >= until_of(wait))
         return wait->tick_ns && until_of(wait) == wait->tick_ns ? MUSTER_OK : MUSTER_ERR_TIMEOUT;
     *over = false;

@@ -27,10 +27,11 @@ enum { MUSTER__OBSERVES_COUNTS = 1, MUSTER__OBSERVES_ORDER = 2 };
 struct muster__segment {
     uint64_t magic; /* written last by format, so that a half-made segment is never attached */
     uint64_t size_bytes;
-    uint32_t job;            /* nonce of this job, in every handle */
-    uint32_t host;           /* index of this host in the job */
-    _Atomic uint32_t cores;  /* cores this job may use on this host */
-    _Atomic uint32_t signal; /* the signal that asked the job to stop, 0: none */
+    uint32_t job;                /* nonce of this job, in every handle */
+    uint32_t host;               /* index of this host in the job */
+    _Atomic uint32_t cores;      /* cores this job may use on this host */
+    _Atomic uint32_t signal;     /* the signal that asked the job to stop, 0: none */
+    _Atomic int32_t gone_plus_1; /* the rank of this host that was killed before that, plus 1 */
     uint32_t arenas;
     uint32_t objects_max, holders_max;
     uint32_t waiters_max;          /* waiters: beside the callers' own */
@@ -50,6 +51,9 @@ struct muster__segment {
         _Atomic uint32_t over;   /* there may be slots to be cleaned */
     } kind[MUSTER__KINDS_MAX];
 };
+
+/** INTERRUPTED, with what asked the job to stop. */
+muster_err muster__fail_interrupted(void);
 
 /** Least size of a segment in bytes. */
 #define MUSTER__SEGMENT_MIN ((size_t)64 << 20)

@@ -24,7 +24,7 @@ static uint32_t at_most(uint64_t wanted, uint32_t most)
 muster_err muster__segment_format(void *memory, size_t size_bytes, uint32_t job, uint32_t host, int arenas)
 {
     if (size_bytes < MUSTER__SEGMENT_MIN || arenas < 1)
-        return muster__fail(MUSTER_ERR_INVAL, "segment of %zu bytes: at least %zu are needed", size_bytes,
+        return muster__fail(MUSTER_ERR_INVAL, "segment of %zu B: at least %zu are needed", size_bytes,
                             MUSTER__SEGMENT_MIN);
     struct muster__segment *segment = memory;
     uint64_t end = sizeof *segment;

@@ -45,10 +45,20 @@ bool muster__spin_longer(struct muster__spin *spin, uint32_t most)
 void (*muster__sleep_look)(void);
 const struct muster__meanwhile *muster__meanwhile;
 
+muster_err muster__fail_interrupted(void)
+{
+    int signal = (int)atomic_load(&muster__segment->signal), gone = atomic_load(&muster__segment->gone_plus_1);
+    const char *name = sigabbrev_np(signal);
+    if (gone)
+        return muster__fail(MUSTER_ERR_INTERRUPTED, "rank %d is gone, and whoever started the ranks ends the job",
+                            gone - 1);
+    return muster__fail(MUSTER_ERR_INTERRUPTED, "signal %d (SIG%s) asked the job to stop", signal, name ? name : "?");
+}
+
 static muster_err interrupted(const struct muster__caller *caller)
 {
     uint32_t signal = caller && caller->heeds_signal ? atomic_load(&muster__segment->signal) : 0;
-    return signal ? muster__fail(MUSTER_ERR_INTERRUPTED, "signal %u asked the job to stop", signal) : MUSTER_OK;
+    return signal ? muster__fail_interrupted() : MUSTER_OK;
 }
 
 /* A verdict names the wait that it is on: one that has ended meanwhile is another. */

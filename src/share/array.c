@@ -105,7 +105,7 @@ static muster_err make(struct muster__object *object, uint32_t generation, struc
     array->block = muster__heap_alloc(array->bytes, self);
     if (!array->block)
         return muster__fail(MUSTER_ERR_NOMEM,
-                            "no room for an array of %llu bytes in the host segment; raise MUSTER_SEGMENT_MIB",
+                            "no room for an array of %llu B in the host segment; raise MUSTER_SEGMENT_MIB",
                             (unsigned long long)array->bytes);
     zero(memory_at(array, 0), array->bytes);
     return MUSTER_OK;
@@ -124,7 +124,7 @@ static void clean(struct muster__object *object, uint32_t self)
 static void describe(const struct muster__object *object, char *text, size_t size)
 {
     const struct array *array = (const void *)object->body;
-    snprintf(text, size, "%llu bytes", (unsigned long long)array->bytes);
+    snprintf(text, size, "%llu B", (unsigned long long)array->bytes);
 }
 
 static const struct muster__op ops[OPS] = {
@@ -145,11 +145,11 @@ muster_err muster_array_create(muster_array *array, int64_t count, size_t item_b
     static const char operation[] = "muster_array_create";
     muster_err err = MUSTER__NULL_BAD(operation, array);
     if (!err && (count < 1 || item_bytes < 1))
-        err = muster__fail(MUSTER_ERR_INVAL, "%s: %lld items of %zu bytes: 1 or more are allowed", operation,
+        err = muster__fail(MUSTER_ERR_INVAL, "%s: count is %lld, item_bytes %zu; 1 or more are allowed", operation,
                            (long long)count, item_bytes);
     if (!err && item_bytes > PTRDIFF_MAX / 2 / (size_t)count)
-        err = muster__fail(MUSTER_ERR_INVAL, "%s: %lld items of %zu bytes: no memory has as much", operation,
-                           (long long)count, item_bytes);
+        err = muster__fail(MUSTER_ERR_INVAL, "%s: %lld item%s of %zu B: no memory has as much", operation,
+                           (long long)count, muster__s(count), item_bytes);
     if (err)
         return err;
     muster_array made = {.count = count, .item_bytes = item_bytes};
@@ -176,8 +176,8 @@ static muster_err out_of_bounds(const muster_array *array, int64_t first, int64_
 {
     if (first >= 0 && n >= 0 && first <= array->count && n <= array->count - first)
         return MUSTER_OK;
-    return muster__fail(MUSTER_ERR_INVAL, "%s: %lld items from %lld on of an array of %lld", operation, (long long)n,
-                        (long long)first, (long long)array->count);
+    return muster__fail(MUSTER_ERR_INVAL, "%s: %lld item%s from %lld on of an array of %lld", operation, (long long)n,
+                        muster__s(n), (long long)first, (long long)array->count);
 }
 
 static muster_err elsewhere(muster_handle handle, const char *operation)
@@ -270,7 +270,7 @@ static muster_err do_slice(const muster_array *array, int op, int64_t first, int
     if (!err && n && !out && !in)
         err = muster__fail(MUSTER_ERR_INVAL, "%s: items is NULL", operation);
     if (!err && op >= ADD_I64 && array->item_bytes != 8)
-        err = muster__fail(MUSTER_ERR_INVAL, "%s: items of %zu bytes: those of 8 can be added to", operation,
+        err = muster__fail(MUSTER_ERR_INVAL, "%s: items of %zu B: those of 8 can be added to", operation,
                            array->item_bytes);
     if (err)
         return err;

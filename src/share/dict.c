@@ -387,7 +387,8 @@ static void clean(struct muster__object *object, uint32_t self)
 
 static void describe(const struct muster__object *object, char *text, size_t size)
 {
-    snprintf(text, size, "%lld keys", (long long)atomic_load(&of(object)->keys));
+    int64_t keys = atomic_load(&of(object)->keys);
+    snprintf(text, size, "%lld key%s", (long long)keys, muster__s(keys));
 }
 
 static const char *remedy(muster_err err)
@@ -458,7 +459,7 @@ static muster_err set_value(muster_dict dict, int op, const char *key, const voi
         return err ? err : with_key(dict, op, key, &(struct muster__arg){0}, MUSTER_FOREVER);
     char *both = malloc(length + 1 + size_bytes);
     if (!both)
-        return muster__fail(MUSTER_ERR_NOMEM, "%s: no memory for %zu bytes", operation, size_bytes);
+        return muster__fail(MUSTER_ERR_NOMEM, "%s: no memory for %zu B", operation, size_bytes);
     memcpy(both, key, length + 1);
     if (size_bytes)
         memcpy(both + length + 1, value, size_bytes);
@@ -550,7 +551,7 @@ muster_err muster_dict_next(muster_dict dict, int64_t *cursor, char *key, void *
         return err;
     char *both = malloc(capacity_bytes + MUSTER_KEY_MAX + 1);
     if (!both)
-        return muster__fail(MUSTER_ERR_NOMEM, "%s: no memory for %zu bytes", operation, capacity_bytes);
+        return muster__fail(MUSTER_ERR_NOMEM, "%s: no memory for %zu B", operation, capacity_bytes);
     err = take_next(dict, cursor, key, value, capacity_bytes, size_bytes, both);
     free(both);
     return err;

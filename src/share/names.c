@@ -33,8 +33,8 @@ static muster_err find(const char *name, void *what, size_t size_bytes, int64_t 
     size_t size;
     muster_err err = muster_dict_get(names(), name, found, size_bytes, &size, timeout_ms);
     if (err == MUSTER_ERR_TOOBIG || (!err && size != size_bytes))
-        return muster__fail(MUSTER_ERR_INVAL, "muster_find: '%s' has %zu bytes, not %zu: it is something else", name,
-                            size, size_bytes);
+        return muster__fail(MUSTER_ERR_INVAL, "muster_find: '%s' has %zu B, not %zu: it is something else", name, size,
+                            size_bytes);
     if (err == MUSTER_ERR_EMPTY || err == MUSTER_ERR_TIMEOUT)
         return muster__fail(err, "muster_find: nobody has published '%s'", name);
     if (!err && size)
@@ -52,7 +52,7 @@ muster_err muster_find(const char *name, void *what, size_t size_bytes, int64_t 
         err = MUSTER__SIZE_BAD(operation, size_bytes);
     void *found = err ? NULL : malloc(size_bytes + 1);
     if (!found)
-        return err ? err : muster__fail(MUSTER_ERR_NOMEM, "%s: no memory for %zu bytes", operation, size_bytes);
+        return err ? err : muster__fail(MUSTER_ERR_NOMEM, "%s: no memory for %zu B", operation, size_bytes);
     err = find(name, what, size_bytes, timeout_ms, found);
     free(found);
     return err;

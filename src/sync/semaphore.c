@@ -126,7 +126,7 @@ static void sweep(struct muster__object *object, uint32_t generation, uint32_t d
 static void describe(const struct muster__object *object, char *text, size_t size)
 {
     const struct semaphore *semaphore = (const void *)object->body;
-    snprintf(text, size, "%u of %lld permits", (unsigned)(atomic_load(&semaphore->word) & PERMITS),
+    snprintf(text, size, "permits: %u of %lld", (unsigned)(atomic_load(&semaphore->word) & PERMITS),
              (long long)semaphore->bound);
 }
 

@@ -153,7 +153,7 @@ static muster_err extract(hwloc_topology_t hw, struct muster__topology **topolog
     struct muster__topology *t = calloc(1, sizeof *t + (size_t)most * sizeof t->core[0]);
 
     if (!t)
-        return muster__fail(MUSTER_ERR_NOMEM, "no memory for a topology of %d processing units", pus);
+        return muster__fail(MUSTER_ERR_NOMEM, "no memory for a topology of %d processing unit%s", pus, muster__s(pus));
     int beyond = add_cores(t, hw);
     if (!t->cores) {
         free(t);
@@ -161,8 +161,8 @@ static muster_err extract(hwloc_topology_t hw, struct muster__topology **topolog
                             MUSTER__PU_MAX - 1);
     }
     if (beyond)
-        muster__log(MUSTER__WARN, "topology: %d of %d processing units have numbers above %d and stay unused", beyond,
-                    pus, MUSTER__PU_MAX - 1);
+        muster__log(MUSTER__WARN, "topology: %d of %d processing unit%s stay unused: numbers above %d", beyond, pus,
+                    muster__s(pus), MUSTER__PU_MAX - 1);
     add_other_memory(t, hw);
     t->this_machine = hwloc_topology_is_thissystem(hw) != 0;
     *topology = t;

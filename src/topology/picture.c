@@ -405,7 +405,7 @@ muster_err muster__topology_picture(const struct muster__topology *t, const char
 
     d.spots = calloc((size_t)n + 1, sizeof *d.spots);
     if (!d.spots)
-        return muster__fail(MUSTER_ERR_NOMEM, "no memory to draw %d sitters", n);
+        return muster__fail(MUSTER_ERR_NOMEM, "no memory to draw %d sitter%s", n, muster__s(n));
     for (int i = 0; i < n; i++)
         d.spots[i] = spot_of(&d, &sitters[i].cpus);
     draw_host(&d, host);

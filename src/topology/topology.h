@@ -146,4 +146,8 @@ struct muster__sitter {
 muster_err muster__topology_picture(const struct muster__topology *topology, const char *host,
                                     const struct muster__sitter *sitters, int n, FILE *stream);
 
+/** How many cores this process may keep busy, by what it is bound to and what its control groups allow it; 0: that
+ * cannot be told. */
+int muster__cores_allowed(void);
+
 #endif

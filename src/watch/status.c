@@ -115,8 +115,9 @@ static void say_all(FILE *to)
     struct view *views = NULL;
     int n = 0, hosts = muster_hosts(), hub = muster__segment->host == 0;
     bool all = hosts > 1 && hub && views_of_all(&views, &n);
-    fprintf(to, "muster %s: job %08x, %d ranks on %d host%s, for %.1f s\n", MUSTER_VERSION, muster__segment->job,
-            muster_ranks(), hosts, hosts == 1 ? "" : "s", (double)(muster__now_ns() - status.began_ns) * 1e-9);
+    fprintf(to, "muster %s: job %08x, %d rank%s on %d host%s, for %.1f s\n", MUSTER_VERSION, muster__segment->job,
+            muster_ranks(), muster__s(muster_ranks()), hosts, muster__s(hosts),
+            (double)(muster__now_ns() - status.began_ns) * 1e-9);
     if (hosts > 1 && !all)
         fprintf(to, hub ? "the other hosts have not answered; of this host:\n"
                         : "of this host; of all, where rank 0 runs:\n");

@@ -86,7 +86,8 @@ static muster_err start(const struct muster__world *world, const muster_options 
     uint64_t offset = world->local == 0 ? make(&wanted, world->locals) : 0;
     muster__transport_host_tell(&offset, sizeof offset);
     if (!offset)
-        return muster__fail_logged(MUSTER_ERR_NOMEM, "the host segment is too small for %d ranks", world->locals);
+        return muster__fail_logged(MUSTER_ERR_NOMEM, "the host segment is too small for %d rank%s", world->locals,
+                                   muster__s(world->locals));
     if (world->local == 0)
         status_start(); /* before its thread is noted as not the program's */
     note_threads(&((struct watch_table *)muster__at(offset))->threads[world->local]);

@@ -49,6 +49,28 @@ if [ "$(uname -r | cut -d. -f1)" -gt 5 ]; then
 fi
 unset MUSTER_RANKS
 
+# as many ranks as there are cores that may be used
+cores=$(taskset -cp $$ | sed 's/.*: //')
+taskset -c "${cores%%[-,]*}" timeout -k 1 20 "$program" >"$output" 2>&1
+says 1 '^ranks 1$'
+quota='mount -t tmpfs none /sys/fs/cgroup && echo "150000 100000" >/sys/fs/cgroup/cpu.max && exec "$@"'
+if unshare -m mount -t tmpfs none /sys/fs/cgroup 2>/dev/null; then
+    unshare -m sh -c "$quota" - timeout -k 1 20 "$program" >"$output" 2>&1
+    says 1 '^ranks 1$'
+fi
+group=/sys/fs/cgroup/cpu/muster-around-$$ # of version 1
+if mkdir -p "$group/in" 2>/dev/null && echo 100000 >"$group/cpu.cfs_quota_us"; then
+    sh -c 'echo $$ >"$0/in/tasks" && exec "$@"' "$group" timeout -k 1 20 "$program" >"$output" 2>&1
+    says 1 '^ranks 1$'
+    until rmdir "$group/in" "$group" 2>/dev/null; do sleep 0.1; done
+fi
+
+# threads that were there before
+"${many[@]}" "$program" early </dev/null >"$output" 2>&1
+says 1 'warn 1 thread was made before muster_init'
+"${many[@]}" "$program" </dev/null >"$output" 2>&1
+says 0 'before muster_init'
+
 # launchers
 if command -v mpirun.mpich >/dev/null && ! ldd "$program" | grep -q libmpich; then
     if timeout -k 1 20 mpirun.mpich -np 2 "$program" >"$output" 2>&1; then

@@ -64,6 +64,29 @@ arguments=(list)
 dies
 arguments=()
 
+# Stopped for longer than the others wait: it ends itself, and they go on.
+MUSTER_PEER_LIMIT_MS=1500 begin --enable-recovery
+ranks=()
+for rank in $(ip netns pids "$HOSTS_SET-h3"); do
+    [ "$(readlink "/proc/$rank/exe")" != "$program" ] || ranks+=("$rank")
+done
+kill -STOP "${ranks[@]}"
+for _ in $(seq 100); do
+    grep -q 'host h3 has not been heard of' "$out" && break
+    sleep 0.1
+done
+kill -CONT "${ranks[@]}"
+began=$SECONDS
+wait "$pid" || true
+[ $((SECONDS - began)) -lt 30 ] || fail "it took $((SECONDS - began)) s to end"
+said 'h3 .* this host was stopped for [0-9.]* s'
+said '^map: OK$'
+said '^wrong: 0$'
+said '^destroy: OK$'
+if grep -q 'MPI_ABORT' "$out"; then
+    fail 'it aborted the others'
+fi
+
 # Cut off, for longer than anybody waits.
 begin
 "$hosts" link h3 down

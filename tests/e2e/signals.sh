@@ -27,12 +27,14 @@ left() {
     done
 }
 
-# heedless <child>: it ignores what reaches the whole process group, SIGINT (2) and SIGUSR1 (10)
-heedless() {
+# apart <child>: it is in a group of its own, so that what reaches the rank's is not for it; and it ignores nothing that
+# it would hand on to what it starts: SIGINT (2), SIGUSR1 (10), SIGTERM (15)
+apart() {
     local mask
     [ -r "/proc/$1/status" ] || fail "child $1 is not there"
     mask=0x$(sed -n 's/^SigIgn:[[:space:]]*//p' "/proc/$1/status")
-    (((mask >> 1) & (mask >> 9) & 1)) || fail "child $1 ignores $mask only"
+    (((mask >> 1 | mask >> 9 | mask >> 14) & 1)) && fail "child $1 ignores $mask"
+    [ "$(sed 's/.*) //' "/proc/$1/stat" | cut -d' ' -f3)" -eq "$1" ] || fail "child $1 is in another's group"
 }
 
 # ends <code> <signal name> <signal number>
@@ -45,7 +47,7 @@ ends() {
         sleep 0.1
     done
     grep -q ready "$out" || fail "$2: the job never got ready"
-    heedless "$(sed -n 's/^ready //p' "$out")"
+    apart "$(sed -n 's/^ready //p' "$out")"
     kill -"$2" "$pid"
     wait "$pid" || code=$?
     pid=

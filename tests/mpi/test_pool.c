@@ -928,6 +928,44 @@ static void test_reduce(void **state)
     free(items);
 }
 
+static int times_user(const void *item, void *result, const void *user)
+{
+    if (!user)
+        return muster_task_fail(1, "no user");
+    *(int64_t *)result = *(const int64_t *)item * *(const int64_t *)user;
+    return 0;
+}
+
+static int add_times_user(void *accumulated, const void *value, const void *user)
+{
+    if (!user)
+        return muster_task_fail(1, "no user");
+    *(int64_t *)accumulated += *(const int64_t *)value * *(const int64_t *)user;
+    return 0;
+}
+
+/* fn and combine have the reduction's user, else the pool's, in leaves and in the tree */
+static void test_reduce_user(void **state)
+{
+    const int64_t mine = 1, pools = -1;
+    int64_t *items = iota(1000), sum = 0;
+    muster_pool pool = pool_make(state, (muster_pool_options){.user = &pools, .user_bytes = sizeof pools});
+    muster_map_options options = {.chunk_items = 3, .user = &mine, .user_bytes = sizeof mine};
+    assert_int_equal(muster_pool_reduce(pool, times_user, add_times_user, items, 1000, 8, &sum, 8, &options),
+                     MUSTER_OK);
+    assert_int_equal(sum, 499500);
+    assert_int_equal(muster_pool_reduce(pool, times_user, add_times_user, items, 2, 8, &sum, 8, NULL), MUSTER_OK);
+    assert_int_equal(sum, 1); /* 0 * -1 + 1 * -1 * -1 */
+    options = (muster_map_options){.chunk_items = 1};
+    assert_int_equal(muster_pool_reduce(pool, times_user, add_times_user, items, 2, 8, &sum, 8, &options), MUSTER_OK);
+    assert_int_equal(sum, 1);
+    pool_end(pool);
+    pool = pool_make(state, (muster_pool_options){0});
+    assert_int_equal(muster_pool_reduce(pool, times_user, add_times_user, items, 2, 8, &sum, 8, NULL), MUSTER_ERR_TASK);
+    pool_end(pool);
+    free(items);
+}
+
 /* ---- 29: random streams ---- */
 
 static int draw(const void *item, void *result, const void *user)
@@ -1007,6 +1045,7 @@ int main(int argc, char **argv)
         BOTH(test_nested),
         BOTH(test_sizes),
         BOTH(test_reduce),
+        BOTH(test_reduce_user),
         BOTH(test_streams),
         BOTH(test_many_pools),
     };

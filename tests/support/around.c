@@ -1,11 +1,16 @@
 /*
  * What the scripts start that try what is around a program, by its first argument: item (a gigabyte through a queue),
  * full (the same, when somebody has filled /dev/shm since muster_init), read (says how many lines it is given), inside
- * and isolated (has a task run the shell command that follows).
+ * and isolated (has a task run the shell command that follows), leave (tasks and processes start what runs longer than
+ * they), stay (a process starts that, and all wait), told (waits until it is told to stop, says by what, and goes on
+ * for ten seconds; has handlers of its own), early (makes a thread before muster_init).
  */
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <muster/muster.h>
 
@@ -69,9 +74,87 @@ static void command_in_task(const char *command, bool isolated)
     printf("command: %d\n", status);
 }
 
+static int start_in_background(const void *arg, size_t size_bytes)
+{
+    (void)size_bytes;
+    if (system("sleep 3125 & exec setsid sleep 3126 >/dev/null 2>&1 &"))
+        return 1;
+    printf("ready %d\n", (int)getpid());
+    fflush(stdout);
+    while (*(const bool *)arg)
+        pause();
+    return 0;
+}
+
+static void start_process(bool stays)
+{
+    muster_process process;
+    must(muster_process_create(&process, start_in_background, &stays, sizeof stays, NULL));
+    must(muster_process_start(process));
+    must(muster_process_join(process, NULL, MUSTER_FOREVER));
+}
+
+static int start_in_foreground(const void *item, void *result, const void *user)
+{
+    (void)item, (void)result, (void)user;
+    return system("sleep 3125");
+}
+
+static void leave_behind(void)
+{
+    muster_pool pool;
+    char item = 0;
+    start_process(false);
+    must(muster_pool_create(&pool, &(muster_pool_options){.isolated = true}));
+    muster_err err =
+        muster_pool_map(pool, start_in_foreground, &item, 1, 1, NULL, 0, &(muster_map_options){.time_limit_ms = 200});
+    printf("map: %s\n", muster_err_name(err));
+    must(muster_pool_destroy(pool));
+}
+
+static const int handled[] = {SIGINT, SIGTERM, SIGUSR1};
+
+static void say_handled(int signal)
+{
+    char text[] = "handler 00\n";
+    text[8] += (char)(signal / 10);
+    text[9] += (char)(signal % 10);
+    if (write(STDOUT_FILENO, text, sizeof text - 1) < 0)
+        _exit(1);
+}
+
+/* To a file: mpirun may not bring any more what is printed while it ends its ranks. */
+static void wait_until_told(const char *file)
+{
+    muster_event never;
+    must(muster_event_create(&never, NULL));
+    if (file && !freopen(file, "a", stdout))
+        exit(1);
+    printf("ready %d\n", (int)getpid());
+    fflush(stdout);
+    muster_err err = muster_event_wait(never, 3000);
+    printf("wait: %s: %s\n", muster_err_name(err), muster_err_detail());
+    fflush(stdout);
+    for (int i = 0; err == MUSTER_ERR_INTERRUPTED && i < 100; i++)
+        usleep(100000);
+}
+
+static void *rest(void *unused)
+{
+    (void)unused;
+    pause();
+    return NULL;
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
+    if (strcmp(what, "told") == 0)
+        for (size_t i = 0; i < sizeof handled / sizeof *handled; i++)
+            signal(handled[i], say_handled);
+    pthread_t thread;
+    if (strcmp(what, "early") == 0 && pthread_create(&thread, NULL, rest, NULL))
+        return 1;
     must(muster_init(&argc, &argv, NULL));
     if (strcmp(what, "full") == 0)
         fill_shm();
@@ -81,6 +164,12 @@ int main(int argc, char **argv)
         count_lines();
     if (argc > 2 && (strcmp(what, "inside") == 0 || strcmp(what, "isolated") == 0))
         command_in_task(argv[2], strcmp(what, "isolated") == 0);
+    if (strcmp(what, "leave") == 0)
+        leave_behind();
+    if (strcmp(what, "stay") == 0)
+        start_process(true);
+    if (strcmp(what, "told") == 0)
+        wait_until_told(argc > 2 ? argv[2] : NULL);
     printf("ranks %d\n", muster_ranks());
     return muster_finalize();
 }

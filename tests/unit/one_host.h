@@ -52,6 +52,11 @@ uint32_t muster__member_self(void)
     return 0;
 }
 
+_Noreturn void muster__host_end(void)
+{
+    abort();
+}
+
 void muster__thread_serves(void)
 {
 }

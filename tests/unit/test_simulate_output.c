@@ -15,6 +15,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "full_disk.h"
 #include "simulate/options.h"
 #include "simulate/output.h"
 #include "simulate/plot.h"
@@ -257,12 +258,12 @@ static void test_output_files(void **state)
 static void test_failed_write(void **state)
 {
     (void)state;
+    FILE *full = full_disk();
     char *base = fresh_directory();
     struct output_file f;
     assert_int_equal(output_begin(&f, base, "x"), 0);
     fclose(f.stream);
-    f.stream = fopen("/dev/full", "w");
-    assert_non_null(f.stream);
+    f.stream = full;
     for (int i = 0; i < 10000; i++)
         fputs("0123456789", f.stream);
     assert_int_equal(output_commit(&f), -1);
@@ -332,11 +333,19 @@ static void test_progress(void **state)
     p.busy_seconds = 180;
     progress_format(&p, 50, text, sizeof text);
     assert_string_equal(text, "3 of 10 tasks, 2.00 spin updates/ns, 7:30 min left, workers 90% busy");
-    FILE *pipe = tmpfile(); /* not a terminal */
+    FILE *pipe = tmpfile(); /* not a terminal: a line a minute */
+    assert_non_null(pipe);
     p = progress_start(pipe, true, 10, 1e12, 4);
-    assert_null(p.stream);
+    progress_show(&p);
+    assert_int_equal(ftell(pipe), 0);
+    p.shown -= 60;
+    progress_show(&p);
     progress_show(&p);
     progress_end(&p);
+    rewind(pipe);
+    assert_non_null(fgets(text, sizeof text, pipe));
+    assert_string_equal(text, "0 of 10 tasks, 0.00 spin updates/ns, ? left, workers 0% busy\n");
+    assert_null(fgets(text, sizeof text, pipe));
     fclose(pipe);
 }
 

@@ -152,6 +152,11 @@ muster_err muster__module_note(const struct muster__module *module)
     return MUSTER_OK;
 }
 
+_Noreturn void muster__host_end(void)
+{
+    abort();
+}
+
 void muster__thread_serves(void)
 {
 }
