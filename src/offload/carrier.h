@@ -27,8 +27,12 @@ struct haul {
 struct carrier {
     struct carrier *next;
     muster_pool branch;
-    muster_handle home;
+    muster_handle home; /* whose work it brings: of a branch, home; of home, a branch */
+    bool at_home;
+    uint32_t theirs;    /* the lane here in whose name that one takes work */
+    int64_t arrived_ns; /* when it came last */
     uint32_t number;
+    struct pool *feeds; /* as pool, also before it has a seat there */
     struct pool *pool;
     struct seat seat;
     struct haul *hauls;

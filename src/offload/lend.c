@@ -29,7 +29,9 @@ struct pack {
     const struct fetch *want;
     char *bytes;
     size_t used, capacity;
-    int64_t left; /* items still wanted */
+    int64_t left;  /* items still wanted */
+    int64_t tasks; /* most tasks to be lent */
+    int host;
     int modules;
     size_t needed; /* what the first record needs if it did not fit; else 0 */
 };
@@ -154,11 +156,16 @@ static void pack_some(struct pack *pack)
     struct record *record;
     uint32_t index;
     pack->modules = muster__modules_count();
-    while (pack->left > 0 && sched_take(&pack->seat, &record, &index)) {
+    /* a tree's tasks are few and large: who asks does not get all of those that there are */
+    int64_t queued = sched_queued_for(pack->seat.pool, pack->host);
+    pack->tasks = workers_here(pack->seat.pool) ? (queued + 1) / 2 : queued;
+    while (pack->left > 0 && pack->tasks > 0 && sched_take_for(&pack->seat, pack->host, &record, &index)) {
         if (record->kind == RECORD_PIECE)
             pack_piece(pack, record, index);
-        else
+        else {
             pack_task(pack, record, index);
+            pack->tasks--;
+        }
     }
 }
 
@@ -197,11 +204,11 @@ static muster_err fetch(struct pack *pack, struct muster__step *step)
     for (;;) {
         if (pool_state(pool) > POOL_CLOSED)
             return pool_state(pool) == POOL_BROKEN ? MUSTER_ERR_BROKEN : MUSTER_ERR_CLOSED;
-        muster_err err = sched_any_queued(pool) ? pack_for(pack, step->arg) : MUSTER_OK;
+        muster_err err = sched_queued_for(pool, step->host) ? pack_for(pack, step->arg) : MUSTER_OK;
         if (err || pack->used)
             return err;
         sched_idle_begin(&pack->seat); /* like an idle worker */
-        if (pool_state(pool) <= POOL_CLOSED && !sched_any_queued(pool)) {
+        if (pool_state(pool) <= POOL_CLOSED && !sched_queued_for(pool, step->host)) {
             step->event = &step->object->event[POOL_WORK];
             return MUSTER__WAIT;
         }
@@ -217,6 +224,7 @@ muster_err lend_fetch(struct muster__step *step)
     struct pack pack = {.seat = seat_of_carrier(pool, (int)want->branch, step->host),
                         .want = want,
                         .capacity = step->arg->capacity,
+                        .host = step->host,
                         .left = want->items};
     return fetch(&pack, step);
 }

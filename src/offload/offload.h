@@ -22,10 +22,12 @@ muster_err lend_take_back(struct muster__errand *work);
 /** The context of a map, part of which was lent. */
 muster_err lend_context(struct muster__errand *work);
 
-/* carrier.c: in a branch */
-muster_err carrier_start(muster_pool branch, int number);
-/** Has the carrier of that branch cancel a task that it was lent, and kill the worker that runs it. */
-void carrier_kill(muster_pool branch, record_ref task);
+/* carrier.c */
+/** Starts who brings this part, `pool`, work of another one, `source`, where it is number `number` of those that take;
+ * and the source is number `theirs` of those that take from here. In the process of the agent. */
+muster_err carrier_start(muster_pool pool, muster_handle source, int number, int theirs);
+/** Has the carrier of that part cancel a task that it was lent by that host, and kill the worker that runs it. */
+void carrier_kill(muster_pool pool, int host, record_ref task);
 
 /* what a carrier asks of home, and home of a branch, as errands; POOL_FETCH is an operation */
 enum parts_operation {
@@ -39,12 +41,19 @@ enum parts_operation {
     POOL_CONTEXT,
     POOL_MODULES,
     POOL_BREAK,
+    POOL_CARRY, /* asked by home of its own host's agent: to bring it what a branch has too much of */
 };
 
 struct fetch {
     uint32_t branch;
     int32_t alive, busy;
     int64_t items, items_a_load; /* wanted in all, and at most so many of a map in one piece */
+};
+
+/* of POOL_CARRY */
+struct carry {
+    muster_handle source;
+    int32_t theirs;
 };
 
 /* What is lent: then the items, or the argument and the context. At multiples of 16. */
