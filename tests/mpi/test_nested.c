@@ -202,6 +202,66 @@ static void test_trees_die(void **state)
     pool_end(pool);
 }
 
+/* ---- 63: retries ---- */
+
+struct mortal {
+    muster_counter runs;
+};
+
+static int die(const void *item, void *result, const void *user)
+{
+    const struct mortal *mortal = item;
+    (void)result, (void)user;
+    if (!muster_counter_add(mortal->runs, 1, NULL))
+        kill(getpid(), SIGKILL);
+    return 1;
+}
+
+/* From here they go to other hosts. */
+static int have_die(const void *item, void *result, const void *user)
+{
+    enum { N = 4 };
+    muster_task tasks[N];
+    (void)result, (void)user;
+    for (int i = 0; i < N; i++)
+        if (muster_pool_submit(muster_task_pool(), &tasks[i], die, item, sizeof(struct mortal), 0,
+                               &(muster_submit_options){.retries = 3}))
+            return 1;
+    for (int i = 0; i < N; i++) /* not by this one, which would die with it */
+        while (muster_task_wait(&tasks[i], 1, MUSTER_WAIT_ALL, NULL, MUSTER_NOWAIT) == MUSTER_ERR_TIMEOUT)
+            ;
+    for (int i = 0; i < N; i++)
+        if (muster_task_get(tasks[i], NULL, 0, MUSTER_FOREVER) != MUSTER_ERR_CRASHED)
+            return 2;
+    return 0;
+}
+
+/* k retries are k + 1 runs, on whatever hosts. */
+static void test_retries(void **state)
+{
+    muster_pool pool = pool_make(state, 0);
+    struct mortal mortal = {0};
+    muster_task tasks[8];
+    int64_t runs = -1;
+    assert_int_equal(muster_counter_create(&mortal.runs, 0, NULL), MUSTER_OK);
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(
+            muster_pool_submit(pool, &tasks[i], die, &mortal, sizeof mortal, 0, &(muster_submit_options){.retries = 3}),
+            MUSTER_OK);
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(muster_task_get(tasks[i], NULL, 0, MUSTER_FOREVER), MUSTER_ERR_CRASHED);
+    assert_int_equal(muster_counter_value(mortal.runs, &runs), MUSTER_OK);
+    assert_int_equal(runs, 8 * 4);
+    if (muster_ranks() > 1) {
+        assert_int_equal(muster_pool_submit(pool, &tasks[0], have_die, &mortal, sizeof mortal, 0, NULL), MUSTER_OK);
+        assert_int_equal(muster_task_get(tasks[0], NULL, 0, MUSTER_FOREVER), MUSTER_OK);
+        assert_int_equal(muster_counter_value(mortal.runs, &runs), MUSTER_OK);
+        assert_int_equal(runs, (8 + 4) * 4);
+    }
+    pool_end(pool);
+    assert_int_equal(muster_counter_destroy(mortal.runs), MUSTER_OK);
+}
+
 /* ---- deep ---- */
 
 static int go_down(const void *item, void *result, const void *user)
@@ -242,6 +302,7 @@ int main(int argc, char **argv)
         BOTH(test_all_come),
         BOTH(test_trees),
         cmocka_unit_test_prestate(test_trees_die, (void *)&isolated),
+        cmocka_unit_test_prestate(test_retries, (void *)&isolated),
         BOTH(test_deep),
     };
     return mpi_case_main(&argc, &argv, tests, sizeof tests / sizeof *tests, "nested");
