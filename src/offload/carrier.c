@@ -6,18 +6,18 @@
 #include <string.h>
 
 /*
- * A branch's carrier takes work from home, queues it in the branch as a submitter would, and brings what came out of
- * it. It keeps two calls to home under way: one that waits for work, as soon as the branch will soon have none, and one
- * with results. It runs no tasks itself.
+ * A carrier takes work from another part, queues it here as a submitter would, and brings what came out of it. In a
+ * branch the other part is home, at home one of the branches; it is called home here in both cases. It keeps two calls
+ * to it under way: one that waits for work, and one with results. It runs no tasks itself.
  *
  * It is a caller of its own, and a thread of the host's lowest rank. While there is nothing to do that takes long, or
  * waits, the thread rests and the agent takes the carrier's steps in its name (`turn`): a task that comes by itself is
  * with its worker without a thread in between. The thread gives the turn, the agent gives it back.
  *
- * How much it asks for: work for AHEAD_NS, by what items took so far; asked for when less than half of that is left, or
- * a worker is idle. So long items are taken one by one when somebody can run them, and short ones in large pieces. What
- * nobody has begun after STALE_NS, because what came before it takes longer than was thought, goes back: others may be
- * idle.
+ * How much a branch's asks for: work for AHEAD_NS, by what items took so far; asked for when less than half of that is
+ * left, or a worker is idle. So long items are taken one by one when somebody can run them, and short ones in large
+ * pieces. What nobody has begun after STALE_NS, because what came before it takes longer than was thought, goes back:
+ * others may be idle.
  */
 
 #define AHEAD_NS         10e6

@@ -2,9 +2,9 @@
  * Between hosts: the parts that a pool has on other hosts, and the work that is offloaded to them.
  *
  *   parts    who has how many workers; how branches are made, told and ended
- *   lend     at home: what branches take and bring
- *   carrier  in a branch: a thread that takes work from home as another worker would, only more at a time, has its
- * branch do it, and brings the results
+ *   lend     in a part that has work: what others take and bring
+ *   carrier  in a part that takes work: a thread that asks another part for it, as one more of its workers would, has
+ * its own part do it, and brings the results. A branch takes from home, home from each of its branches
  */
 #ifndef MUSTER_OFFLOAD_OFFLOAD_H
 #define MUSTER_OFFLOAD_OFFLOAD_H

@@ -21,7 +21,7 @@
  * `waiters`.
  *
  * Over several hosts a pool has parts: `home` on its creator's host, and a branch on every other host that has workers
- * of it, each a pool as above; a branch has a lane at home, in whose name it takes work.
+ * of it, each a pool as above; a branch has a lane at home, and home one in each branch, in whose name it takes work.
  *
  * Why nested waits cannot deadlock: who waits for a task that is queued runs it, wherever it is queued, on top of its
  * own stack. Other tasks that it has run meanwhile have a stack each (context.h), and it goes on when its wait is over
