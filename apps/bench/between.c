@@ -274,6 +274,8 @@ enum figure {
     SUBMIT,
     MAP,
     COMPUTING,
+    FORK,
+    FORK_LEAST,
     BARRIER,
     RAW_BARRIER,
     ONE_QUEUE,
@@ -313,6 +315,7 @@ static void measure(const struct objects *far, double figures[FIGURES][TRIES])
         figures[SUBMIT][i] = submit_once(pool);
         figures[MAP][i] = map_once();
         figures[COMPUTING][i] = between_computing(pool);
+        figures[FORK][i] = between_fork(&figures[FORK_LEAST][i]);
         figures[RAW_BARRIER][i] = between_raw_barrier(pool);
         figures[BARRIER][i] = between_barrier();
         measure_crowd(figures, i);
@@ -344,6 +347,8 @@ static void fill(struct table *t, double figures[FIGURES][TRIES])
     table_add(t, (struct row){"map 10,000 of 1 ms: time not in tasks", "", "0.05", 1 - f[MAP], 0.05, 0, 1, false});
     table_add(t, (struct row){"map, computing, of 100 us: time not in tasks", "", "0.05", 1 - f[COMPUTING], 0.05, 0, 1,
                               false});
+    table_add(t, (struct row){"fork-join, uneven tree: of twice one's speed", "", "1", 1 / f[FORK], 1, 0, 0.85, true});
+    table_add(t, (struct row){"  share of the host that has less of it", "", "2", 1 / f[FORK_LEAST], 2, 0, 0.8, true});
     table_add(t, (struct row){"barrier, one here, one there", "us", "MPI_Barrier", f[BARRIER], f[RAW_BARRIER], 0, 1.5,
                               false});
     table_add(t, (struct row){"event, 10,000 there wait: a wake", "us", "one, for an item", f[CROWD_EVENT],

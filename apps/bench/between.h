@@ -16,6 +16,10 @@ double between_barrier(void);
  * whose tasks run there. */
 double between_computing(muster_pool there);
 
+/** How fast a tree of tasks of tasks is done by both hosts, as part of twice one worker's speed; *least: the share of
+ * its nodes that the host with fewer of them has done. */
+double between_fork(double *least);
+
 /* n threads there wait for what is here */
 struct between_crowd {
     double kib;      /* of memory that this takes here */

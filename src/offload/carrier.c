@@ -6,22 +6,23 @@
 #include <string.h>
 
 /*
- * A branch's carrier takes work from home, queues it in the branch as a submitter would, and brings what came out of
- * it. It keeps two calls to home under way: one that waits for work, as soon as the branch will soon have none, and one
- * with results. It runs no tasks itself.
+ * A carrier takes work from another part, queues it here as a submitter would, and brings what came out of it. In a
+ * branch the other part is home, at home one of the branches; it is called home here in both cases. It keeps two calls
+ * to it under way: one that waits for work, and one with results. It runs no tasks itself.
  *
  * It is a caller of its own, and a thread of the host's lowest rank. While there is nothing to do that takes long, or
  * waits, the thread rests and the agent takes the carrier's steps in its name (`turn`): a task that comes by itself is
  * with its worker without a thread in between. The thread gives the turn, the agent gives it back.
  *
- * How much it asks for: work for AHEAD_NS, by what items took so far; asked for when less than half of that is left, or
- * a worker is idle. So long items are taken one by one when somebody can run them, and short ones in large pieces. What
- * nobody has begun after STALE_NS, because what came before it takes longer than was thought, goes back: others may be
- * idle.
+ * How much a branch's asks for: work for AHEAD_NS, by what items took so far; asked for when less than half of that is
+ * left, or a worker is idle. So long items are taken one by one when somebody can run them, and short ones in large
+ * pieces. What nobody has begun after STALE_NS, because what came before it takes longer than was thought, goes back:
+ * others may be idle.
  */
 
-#define AHEAD_NS 10e6
-#define STALE_NS INT64_C(30000000)
+#define AHEAD_NS         10e6
+#define STALE_NS         INT64_C(30000000)
+#define STALE_AT_HOME_NS INT64_C(1000000)
 enum {
     ROOM = 256 << 10, /* for what comes, at first */
     MODULES = 16,
@@ -92,41 +93,6 @@ static muster_err context_here(struct carrier *c, const struct load *load, muste
 
 /* ---- results ---- */
 
-static struct yield *yield_begin(struct carrier *c, record_ref record, uint32_t kind, uint64_t result_bytes)
-{
-    size_t head = c->out_bytes ? c->out_bytes : round_16(sizeof(struct fetch));
-    size_t bytes = round_16(sizeof(struct yield) + result_bytes);
-    if (head + bytes > c->out_room) {
-        size_t room = 2 * (head + bytes);
-        char *wider = realloc(c->out, room);
-        MUSTER__CHECK_EQ(wider != NULL, true);
-        c->out = wider;
-        c->out_room = room;
-    }
-    struct yield *yield = (struct yield *)(c->out + head);
-    memset(yield, 0, sizeof *yield);
-    yield->bytes = bytes;
-    yield->record = record;
-    yield->kind = kind;
-    yield->result_bytes = result_bytes;
-    c->out_bytes = head + bytes;
-    return yield;
-}
-
-/* What could not even begin. */
-static void yield_failure(struct carrier *c, const struct load *load, muster_err err)
-{
-    struct yield *yield = yield_begin(c, load->record, load->kind, load->kind == RECORD_PIECE ? 0 : load->result_bytes);
-    yield->phase = RECORD_FAILED;
-    yield->count = load->count;
-    yield->failed = load->kind == RECORD_PIECE ? load->count : 0;
-    yield->error = (struct muster_task_error){
-        .err = err, .index = load->first, .worker = c->pool->share.first_worker, .failed = load->count};
-    yield->error.rank = muster__rank_of_local(0);
-    snprintf(yield->error.host, sizeof yield->error.host, "%s", muster__host_name());
-    snprintf(yield->error.text, sizeof yield->error.text, "%.150s", muster_err_detail());
-}
-
 /* ---- hauls ---- */
 
 static void free_map(struct carrier *c, struct map *map)
@@ -145,8 +111,10 @@ static muster_err begin_piece(struct carrier *c, const struct load *load, struct
         map_make(&c->seat, load->function, load->listed ? 0 : load->item_bytes, load->result_bytes, &options);
     if (!map)
         return muster__fail(MUSTER_ERR_NOMEM, "the host segment is full; see segment_bytes");
-    if (haul->context)
+    if (haul->context) {
         map->user = haul->context;
+        map->user_bytes = load->user_bytes;
+    }
     haul->map = map;
     haul->result_bytes = (uint64_t)load->count * load->result_bytes;
     map->listed = load->listed;
@@ -228,6 +196,7 @@ static void begin_hauls(struct carrier *c)
         begin_haul(c, load);
     }
     c->arrived = 0;
+    c->arrived_ns = muster__now_ns();
 }
 
 /* Whether to begin them takes no question to home, and no time. */
@@ -396,6 +365,11 @@ static bool return_record(struct carrier *c, struct record *record, uint32_t ind
     return ours;
 }
 
+static int64_t stale_ns(const struct carrier *c)
+{
+    return c->at_home ? STALE_AT_HOME_NS : STALE_NS;
+}
+
 static int64_t oldest_ns(const struct carrier *c)
 {
     int64_t oldest = MUSTER__NEVER;
@@ -404,10 +378,13 @@ static int64_t oldest_ns(const struct carrier *c)
     return oldest;
 }
 
+/* Home has taken what was wanted by somebody who may have found something else meanwhile. */
 static bool is_stale(const struct carrier *c)
 {
-    return c->hauls && sched_any_queued(c->pool) &&
-           (!workers_here(c->pool) || muster__now_ns() - oldest_ns(c) > STALE_NS);
+    if (!c->hauls || deque_size(&c->seat.lane->deque) <= 0)
+        return false;
+    int64_t age = muster__now_ns() - (c->at_home ? c->arrived_ns : oldest_ns(c));
+    return !workers_here(c->pool) || age > stale_ns(c);
 }
 
 /* Its own share of what comes back at once is not for this branch: the call that waits for work is called off. */
@@ -422,7 +399,7 @@ static void return_stale(struct carrier *c)
     for (const struct haul *haul = c->hauls; haul; haul = haul->next)
         if ((double)(now - haul->began_ns) > c->item_ns)
             c->item_ns = (double)(now - haul->began_ns);
-    while (sched_take(&c->seat, &record, &index) && return_record(c, record, index))
+    while (sched_take_own(&c->seat, &record, &index) && return_record(c, record, index))
         any = true;
     if (any && c->fetching)
         muster__remote_cancel(&c->fetch);
@@ -443,8 +420,8 @@ static int64_t wanted(const struct carrier *c, int64_t workers)
 {
     int64_t open = open_items(c), want = workers - open;
     double ahead = c->item_ns > 0 ? AHEAD_NS * (double)workers / c->item_ns : 0;
-    if (want <= 0 && (double)open >= ahead / 2)
-        return 0;
+    if (c->at_home || (want <= 0 && (double)open >= ahead / 2))
+        return sched_hungry(c->pool, c->theirs);
     if (ahead - (double)open > (double)want)
         want = ahead - (double)open < 1e15 ? (int64_t)(ahead - (double)open) : (int64_t)1e15;
     int64_t most = 8 * (c->asked > workers ? c->asked : workers); /* the next items may take longer */
@@ -453,9 +430,10 @@ static int64_t wanted(const struct carrier *c, int64_t workers)
 
 static void begin_fetch(struct carrier *c)
 {
-    int64_t workers = workers_to_feed(c->pool), want = workers ? wanted(c, workers) : 0;
+    int64_t workers = workers_to_feed(c->pool), want = workers || c->at_home ? wanted(c, workers) : 0;
     if (!want)
         return;
+    workers = workers ? workers : 1;
     c->want = (struct fetch){.branch = c->number, .items = want, .items_a_load = (want + workers - 1) / workers};
     workers_count(c->pool, &c->want.alive, &c->want.busy);
     c->asked = want;
@@ -484,7 +462,7 @@ static void widen(struct carrier *c, size_t needed)
 static void home_ended(struct carrier *c, muster_err err)
 {
     c->over = true;
-    if (err == MUSTER_ERR_BROKEN || err == MUSTER_ERR_PEER)
+    if (!c->at_home && (err == MUSTER_ERR_BROKEN || err == MUSTER_ERR_PEER))
         worker_break(c->pool, "%s", muster_err_detail());
 }
 
@@ -528,11 +506,11 @@ static void end_back(struct carrier *c)
 
 /* ---- kills ---- */
 
-void carrier_kill(muster_pool branch, record_ref task)
+void carrier_kill(muster_pool pool, int host, record_ref task)
 {
     pthread_mutex_lock(&carriers.mutex);
     for (struct carrier *c = carriers.first; c; c = c->next) {
-        if (memcmp(&c->branch, &branch, sizeof branch) != 0)
+        if (memcmp(&c->branch, &pool, sizeof pool) != 0 || muster__handle_home(c->home) != host)
             continue;
         record_ref *wider = realloc(c->kills, (size_t)(c->kill_count + 1) * sizeof *wider);
         if (!wider)
@@ -600,7 +578,7 @@ static void tell_why(struct carrier *c)
 /* While something may wait to be run: who divides what he took, and queues the rest, tells no carrier. */
 static int64_t next_look_ns(const struct carrier *c)
 {
-    return c->hauls ? muster__now_ns() + STALE_NS / 2 : MUSTER__NEVER;
+    return c->hauls ? muster__now_ns() + stale_ns(c) / 2 : MUSTER__NEVER;
 }
 
 static bool is_at_work(const struct carrier *c)
@@ -694,7 +672,7 @@ static void run(struct carrier *c)
         else
             rest(c, seen);
     }
-    if (!c->over)
+    if (!c->over && !c->at_home)
         tell_why(c);
     if (c->fetching) {
         muster__remote_cancel(&c->fetch);
@@ -745,28 +723,46 @@ static void *carrier_main(void *arg)
     muster__thread_serves();
     if (seat_enter(c->branch.handle, "a pool's branch", &c->seat) == MUSTER_OK) {
         c->pool = c->seat.pool;
-        c->home = c->pool->share.home;
+        c->at_home = pool_is_home(c->pool);
+        c->theirs += (uint32_t)c->pool->workers;
+        atomic_store(&c->seat.lane->from, muster__handle_home(c->home) + 1);
         muster__caller_serves();
         enlist(c);
         run(c);
         strike_off(c);
+        atomic_store(&c->seat.lane->from, 0);
         seat_leave(&c->seat);
     }
+    struct pool *pool = c->feeds;
     free_carrier(c);
+    muster__caller_ended(); /* by who ends the pool it is waited for, and the segment may go after that */
+    atomic_fetch_sub(&pool->carriers, 1);
+    muster__futex_wake(&pool->carriers, -1); /* by address alone: the pool may be gone */
     return NULL;
 }
 
-muster_err carrier_start(muster_pool branch, int number)
+muster_err carrier_start(muster_pool handle, muster_handle source, int number, int theirs)
 {
-    struct carrier *c = calloc(1, sizeof *c);
+    struct muster__object *object = muster__object_pin(handle.handle, MUSTER__POOL);
+    struct carrier *c = object ? calloc(1, sizeof *c) : NULL;
     pthread_t thread;
+    bool started = false;
     if (c) {
-        *c = (struct carrier){.branch = branch, .number = (uint32_t)number, .inbox = malloc(ROOM), .room = ROOM};
-        if (c->inbox && pthread_create(&thread, NULL, carrier_main, c) == 0) {
+        struct pool *pool = pool_of(object);
+        *c = (struct carrier){.branch = handle, .home = source, .feeds = pool, .inbox = malloc(ROOM), .room = ROOM};
+        c->number = (uint32_t)number;
+        c->theirs = (uint32_t)theirs;
+        atomic_fetch_add(&pool->carriers, 1);
+        started = c->inbox && pthread_create(&thread, NULL, carrier_main, c) == 0;
+        if (started)
             pthread_detach(thread);
-            return MUSTER_OK;
-        }
-        free_carrier(c);
+        else
+            atomic_fetch_sub(&pool->carriers, 1);
     }
-    return muster__fail(MUSTER_ERR_NOMEM, "no memory for a pool's carrier");
+    if (c && !started)
+        free_carrier(c);
+    if (!object)
+        return muster__object_stale(MUSTER__POOL, "a pool's part");
+    muster__object_unpin();
+    return started ? MUSTER_OK : muster__fail(MUSTER_ERR_NOMEM, "no memory for a pool's carrier");
 }

@@ -27,8 +27,12 @@ struct haul {
 struct carrier {
     struct carrier *next;
     muster_pool branch;
-    muster_handle home;
+    muster_handle home; /* whose work it brings: of a branch, home; of home, a branch */
+    bool at_home;
+    uint32_t theirs;    /* the lane here in whose name that one takes work */
+    int64_t arrived_ns; /* when it came last */
     uint32_t number;
+    struct pool *feeds; /* as pool, also before it has a seat there */
     struct pool *pool;
     struct seat seat;
     struct haul *hauls;
@@ -60,5 +64,12 @@ struct carrier {
     record_ref *kills; /* under carriers.mutex */
     int kill_count;
 };
+
+/* ---- what is to be brought back (yield.c) ---- */
+
+/** The next one, with room for so many bytes behind it. Until the next one is begun. */
+struct yield *yield_begin(struct carrier *c, record_ref record, uint32_t kind, uint64_t result_bytes);
+/** Of what could not even begin; the detail line says why. */
+void yield_failure(struct carrier *c, const struct load *load, muster_err err);
 
 #endif

@@ -30,7 +30,9 @@ struct pack {
     char *bytes;
     size_t used, capacity;
     int64_t left;     /* items still wanted */
+    int64_t tasks;    /* most tasks of the deques to be lent */
     uint64_t cancels; /* when the record in hand was taken */
+    int host;
     int modules;
     size_t needed; /* what the first record needs if it did not fit; else 0 */
 };
@@ -150,19 +152,36 @@ static void pack_task(struct pack *pack, struct record *record, uint32_t index)
     pack->left--;
 }
 
+static bool any_for(const struct pack *pack)
+{
+    return sched_queued_for(pack->seat.pool, pack->host) || shelf_any(pack->seat.pool, pack->seat.lane->index);
+}
+
+/* The shelf's in their order; they are not of a tree that goes on here. */
+static bool take(struct pack *pack, struct record **record, uint32_t *index)
+{
+    const struct seat *seat = &pack->seat;
+    return shelf_take(seat, true, record, index) ||
+           (pack->tasks > 0 && sched_take_for(seat, pack->host, record, index)) ||
+           shelf_take(seat, false, record, index);
+}
+
 static void pack_some(struct pack *pack)
 {
     struct record *record;
     uint32_t index;
     pack->modules = muster__modules_count();
-    while (pack->left > 0 &&
-           (shelf_take(&pack->seat, true, &record, &index) || sched_take(&pack->seat, &record, &index) ||
-            shelf_take(&pack->seat, false, &record, &index))) {
+    /* a tree's tasks are few and large: who asks does not get all of those that there are */
+    int64_t queued = sched_queued_for(pack->seat.pool, pack->host);
+    pack->tasks = workers_here(pack->seat.pool) ? (queued + 1) / 2 : queued;
+    while (pack->left > 0 && take(pack, &record, &index)) {
         pack->cancels = pending_number(pack->seat.pool);
         if (record->kind == RECORD_PIECE)
             pack_piece(pack, record, index);
-        else
+        else {
             pack_task(pack, record, index);
+            pack->tasks--;
+        }
     }
 }
 
@@ -201,11 +220,11 @@ static muster_err fetch(struct pack *pack, struct muster__step *step)
     for (;;) {
         if (pool_state(pool) > POOL_CLOSED)
             return pool_state(pool) == POOL_BROKEN ? MUSTER_ERR_BROKEN : MUSTER_ERR_CLOSED;
-        muster_err err = sched_any_for(&pack->seat) ? pack_for(pack, step->arg) : MUSTER_OK;
+        muster_err err = any_for(pack) ? pack_for(pack, step->arg) : MUSTER_OK;
         if (err || pack->used)
             return err;
         sched_idle_begin(&pack->seat); /* like an idle worker */
-        if (pool_state(pool) <= POOL_CLOSED && !sched_any_for(&pack->seat)) {
+        if (pool_state(pool) <= POOL_CLOSED && !any_for(pack)) {
             step->event = &step->object->event[POOL_WORK];
             return MUSTER__WAIT;
         }
@@ -221,6 +240,7 @@ muster_err lend_fetch(struct muster__step *step)
     struct pack pack = {.seat = seat_of_carrier(pool, (int)want->branch, step->host),
                         .want = want,
                         .capacity = step->arg->capacity,
+                        .host = step->host,
                         .left = want->items};
     return fetch(&pack, step);
 }

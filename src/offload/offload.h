@@ -2,9 +2,9 @@
  * Between hosts: the parts that a pool has on other hosts, and the work that is offloaded to them.
  *
  *   parts    who has how many workers; how branches are made, told and ended
- *   lend     at home: what branches take and bring
- *   carrier  in a branch: a thread that takes work from home as another worker would, only more at a time, has its
- * branch do it, and brings the results
+ *   lend     in a part that has work: what others take and bring
+ *   carrier  in a part that takes work: a thread that asks another part for it, as one more of its workers would, has
+ * its own part do it, and brings the results. A branch takes from home, home from each of its branches
  */
 #ifndef MUSTER_OFFLOAD_OFFLOAD_H
 #define MUSTER_OFFLOAD_OFFLOAD_H
@@ -22,10 +22,12 @@ muster_err lend_take_back(struct muster__errand *work);
 /** The context of a map, part of which was lent. */
 muster_err lend_context(struct muster__errand *work);
 
-/* carrier.c: in a branch */
-muster_err carrier_start(muster_pool branch, int number);
-/** Has the carrier of that branch cancel a task that it was lent, and kill the worker that runs it. */
-void carrier_kill(muster_pool branch, record_ref task);
+/* carrier.c */
+/** Starts who brings this part, `pool`, work of another one, `source`, where it is number `number` of those that take;
+ * and the source is number `theirs` of those that take from here. In the process of the agent. */
+muster_err carrier_start(muster_pool pool, muster_handle source, int number, int theirs);
+/** Has the carrier of that part cancel a task that it was lent by that host, and kill the worker that runs it. */
+void carrier_kill(muster_pool pool, int host, record_ref task);
 
 /* what a carrier asks of home, and home of a branch, as errands; POOL_FETCH is an operation */
 enum parts_operation {
@@ -40,12 +42,19 @@ enum parts_operation {
     POOL_MODULES,
     POOL_BREAK,
     POOL_CANCEL,
+    POOL_CARRY, /* asked by home of its own host's agent: to bring it what a branch has too much of */
 };
 
 struct fetch {
     uint32_t branch;
     int32_t alive, busy;
     int64_t items, items_a_load; /* wanted in all, and at most so many of a map in one piece */
+};
+
+/* of POOL_CARRY */
+struct carry {
+    muster_handle source;
+    int32_t theirs;
 };
 
 /* What is lent: then the items, or the argument and the context. At multiples of 16. */

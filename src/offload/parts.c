@@ -28,14 +28,15 @@ static muster_err parts_plan(int all, struct share *home, struct share **shares)
     for (int host = 0; host < hosts; first += share[host++].workers) {
         share[host].first_worker = first;
         share[host].all_workers = all;
+        share[host].lends = 1; /* to home */
         branches += host != here() && share[host].workers > 0;
     }
-    if (share[here()].workers + branches > POOL_LANES - POOL_SUBMITTERS) {
+    if (share[here()].workers + 2 * branches > POOL_LANES - POOL_SUBMITTERS) {
         free(share);
         return muster__fail(MUSTER_ERR_INVAL, "muster_pool_create: %d worker%s on %d host%s are too many", all,
                             muster__s(all), hosts, muster__s(hosts));
     }
-    share[here()].branches = branches;
+    share[here()].branches = share[here()].lends = branches;
     *home = share[here()];
     *shares = share;
     return MUSTER_OK;
@@ -107,7 +108,7 @@ static muster_err make_here(struct muster__errand *work)
         return err;
     err = pool_start(pool_of(muster__object_slot(made.handle.slot)));
     if (!err)
-        err = carrier_start(made, wanted->number);
+        err = carrier_start(made, wanted->share.home, wanted->number, 0);
     if (err) {
         muster_pool_destroy(made);
         return err;
@@ -144,6 +145,23 @@ static void list_branches(struct pool *pool, const struct share *shares)
         }
 }
 
+/* Home takes work from its branches, too. */
+static muster_err carry_begin(const struct pool *pool, struct muster__call *calls, int n)
+{
+    muster_err err = MUSTER_OK;
+    for (int i = 0; i < n && !err; i++) {
+        struct carry carry = {pool_branch((struct pool *)pool, i)->pool.handle, i};
+        calls[i] = (struct muster__call){.object = pool_handle(pool),
+                                         .at = here() + 1,
+                                         .operation = POOL_CARRY,
+                                         .errand = true,
+                                         .bytes = &carry,
+                                         .size = sizeof carry};
+        err = muster__remote_call(&calls[i], "muster_pool_create");
+    }
+    return err;
+}
+
 static muster_err parts_make(struct pool *pool, const muster_pool_options *options, const struct share *shares)
 {
     int n = pool->share.branches;
@@ -171,9 +189,12 @@ static muster_err parts_make(struct pool *pool, const muster_pool_options *optio
         err = muster__remote_begin(&calls[i], "muster_pool_create");
     }
     muster_err ended = calls ? end_calls(calls, n) : MUSTER_OK;
+    err = err ? err : ended;
+    if (!err)
+        err = carry_begin(pool, calls, n);
     free(wanted);
     free(calls);
-    return err ? err : ended;
+    return err;
 }
 
 /* ---- telling them ---- */
@@ -287,6 +308,7 @@ static muster_err break_home(struct muster__errand *work)
 static muster_err run_errand(struct muster__errand *work)
 {
     record_ref task;
+    struct carry carry;
     switch ((enum parts_operation)work->operation) {
     case POOL_MAKE:
         return make_here(work);
@@ -297,7 +319,7 @@ static muster_err run_errand(struct muster__errand *work)
         return take_time(work);
     case POOL_KILL:
         memcpy(&task, work->bytes, sizeof task);
-        carrier_kill((muster_pool){work->object}, task);
+        carrier_kill((muster_pool){work->object}, work->host, task);
         return MUSTER_OK;
     case POOL_TAKE_BACK:
         return lend_take_back(work);
@@ -309,6 +331,9 @@ static muster_err run_errand(struct muster__errand *work)
         return break_home(work);
     case POOL_CANCEL:
         return pending_errand(work);
+    case POOL_CARRY:
+        memcpy(&carry, work->bytes, sizeof carry);
+        return carrier_start((muster_pool){work->object}, carry.source, 0, carry.theirs);
     }
     return asked_errand(work);
 }

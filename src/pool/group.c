@@ -43,7 +43,7 @@ muster_err group_name(const struct seat *seat, const muster_group *group, uint32
     *named = running && running->pool == seat->pool ? running->group : 0;
     if (!group)
         return MUSTER_OK;
-    struct record *record = group->handle.job == pool_tasks_word(seat->pool)
+    struct record *record = !abroad_is(group->handle) && group->handle.job == pool_tasks_word(seat->pool)
                                 ? record_of_task(seat->pool, (muster_task){group->handle}, &state)
                                 : NULL;
     if (!record || record->kind != RECORD_GROUP)

@@ -26,10 +26,10 @@ static muster_err copy_block(const void *bytes, size_t size, uint32_t owner, uin
 static struct pool *block_make(const muster_pool_options *options, const struct share *share,
                                struct muster__object *object, uint32_t generation, uint32_t self)
 {
-    int workers = share->workers, lanes = workers + share->branches + POOL_SUBMITTERS;
+    int workers = share->workers, lanes = workers + share->lends + share->branches + POOL_SUBMITTERS;
     size_t workers_offset = sizeof(struct pool) + (size_t)lanes * sizeof(struct lane);
     size_t branches_offset = workers_offset + (size_t)workers * sizeof(struct worker_slot);
-    size_t bytes = branches_offset + (size_t)share->branches * sizeof(struct branch);
+    size_t bytes = branches_offset + (size_t)share->lends * sizeof(struct branch);
     muster__ref ref = muster__heap_alloc(bytes, self);
     if (!ref)
         return NULL;
@@ -51,6 +51,8 @@ static struct pool *block_make(const muster_pool_options *options, const struct 
     pool->workers_offset = workers_offset;
     atomic_store(&pool->lanes_used, (uint32_t)workers);
     muster__latch_init(&pool->lanes_latch, POOL_GENERATION);
+    if (!pool_is_home(pool))
+        pool_branch(pool, 0)->pool.handle = share->home;
     for (int i = 0; i < lanes; i++) {
         pool->lane[i].index = (uint32_t)i;
         deque_init(&pool->lane[i].deque, pool_owner(pool));
@@ -204,6 +206,13 @@ void pool_terminate(struct pool *pool)
     sched_ring_all(pool);
 }
 
+static void wait_carriers(struct pool *pool)
+{
+    uint32_t seen;
+    while ((seen = atomic_load(&pool->carriers)) != 0)
+        muster__futex_wait(&pool->carriers, seen, MUSTER__NEVER);
+}
+
 static bool destroy(struct muster__object *object, uint32_t generation)
 {
     struct pool *pool = pool_of(object);
@@ -211,6 +220,7 @@ static bool destroy(struct muster__object *object, uint32_t generation)
     if (!muster__object_end(object, generation, muster__self_number()))
         return false;
     pool_tell_parts(pool, PARTS_END, MUSTER_FOREVER);
+    wait_carriers(pool);
     worker_wait_left(pool, kill);
     return true;
 }

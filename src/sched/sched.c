@@ -159,12 +159,37 @@ bool sched_any_for(const struct seat *seat)
     return queued_at_least(seat->pool, 1) || shelf_any(seat->pool, seat->lane->index);
 }
 
+static bool is_asleep(struct pool *pool, uint32_t lane)
+{
+    return (atomic_load(&pool->idle[lane / 32]) >> lane % 32 * 2 & 3) == IDLE_ASLEEP;
+}
+
+static int count_hungry(struct pool *pool, uint32_t but)
+{
+    int n = 0;
+    for (uint32_t i = 0; i < (uint32_t)(pool->workers + pool->share.lends); i++)
+        n += i != but && is_asleep(pool, i);
+    return n && !sched_any_queued(pool) ? n : 0;
+}
+
+/* Whoever falls asleep sees that it is to ring, or is seen here. */
+int sched_hungry(struct pool *pool, uint32_t but)
+{
+    int hungry = count_hungry(pool, but);
+    if (hungry)
+        return hungry;
+    atomic_store(&pool->sated, 1);
+    return count_hungry(pool, but);
+}
+
 void sched_idle_begin(const struct seat *seat)
 {
     idle_exchange(seat->pool, seat->lane->index, IDLE_ASLEEP);
     light_end(seat->pool, seat->lane);
     if (light_any(seat->pool) && MUSTER__UNLIKELY(!muster__barrier_heavy()))
         ring_lane(seat->pool, seat->lane->index); /* they may not have seen it: no sleep */
+    if (MUSTER__UNLIKELY(atomic_load(&seat->pool->sated)) && atomic_exchange(&seat->pool->sated, 0))
+        sched_ring_waiters(seat->pool);
 }
 
 void sched_idle_end(const struct seat *seat, bool will_look)
@@ -269,6 +294,35 @@ static bool find_other(const struct seat *seat, struct record **record, uint32_t
         if (find_in(seat, &seat->pool->lane[others.lanes[i]].deque, record, index))
             return true;
     return false;
+}
+
+bool sched_take_own(const struct seat *seat, struct record **record, uint32_t *index)
+{
+    return pool_state(seat->pool) <= POOL_CLOSED && find_own(seat, record, index);
+}
+
+static bool may_go_to(const struct lane *lane, int host)
+{
+    return atomic_load_explicit(&lane->from, memory_order_relaxed) != host + 1;
+}
+
+bool sched_take_for(const struct seat *seat, int host, struct record **record, uint32_t *index)
+{
+    struct pool *pool = seat->pool;
+    uint32_t lanes = atomic_load_explicit(&pool->lanes_used, memory_order_acquire);
+    for (uint32_t i = 0; i < lanes && pool_state(pool) <= POOL_CLOSED; i++)
+        if (may_go_to(&pool->lane[i], host) && find_in(seat, &pool->lane[i].deque, record, index))
+            return true;
+    return false;
+}
+
+int64_t sched_queued_for(struct pool *pool, int host)
+{
+    int64_t n = 0;
+    uint32_t lanes = atomic_load_explicit(&pool->lanes_used, memory_order_acquire);
+    for (uint32_t i = 0; i < lanes; i++)
+        n += may_go_to(&pool->lane[i], host) ? deque_size(&pool->lane[i].deque) : 0;
+    return n;
 }
 
 bool sched_take(const struct seat *seat, struct record **record, uint32_t *index)

@@ -23,7 +23,7 @@
  * then in the record's state, whose change makes it final, too; who waits for counts passes a heavy barrier in between.
  *
  * Over several hosts a pool has parts: `home` on its creator's host, and a branch on every other host that has workers
- * of it, each a pool as above; a branch has a lane at home, in whose name it takes work.
+ * of it, each a pool as above; a branch has a lane at home, and home one in each branch, in whose name it takes work.
  *
  * Why nested waits cannot deadlock: who waits for a task that is queued runs it, wherever it is queued, on top of its
  * own stack. Other tasks that it has run meanwhile have a stack each (context.h), and it goes on when its wait is over
@@ -157,6 +157,7 @@ struct lane {
     _Atomic int64_t finished;
     _Atomic int32_t depth;     /* tasks on its stack now */
     _Atomic uint32_t returned; /* records given back by others: a stack, taken whole */
+    _Atomic int32_t from;      /* of a carrier: the host that its work is lent by, + 1; else 0 */
     struct deque deque;
 };
 
@@ -185,7 +186,7 @@ struct worker_slot {
     int32_t failed_tries;    /* how often in a row it died in its initializer */
 };
 
-/* what home knows of a branch */
+/* what a part knows of one that it lends to: home of its branches, a branch of home */
 struct branch {
     muster_pool pool;
     int32_t host, workers;
@@ -196,6 +197,7 @@ struct branch {
 /* A part's share of the whole pool. Its lanes: workers, branches' carriers, submitters. */
 struct share {
     int32_t workers, branches;
+    int32_t lends;                     /* how many other parts take work from this one */
     int32_t first_worker, all_workers; /* number of its first worker in the whole pool, and how many that has */
     muster_handle home;                /* all zero: this is home */
 };
@@ -205,17 +207,19 @@ struct pool {
     muster__ref self;          /* this block */
     int32_t workers, lanes;
     struct share share;
-    uint64_t branches_offset; /* struct branch[share.branches], behind the workers */
+    uint64_t branches_offset; /* struct branch[share.lends], behind the workers */
     bool isolated, caller_idle;
     int32_t retries;
     int64_t max_tasks; /* of a worker, then another takes its place; 0: any */
     muster__function initializer, finalizer;
     muster__ref init_arg, user;
     _Alignas(MUSTER__LINE) _Atomic uint32_t state;
-    _Atomic uint64_t cancels; /* see pool/pending.h */
-    _Atomic uint64_t shelf;   /* where it is, see sched/shelf.h; 0: there is none */
-    _Atomic uint32_t shelved; /* tasks on it */
-    _Atomic uint32_t misses;  /* of a branch: some of its workers were away when its carrier looked */
+    _Atomic uint64_t cancels;  /* see pool/pending.h */
+    _Atomic uint64_t shelf;    /* where it is, see sched/shelf.h; 0: there is none */
+    _Atomic uint32_t shelved;  /* tasks on it */
+    _Atomic uint32_t sated;    /* a carrier found nobody hungry: who falls asleep rings it */
+    _Atomic uint32_t carriers; /* threads that bring work here; a futex */
+    _Atomic uint32_t misses;   /* of a branch: some of its workers were away when its carrier looked */
     _Atomic uint32_t slabs;
     _Atomic uint32_t lanes_used;        /* lanes at or above were never taken */
     _Atomic int64_t finished_elsewhere; /* tasks ended by canceling or by a sweeper */
@@ -285,7 +289,7 @@ static inline int pool_worker_number(const struct pool *pool, uint32_t lane)
 /** Whether it is the lane of a branch's carrier. */
 static inline bool pool_is_carrier(const struct pool *pool, uint32_t lane)
 {
-    return lane >= (uint32_t)pool->workers && lane < (uint32_t)(pool->workers + pool->share.branches);
+    return lane >= (uint32_t)pool->workers && lane < (uint32_t)(pool->workers + pool->share.lends);
 }
 
 /* the object's body */
@@ -441,6 +445,12 @@ bool fork_join(const struct seat *seat, muster_task task, void *result, size_t c
 bool sched_queue(const struct seat *seat, struct record *record, uint32_t index);
 /** Takes any queued record, the lane's own first: it is RUNNING then, by the seat's lane. */
 bool sched_take(const struct seat *seat, struct record **record, uint32_t *index);
+/** Takes the newest queued record of the seat's own lane. */
+bool sched_take_own(const struct seat *seat, struct record **record, uint32_t *index);
+/** Takes the oldest queued record of some lane, for a host: of none that is from there. */
+bool sched_take_for(const struct seat *seat, int host, struct record **record, uint32_t *index);
+/** How many it might take so. */
+int64_t sched_queued_for(struct pool *pool, int host);
 /** By a worker that waits for nothing: runs one record, if any is found. */
 bool sched_run_one(const struct seat *seat);
 /** Whether any lane seems to have something queued. */
@@ -493,6 +503,11 @@ void sched_ring_all(struct pool *pool);
 void sched_idle_begin(const struct seat *seat);
 /** It does not sleep any more, and is going to look for work (else will_look = false). */
 void sched_idle_end(const struct seat *seat, bool will_look);
+/**
+ * How many workers, and other hosts that wait for work of this part, sleep while nothing is queued; `but`: a lane that
+ * does not count. After 0 the next one that falls asleep rings all in waiters.
+ */
+int sched_hungry(struct pool *pool, uint32_t but);
 /** For a lane without owner: it neither sleeps nor waits. */
 void sched_forget_lane(struct pool *pool, uint32_t lane);
 /** The lane's owner wants to be rung when tasks that are waited for end; until sched_forget_lane. */

@@ -111,7 +111,7 @@ static struct lane *lane_claim(struct pool *pool, uint32_t self)
     struct lane *found = NULL;
     if (!muster__latch_acquire(&pool->lanes_latch, POOL_GENERATION, self))
         return NULL;
-    for (int i = pool->workers + pool->share.branches; i < pool->lanes && !found; i++)
+    for (int i = pool->workers + pool->share.lends; i < pool->lanes && !found; i++)
         if (!atomic_load(&pool->lane[i].owner))
             found = &pool->lane[i];
     if (found)

@@ -339,7 +339,7 @@ static void test_map_failures(void **state)
                                      &(muster_map_options){.stop_at_failure = true, .chunk_items = 1}),
                      MUSTER_ERR_TASK);
     failed_at_once = muster_pool_last_error()->failed;
-    assert_in_range(failed_at_once, 50, 99);
+    assert_in_range(failed_at_once, 50, muster_hosts() > 1 ? 100 : 99); /* another host may be first, at an odd one */
     free(items);
     pool_end(pool);
 }
