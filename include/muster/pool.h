@@ -60,11 +60,25 @@ typedef struct muster_pool_options {
     size_t init_arg_bytes;
     const void *user; /**< context passed to every task as user; copied once into shared memory; read-only */
     size_t user_bytes;
-    int retries;          /**< how often a task is run again after its worker died */
-    int64_t max_tasks;    /**< isolated workers: each is replaced by a new one after so many tasks, or items of maps,
-                             and after those that wait in it then; 0: never */
-    uint64_t reserved[3]; /**< zero */
+    int retries;       /**< how often a task is run again after its worker died */
+    int64_t max_tasks; /**< isolated workers: each is replaced by a new one after so many tasks, or items of maps,
+                          and after those that wait in it then; 0: never */
+    size_t memory_limit_bytes; /**< of a task, or an item of a map; isolated workers; 0: none. See below */
+    uint64_t reserved[2];      /**< zero */
 } muster_pool_options;
+
+/*
+ * Limits of memory. A task, an item, or of an imap a chunk, that has more than memory_limit_bytes ends with err NOMEM
+ * and is not tried again; the error's text says how much it had. Its worker is killed and replaced. What counts is
+ * memory of the worker's own that is in use (anonymous pages: heap, stacks, private mappings once they are touched)
+ * beyond what it had when the task began, with what other tasks take that it runs while this one waits; not the host's
+ * shared segment, mapped files, nor other processes. It is looked at every 5 ms: more may be had for so long.
+ *
+ * A worker that the kernel kills for want of memory (the machine's, or its cgroup's) is told apart from one that
+ * somebody kills: the task of either fails with err CRASHED, code 9, but of the former the text says "out-of-memory
+ * killer", and how much it had. That goes by the kernel's count of its victims in the cgroup: one that is killed within
+ * 20 s after another process of the cgroup was such a victim may be taken for it.
+ */
 
 /** Bytes of any number: an item, or a result. */
 typedef struct muster_span {
@@ -134,12 +148,13 @@ typedef struct muster_submit_options {
     int retries; /**< how often it is run again after its worker died; 0: as the pool says; MUSTER_NO_RETRIES: none */
     const muster_callbacks *callbacks; /**< NULL: none */
     const muster_group *group; /**< that it is of, see muster_group_create; NULL: that of the running task, if any */
-    uint64_t reserved[2];      /**< zero */
+    size_t memory_limit_bytes; /**< isolated workers; 0: as the pool says. See muster_pool_options */
+    uint64_t reserved[1];      /**< zero */
 } muster_submit_options;
 
 /** What is known about a failed task. */
 typedef struct muster_task_error {
-    muster_err err; /**< TASK, CRASHED, CANCELED, TIMEOUT, BROKEN */
+    muster_err err; /**< TASK, CRASHED, CANCELED, TIMEOUT, BROKEN; NOMEM: over its limit of memory */
     int code;       /**< what the task returned (TASK), or the signal (CRASHED) */
     int64_t index;  /**< index of the item within its map, or how many tasks its thread had submitted before it */
     int worker;

@@ -83,15 +83,19 @@ static muster_err apply_options(const struct seat *seat, struct record *record, 
     struct pool *pool = seat->pool;
     int retries = options && options->retries ? options->retries : pool->retries;
     record->retries = (uint8_t)(retries == MUSTER_NO_RETRIES ? 0 : retries);
-    if (!shared && (!options || (!options->user && options->time_limit_ms <= 0)))
+    if (!shared && (!options || (!options->user && options->time_limit_ms <= 0 && !options->memory_limit_bytes)))
         return MUSTER_OK;
     if (options && options->time_limit_ms > 0 && !pool->isolated)
         return muster__fail(MUSTER_ERR_UNSUPPORTED,
                             "a time limit needs isolated workers: a task inside a rank cannot be stopped");
+    if (options && options->memory_limit_bytes && !pool->isolated)
+        return muster__fail(MUSTER_ERR_UNSUPPORTED,
+                            "a memory limit needs isolated workers: a task inside a rank cannot be stopped");
     struct extra *extra = record_extra(pool, record, seat->self);
     if (!extra)
         return muster__fail(MUSTER_ERR_NOMEM, "the host segment is full; see segment_bytes");
     extra->time_limit_ms = options ? options->time_limit_ms : 0;
+    extra->memory_limit = options ? options->memory_limit_bytes : 0;
     if (shared) {
         extra->user_shared = true;
         extra->user_bytes = shared->bytes;
@@ -181,6 +185,8 @@ static muster_err check_submit(const muster_task *task, muster_task_fn fn, const
         err = check_block(operation, "user", options->user, 1, options->user_bytes);
     if (!err && options)
         err = check_count(operation, "time_limit_ms", options->time_limit_ms);
+    if (!err && options)
+        err = check_bytes(operation, "memory_limit_bytes", 1, options->memory_limit_bytes);
     if (!err && options && options->retries != MUSTER_NO_RETRIES)
         err = check_retries(operation, options->retries);
     return err ? err : MUSTER__RESERVED(operation, options);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -217,11 +218,21 @@ static void retire_spare(struct child *child, struct spare *spare)
     atomic_store(&spare->gone, 0);
 }
 
+/* Nobody of the job has killed it: was it the kernel, for want of memory? */
+static void note_victim(struct member *member, int status, uint64_t peak_bytes)
+{
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL || atomic_load(&member->wanted) || !memory_was_victim())
+        return;
+    member->memory_bytes = peak_bytes;
+    atomic_store(&member->victim, 1);
+}
+
 static void reap(void)
 {
     int status;
     pid_t pid;
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+    struct rusage usage;
+    while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
         for (int i = 0; i < mine.count; i++) {
             if (mine.children[i].pid != pid)
                 continue;
@@ -231,8 +242,10 @@ static void reap(void)
             uint32_t number = mine.children[i].member;
             mine.children[i] = mine.children[--mine.count];
             muster__sweep_member(WARM_MEMBER + (uint32_t)pid, muster__self_number());
-            if (number != MUSTER__MEMBERS_MAX)
-                member_died(number, status);
+            if (number == MUSTER__MEMBERS_MAX)
+                break;
+            note_victim(member_at(number), status, (uint64_t)usage.ru_maxrss << 10);
+            member_died(number, status);
             break;
         }
     }
@@ -244,6 +257,7 @@ static void reap(void)
 static int64_t look_after_children(void)
 {
     int64_t next = MUSTER__NEVER;
+    bool watched = false;
     for (int i = 0; i < mine.count; i++) {
         if (mine.children[i].member == MUSTER__MEMBERS_MAX)
             continue;
@@ -262,8 +276,10 @@ static int64_t look_after_children(void)
         } else if (deadline < next) {
             next = deadline;
         }
+        watched |= memory_look(member, mine.children[i].pid);
     }
-    return next;
+    int64_t look = memory_next(watched);
+    return look < next ? look : next;
 }
 
 /* ---- the process ---- */
@@ -354,6 +370,7 @@ _Noreturn static void nursery_main(int local)
     become(local);
     while (!atomic_load(&mine.shared->stop)) {
         uint32_t seen = atomic_load(&mine.shared->bell);
+        memory_age();
         take_intake();
         notice_taken();
         end_untold_orphans();

@@ -55,7 +55,7 @@ bool fork_submit(const struct seat *seat, muster_task *task, muster__function fu
     struct lane *lane = seat->lane;
     struct pool *pool = seat->pool;
     if (!fits(arg_bytes, result_bytes) || !is_own(seat) || !lane->free_list || pool_state(pool) != POOL_OPEN ||
-        pool->retries || (muster__running && muster__running->group))
+        pool->retries || pool->memory_limit || (muster__running && muster__running->group))
         return false;
     uint32_t index = lane->free_list - 1;
     struct record *record = pool_record(pool, index);

@@ -99,6 +99,7 @@ struct record {
 /* seldom needed facts of a task */
 struct extra {
     int64_t time_limit_ms;
+    uint64_t memory_limit; /* bytes; 0: as the pool says */
     muster__ref user;
     uint64_t user_bytes;
     bool user_shared; /* it is not this task's alone */
@@ -199,7 +200,8 @@ struct pool {
     uint64_t branches_offset; /* struct branch[share.branches], behind the workers */
     bool isolated, caller_idle;
     int32_t retries;
-    int64_t max_tasks; /* of a worker, then another takes its place; 0: any */
+    int64_t max_tasks;     /* of a worker, then another takes its place; 0: any */
+    uint64_t memory_limit; /* of a task, bytes; 0: none */
     muster__function initializer, finalizer;
     muster__ref init_arg, user;
     _Alignas(MUSTER__LINE) _Atomic uint32_t state;
@@ -603,8 +605,8 @@ bool pool_destroy(muster_handle handle);
 struct death {
     struct seat seat; /* the sweeper in the dead one's lane */
     struct muster__member_info info;
-    bool overran;
-    bool host; /* of a whole host, which was lent work: nothing says that a task was at fault */
+    muster_err limit; /* which one it has overrun: TIMEOUT, NOMEM; then nothing is tried again */
+    bool host;        /* of a whole host, which was lent work: nothing says that a task was at fault */
 };
 /** What is said about what it was running. */
 void recover_error(const struct death *death, struct muster_task_error *error, int64_t index,
