@@ -56,9 +56,11 @@ typedef struct muster_pool_options {
                                    NULL: none. Where it fails the pool is broken: pending gets and maps, joins and new
                                    work return err BROKEN, and the detail line says why */
     muster_task_fn finalizer;   /**< likewise at the worker's end */
-    const void *init_arg;       /**< copied */
+    const void *init_arg;       /**< of any size; copied to each host, as user is */
     size_t init_arg_bytes;
-    const void *user; /**< context passed to every task as user; copied once into shared memory; read-only */
+    /** Context passed to every task as user: read-only, of any size. Copied once into the shared memory of each host
+     * that has workers of the pool, for all of them, and sent there once. */
+    const void *user;
     size_t user_bytes;
     int retries;       /**< how often a task is run again after its worker died */
     int64_t max_tasks; /**< isolated workers: each is replaced by a new one after so many tasks, or items of maps,
@@ -97,7 +99,7 @@ enum {
 
 typedef struct muster_map_options {
     int64_t chunk_items; /**< items handed out at a time; 0: chosen by the pool from the tasks' running time */
-    const void *user;    /**< context for this map, instead of the pool's; copied */
+    const void *user;    /**< context for this map, instead of the pool's; copied once a host */
     size_t user_bytes;
     bool stop_at_failure;  /**< start no further items after one failed; those not run count as canceled */
     int64_t time_limit_ms; /**< for one item, isolated workers; 0: none */
@@ -142,7 +144,10 @@ typedef struct muster_callbacks {
 } muster_callbacks;
 
 typedef struct muster_submit_options {
-    const void *user; /**< context for this task, instead of the pool's; copied */
+    /** Context for this task, instead of the pool's; copied. From 4 KiB on tasks share one copy a host, if the same
+     * bytes are submitted again: each of this thread's last four contexts of the pool is kept for that, to the pool's
+     * end at the latest. */
+    const void *user;
     size_t user_bytes;
     int64_t time_limit_ms; /**< isolated workers: its worker is killed after this (err TIMEOUT); 0: none */
     int retries; /**< how often it is run again after its worker died; 0: as the pool says; MUSTER_NO_RETRIES: none */

@@ -65,18 +65,6 @@ muster_err task_refusal(struct pool *pool, const char *operation)
     return broken ? broken : muster__fail(MUSTER_ERR_CLOSED, "%s: the pool was closed", operation);
 }
 
-static muster_err copy_user(const struct seat *seat, struct extra *extra, const muster_submit_options *options)
-{
-    muster__ref user = muster__heap_alloc(options->user_bytes, seat->self);
-    if (!user)
-        return muster__fail(MUSTER_ERR_NOMEM, "no %zu bytes left in the host segment", options->user_bytes);
-    memcpy(muster__heap_at(user), options->user, options->user_bytes);
-    extra->user = user;
-    extra->user_bytes = options->user_bytes;
-    muster__heap_hand_over(user, seat->self, pool_owner(seat->pool));
-    return MUSTER_OK;
-}
-
 static muster_err apply_options(const struct seat *seat, struct record *record, const muster_submit_options *options,
                                 const struct context *shared)
 {
@@ -102,7 +90,9 @@ static muster_err apply_options(const struct seat *seat, struct record *record, 
         extra->user = shared->block;
         return MUSTER_OK;
     }
-    return options->user && options->user_bytes ? copy_user(seat, extra, options) : MUSTER_OK;
+    if (options && options->user && options->user_bytes && !user_give(seat, extra, options->user, options->user_bytes))
+        return muster__fail(MUSTER_ERR_NOMEM, "no %zu bytes left in the host segment", options->user_bytes);
+    return MUSTER_OK;
 }
 
 static muster_err fill(const struct seat *seat, struct record *record, muster__function function, const void *arg,

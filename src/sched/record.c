@@ -65,8 +65,8 @@ void record_free(struct pool *pool, struct record *record, uint32_t index, struc
     if (record->kind == RECORD_TASK && record->extra) {
         any_forget(record, self);
         struct extra *extra = muster__heap_at(record->extra);
-        if (extra && !extra->user_shared)
-            muster__heap_free(extra->user, self);
+        if (extra)
+            user_let_go(extra, self);
         muster__heap_free(record->extra, self);
         record->extra = 0;
     }

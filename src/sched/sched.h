@@ -102,7 +102,8 @@ struct extra {
     uint64_t memory_limit; /* bytes; 0: as the pool says */
     muster__ref user;
     uint64_t user_bytes;
-    bool user_shared; /* it is not this task's alone */
+    bool user_shared;  /* it is not this task's alone */
+    bool user_counted; /* and whether it is the last one is counted, see user.c */
     /* see sched/any.h: what the task has returned by itself (0: nothing), and the record's result_bytes without that */
     _Atomic muster__ref returned;
     uint64_t returned_bytes, reserved_bytes;
@@ -140,6 +141,13 @@ static inline bool state_names(uint64_t state, uint32_t generation)
 
 /* ---- lanes ---- */
 
+/* a context that its owner's last tasks had; its alone */
+struct lane_user {
+    _Atomic muster__ref block; /* 0: none */
+    uint64_t bytes;
+};
+enum { LANE_USERS = 4, USER_SHARED_MIN = 4096 };
+
 struct lane {
     _Alignas(MUSTER__LINE) _Atomic uint32_t owner; /* caller number; 0: nobody */
     _Atomic uint32_t member;
@@ -151,6 +159,8 @@ struct lane {
     _Atomic int32_t depth;     /* tasks on its stack now */
     _Atomic uint32_t returned; /* records given back by others: a stack, taken whole */
     struct deque deque;
+    struct lane_user users[LANE_USERS];
+    uint32_t next_user; /* which makes room for another */
 };
 
 /* ---- pools ---- */
@@ -378,6 +388,14 @@ void *record_result(struct record *record);
 /** Makes room for an argument and a result; false: no memory. */
 bool record_reserve(struct pool *pool, struct record *record, size_t arg_bytes, size_t result_bytes, uint32_t self);
 struct extra *record_extra(struct pool *pool, struct record *record, uint32_t self);
+
+/* ---- contexts of tasks (user.c) ---- */
+
+/** Gives a task of the seat's lane a context of its own, or one that it shares with others of the same bytes; size > 0.
+ * False: no memory. */
+bool user_give(const struct seat *seat, struct extra *extra, const void *bytes, size_t size);
+/** The task needs it no more. Again is fine. */
+void user_let_go(struct extra *extra, uint32_t self);
 
 /** Whoever makes it final, or gives its handle up, rings all lanes in waiters. */
 void record_mark_waited(struct record *record, uint32_t generation);
