@@ -66,6 +66,8 @@ static void filling_died(const struct death *death, struct record *record, uint3
         lane->free_list = record->next;
     if (record->kind != RECORD_TASK)
         record->extra = 0;
+    muster__heap_free(record->data, death->seat.self); /* it may be the dead one's still */
+    record->data = 0;
     record_free(death->seat.pool, record, index, NULL);
 }
 

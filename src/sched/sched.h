@@ -76,7 +76,9 @@ enum {
 
 enum record_kind { RECORD_TASK, RECORD_PIECE, RECORD_GROUP, RECORD_KINDS };
 
-enum { RECORD_INLINE = 64 };
+/* Beyond so many bytes an argument and a result lie in a block. One of the smallest size stays with a record that is
+ * free, so many a lane, for the next task that needs one. */
+enum { RECORD_INLINE = 64, RECORD_BLOCK = 256, RECORDS_KEEP = 1024 };
 
 struct record {
     _Alignas(MUSTER__LINE) _Atomic uint64_t state; /* generation << 32 | lane << 8 | flags | phase */
@@ -85,7 +87,7 @@ struct record {
     uint16_t home; /* lane whose free list it belongs to */
     uint8_t kind;
     uint8_t retries;
-    muster__ref data; /* argument and result, when they do not fit inline */
+    muster__ref data; /* argument and result, when they do not fit inline; of a free one: what it keeps */
     uint64_t arg_bytes;
     _Atomic uint64_t result_bytes; /* this and number are also read by who may find out that he came too late */
     _Atomic int64_t number;        /* of the task in its pool */
@@ -161,6 +163,7 @@ struct lane {
     struct deque deque;
     struct lane_user users[LANE_USERS];
     uint32_t next_user; /* which makes room for another */
+    int32_t kept;       /* about so many of its free records have a block; owner alone */
 };
 
 /* ---- pools ---- */
@@ -383,6 +386,11 @@ void record_give_back(struct pool *pool, struct record *record, uint32_t index);
 struct record *record_of_task(struct pool *pool, muster_task task, uint64_t *state);
 /** Gives the handle up; false: somebody else has. *before: its state until then; was that final, the caller frees. */
 bool record_drop(struct record *record, uint32_t generation, uint64_t *before);
+/** The block that it has kept, or one like it; NULL: it has none. */
+static inline unsigned char *record_block(const struct record *record)
+{
+    return muster__heap_size(record->data) == RECORD_BLOCK ? muster__heap_at(record->data) : NULL;
+}
 void *record_arg(struct record *record);
 void *record_result(struct record *record);
 /** Makes room for an argument and a result; false: no memory. */
