@@ -56,15 +56,31 @@ typedef struct muster_pool_options {
                                    NULL: none. Where it fails the pool is broken: pending gets and maps, joins and new
                                    work return err BROKEN, and the detail line says why */
     muster_task_fn finalizer;   /**< likewise at the worker's end */
-    const void *init_arg;       /**< copied */
+    const void *init_arg;       /**< of any size; copied to each host, as user is */
     size_t init_arg_bytes;
-    const void *user; /**< context passed to every task as user; copied once into shared memory; read-only */
+    /** Context passed to every task as user: read-only, of any size. Copied once into the shared memory of each host
+     * that has workers of the pool, for all of them, and sent there once. */
+    const void *user;
     size_t user_bytes;
-    int retries;          /**< how often a task is run again after its worker died */
-    int64_t max_tasks;    /**< isolated workers: each is replaced by a new one after so many tasks, or items of maps,
-                             and after those that wait in it then; 0: never */
-    uint64_t reserved[3]; /**< zero */
+    int retries;       /**< how often a task is run again after its worker died */
+    int64_t max_tasks; /**< isolated workers: each is replaced by a new one after so many tasks, or items of maps,
+                          and after those that wait in it then; 0: never */
+    size_t memory_limit_bytes; /**< of a task, or an item of a map; isolated workers; 0: none. See below */
+    uint64_t reserved[2];      /**< zero */
 } muster_pool_options;
+
+/*
+ * Limits of memory. A task, an item, or of an imap a chunk, that has more than memory_limit_bytes ends with err NOMEM
+ * and is not tried again; the error's text says how much it had. Its worker is killed and replaced. What counts is
+ * memory of the worker's own that is in use (anonymous pages: heap, stacks, private mappings once they are touched)
+ * beyond what it had when the task began, with what other tasks take that it runs while this one waits; not the host's
+ * shared segment, mapped files, nor other processes. It is looked at every 5 ms: more may be had for so long.
+ *
+ * A worker that the kernel kills for want of memory (the machine's, or its cgroup's) is told apart from one that
+ * somebody kills: the task of either fails with err CRASHED, code 9, but of the former the text says "out-of-memory
+ * killer", and how much it had. That goes by the kernel's count of its victims in the cgroup: one that is killed within
+ * 20 s after another process of the cgroup was such a victim may be taken for it.
+ */
 
 /** Bytes of any number: an item, or a result. */
 typedef struct muster_span {
@@ -83,7 +99,7 @@ enum {
 
 typedef struct muster_map_options {
     int64_t chunk_items; /**< items handed out at a time; 0: chosen by the pool from the tasks' running time */
-    const void *user;    /**< context for this map, instead of the pool's; copied */
+    const void *user;    /**< context for this map, instead of the pool's; copied once a host */
     size_t user_bytes;
     bool stop_at_failure;  /**< start no further items after one failed; those not run count as canceled */
     int64_t time_limit_ms; /**< for one item, isolated workers; 0: none */
@@ -136,7 +152,10 @@ typedef enum muster_aim {
 } muster_aim;
 
 typedef struct muster_submit_options {
-    const void *user; /**< context for this task, instead of the pool's; copied */
+    /** Context for this task, instead of the pool's; copied. From 4 KiB on tasks share one copy a host, if the same
+     * bytes are submitted again: each of this thread's last four contexts of the pool is kept for that, to the pool's
+     * end at the latest. */
+    const void *user;
     size_t user_bytes;
     int64_t time_limit_ms; /**< isolated workers: its worker is killed after this (err TIMEOUT); 0: none */
     int retries; /**< how often it is run again after its worker died; 0: as the pool says; MUSTER_NO_RETRIES: none */
@@ -152,12 +171,13 @@ typedef struct muster_submit_options {
     muster_aim aim; /**< whom it is for. Where that host is lost: err PEER; of a host, rank or worker that the pool does
                        not have: INVAL; from a task on another host than the pool's: UNSUPPORTED unless it is here */
     int32_t aim_at;
-    uint64_t reserved[2]; /**< zero */
+    size_t memory_limit_bytes; /**< isolated workers; 0: as the pool says. See muster_pool_options */
+    uint64_t reserved[2];      /**< zero */
 } muster_submit_options;
 
 /** What is known about a failed task. */
 typedef struct muster_task_error {
-    muster_err err; /**< TASK, CRASHED, CANCELED, TIMEOUT, BROKEN */
+    muster_err err; /**< TASK, CRASHED, CANCELED, TIMEOUT, BROKEN; NOMEM: over its limit of memory */
     int code;       /**< what the task returned (TASK), or the signal (CRASHED) */
     int64_t index;  /**< index of the item within its map, or how many tasks its thread had submitted before it */
     int worker;

@@ -142,6 +142,7 @@ static muster_err begin_task(struct carrier *c, const struct load *load, struct 
     muster_submit_options options = {.user = arg + round_16(load->item_bytes),
                                      .user_bytes = load->user_bytes,
                                      .time_limit_ms = load->time_limit_ms,
+                                     .memory_limit_bytes = load->memory_limit,
                                      .priority = load->priority,
                                      .aim = (muster_aim)load->aim,
                                      .aim_at = load->aim_at,

@@ -137,6 +137,7 @@ static void pack_task(struct pack *pack, struct record *record, uint32_t index)
     load->cancels = pack->cancels;
     load->count = 1;
     load->time_limit_ms = extra ? extra->time_limit_ms : 0;
+    load->memory_limit = extra ? extra->memory_limit : 0;
     load->retries = record->retries;
     load->kind = RECORD_TASK;
     load->grouped = record->next != 0;

@@ -66,8 +66,9 @@ struct load {
     uint64_t user_bytes, item_bytes, result_bytes;
     int64_t first, count; /* items; or the task's number, and 1 */
     int64_t chunk_items, time_limit_ms;
-    int64_t map_limit_ms; /* what is left of it */
-    uint64_t cancels;     /* see pool/pending.h */
+    uint64_t memory_limit; /* of a task, if it has one of its own */
+    int64_t map_limit_ms;  /* what is left of it */
+    uint64_t cancels;      /* see pool/pending.h */
     int32_t retries, priority, aim, aim_at;
     int32_t modules; /* that home knows now */
     uint8_t kind, stop_at_failure, stated;

@@ -53,6 +53,7 @@ struct wanted {
     int32_t number; /* of the branch */
     int32_t retries;
     int64_t max_tasks;
+    uint64_t memory_limit;
     bool isolated, caller_idle;
     uint64_t init_arg_bytes, user_bytes;
 };
@@ -67,6 +68,7 @@ static struct wanted *wanted_make(const struct pool *pool, const muster_pool_opt
         return NULL;
     *wanted = (struct wanted){.retries = pool->retries,
                               .max_tasks = pool->max_tasks,
+                              .memory_limit = pool->memory_limit,
                               .isolated = pool->isolated,
                               .caller_idle = pool->caller_idle,
                               .init_arg_bytes = init_arg_bytes,
@@ -98,7 +100,8 @@ static muster_err make_here(struct muster__errand *work)
                                    .user = bytes + wanted->init_arg_bytes,
                                    .user_bytes = wanted->user_bytes,
                                    .retries = wanted->retries,
-                                   .max_tasks = wanted->max_tasks};
+                                   .max_tasks = wanted->max_tasks,
+                                   .memory_limit_bytes = wanted->memory_limit};
     muster_err err = muster__module_note(&wanted->modules[0]);
     if (!err)
         err = muster__module_note(&wanted->modules[1]);

@@ -69,9 +69,12 @@ static muster_task_error unknown(muster_err err)
     return error;
 }
 
-static bool is_a_tasks(muster_err err)
+/* Without memory for its result the task could still be got; one that was over its limit has been. */
+static bool is_a_tasks(muster_task task, muster_err err)
 {
-    return err == MUSTER_ERR_TASK || err == MUSTER_ERR_CRASHED || err == MUSTER_ERR_TIMEOUT;
+    bool ready;
+    return err == MUSTER_ERR_TASK || err == MUSTER_ERR_CRASHED || err == MUSTER_ERR_TIMEOUT ||
+           (err == MUSTER_ERR_NOMEM && muster_task_ready(task, &ready) == MUSTER_ERR_STALE);
 }
 
 static void call(const struct pending *pending)
@@ -82,7 +85,7 @@ static void call(const struct pending *pending)
     if (!err && pending->on_result)
         pending->on_result(result, result_bytes, pending->arg);
     if (err && pending->on_error) {
-        muster_task_error error = is_a_tasks(err) ? *muster_pool_last_error() : unknown(err);
+        muster_task_error error = is_a_tasks(pending->task, err) ? *muster_pool_last_error() : unknown(err);
         pending->on_error(&error, pending->arg);
     }
     free(result);

@@ -522,7 +522,7 @@ static muster_err open_chunk(struct muster_imap *imap, int64_t timeout_ms)
     imap->open_err = err;
     imap->open_error =
         (struct muster_task_error){.err = err, .worker = -1, .rank = muster__member_rank(muster__member_self())};
-    if (err == MUSTER_ERR_TASK || err == MUSTER_ERR_CRASHED)
+    if (err == MUSTER_ERR_TASK || err == MUSTER_ERR_CRASHED || err == MUSTER_ERR_NOMEM)
         imap->open_error = *muster_pool_last_error();
     else if (err)
         snprintf(imap->open_error.text, sizeof imap->open_error.text, "%s", muster_err_detail());

@@ -126,14 +126,19 @@ static void run_items(const struct seat *seat, struct map *map, struct piece *pi
     muster__running = outer;
 }
 
-/* With a limit for each item: one by one, the clock set before each. */
+/* With limits for each item: one by one, the clock set before each. */
 static void run_limited(const struct seat *seat, struct map *map, struct piece *piece)
 {
+    struct muster__memory memory = muster__memory;
     for (int64_t i = piece->begin; i < piece->end; i++) {
-        muster__child_limit(muster__member_self(), muster__deadline_ns(map->time_limit_ms));
+        if (map->time_limit_ms > 0)
+            muster__child_limit(muster__member_self(), muster__deadline_ns(map->time_limit_ms));
+        muster__memory_begin(seat->pool->memory_limit);
         run_items(seat, map, piece, i, i + 1);
+        muster__memory_back(memory);
     }
-    muster__child_limit(muster__member_self(), MUSTER__NEVER);
+    if (map->time_limit_ms > 0)
+        muster__child_limit(muster__member_self(), MUSTER__NEVER);
 }
 
 static void run_leaf(const struct seat *seat, struct map *map, struct record *record)
@@ -145,7 +150,7 @@ static void run_leaf(const struct seat *seat, struct map *map, struct record *re
         atomic_store(&piece->current, piece->end);
         return;
     }
-    if (map->time_limit_ms > 0) {
+    if (map->time_limit_ms > 0 || seat->pool->memory_limit) {
         run_limited(seat, map, piece);
         return;
     }

@@ -56,7 +56,7 @@ void piece_died(const struct death *death, struct record *record, uint32_t index
     }
     int64_t counted = 0, next = piece->begin;
     if (current >= piece->begin) {
-        bool again = piece->retries > 0 && !death->overran;
+        bool again = piece->retries > 0 && !death->limit;
         if (map->listed)
             list_clear(map, current);
         map_note_state(map, current, again ? MUSTER_ITEM_OPEN : MUSTER_ITEM_FAILED);

@@ -23,6 +23,11 @@ static muster_err check_options(const muster_pool_options *options)
         err = muster__fail(MUSTER_ERR_UNSUPPORTED,
                            OPERATION("create") ": max_tasks needs isolated workers: a rank cannot be replaced");
     if (!err)
+        err = check_bytes(OPERATION("create"), "memory_limit_bytes", 1, options->memory_limit_bytes);
+    if (!err && options->memory_limit_bytes && !options->isolated)
+        err = muster__fail(MUSTER_ERR_UNSUPPORTED, OPERATION("create") ": memory_limit_bytes needs isolated workers: a "
+                                                                       "task inside a rank cannot be stopped");
+    if (!err)
         err = check_block(OPERATION("create"), "init_arg", options->init_arg, 1, options->init_arg_bytes);
     if (!err)
         err = check_block(OPERATION("create"), "user", options->user, 1, options->user_bytes);

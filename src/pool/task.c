@@ -66,18 +66,6 @@ muster_err task_refusal(struct pool *pool, const char *operation)
     return broken ? broken : muster__fail(MUSTER_ERR_CLOSED, "%s: the pool was closed", operation);
 }
 
-static muster_err copy_user(const struct seat *seat, struct extra *extra, const muster_submit_options *options)
-{
-    muster__ref user = muster__heap_alloc(options->user_bytes, seat->self);
-    if (!user)
-        return muster__fail(MUSTER_ERR_NOMEM, "no %zu B left in the host segment", options->user_bytes);
-    memcpy(muster__heap_at(user), options->user, options->user_bytes);
-    extra->user = user;
-    extra->user_bytes = options->user_bytes;
-    muster__heap_hand_over(user, seat->self, pool_owner(seat->pool));
-    return MUSTER_OK;
-}
-
 static muster_err check_after(const struct seat *seat, const muster_submit_options *options)
 {
     uint64_t state;
@@ -111,15 +99,20 @@ static muster_err apply_options(const struct seat *seat, struct record *record, 
     struct pool *pool = seat->pool;
     int retries = options && options->retries ? options->retries : pool->retries;
     record->retries = (uint8_t)(retries == MUSTER_NO_RETRIES ? 0 : retries);
-    if (!shared && (!options || (!options->user && options->time_limit_ms <= 0 && !shelf_wants(options))))
+    if (!shared && (!options || (!options->user && options->time_limit_ms <= 0 && !options->memory_limit_bytes &&
+                                 !shelf_wants(options))))
         return MUSTER_OK;
     if (options && options->time_limit_ms > 0 && !pool->isolated)
         return muster__fail(MUSTER_ERR_UNSUPPORTED,
                             "a time limit needs isolated workers: a task inside a rank cannot be stopped");
+    if (options && options->memory_limit_bytes && !pool->isolated)
+        return muster__fail(MUSTER_ERR_UNSUPPORTED,
+                            "a memory limit needs isolated workers: a task inside a rank cannot be stopped");
     struct extra *extra = record_extra(pool, record, seat->self);
     if (!extra)
         return muster__fail(MUSTER_ERR_NOMEM, "the host segment is full; see segment_bytes");
     extra->time_limit_ms = options ? options->time_limit_ms : 0;
+    extra->memory_limit = options ? options->memory_limit_bytes : 0;
     muster_err err = shelf_wants(options) ? place(seat, record, options) : MUSTER_OK;
     if (err)
         return err;
@@ -129,7 +122,9 @@ static muster_err apply_options(const struct seat *seat, struct record *record, 
         extra->user = shared->block;
         return MUSTER_OK;
     }
-    return options->user && options->user_bytes ? copy_user(seat, extra, options) : MUSTER_OK;
+    if (options && options->user && options->user_bytes && !user_give(seat, extra, options->user, options->user_bytes))
+        return muster__fail(MUSTER_ERR_NOMEM, "no %zu bytes left in the host segment", options->user_bytes);
+    return MUSTER_OK;
 }
 
 static muster_err fill(const struct seat *seat, struct record *record, muster__function function, const void *arg,
@@ -223,6 +218,8 @@ static muster_err check_submit(const muster_task *task, muster_task_fn fn, const
         err = check_block(operation, "user", options->user, 1, options->user_bytes);
     if (!err && options)
         err = check_count(operation, "time_limit_ms", options->time_limit_ms);
+    if (!err && options)
+        err = check_bytes(operation, "memory_limit_bytes", 1, options->memory_limit_bytes);
     if (!err && options && options->retries != MUSTER_NO_RETRIES)
         err = check_retries(operation, options->retries);
     if (!err && options)

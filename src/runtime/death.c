@@ -72,19 +72,21 @@ static void kill_children_of(uint32_t parent)
 static void log_death(uint32_t number, int status)
 {
     if (WIFSIGNALED(status) && muster__log_wants(MUSTER__INFO))
-        muster__log(MUSTER__INFO, "child '%s' was ended by signal %d (%s)", member_at(number)->name, WTERMSIG(status),
-                    strsignal(WTERMSIG(status)));
+        muster__log(MUSTER__INFO, "child '%s' was ended by signal %d (%s)%s", member_at(number)->name, WTERMSIG(status),
+                    strsignal(WTERMSIG(status)),
+                    atomic_load(&member_at(number)->victim) ? ", by the kernel's out-of-memory killer" : "");
 }
 
 /* Of one whose end nobody has asked us for: what it was about, of the first few. */
 static void tell_events(uint32_t number, int status)
 {
     static int told;
-    char who[96];
+    char who[128];
     if (!WIFSIGNALED(status) || atomic_load(&member_at(number)->wanted) || told >= TOLD_MAX)
         return;
-    snprintf(who, sizeof who, "child '%s', ended by signal %d (SIG%s)", member_at(number)->name, WTERMSIG(status),
-             sigabbrev_np(WTERMSIG(status)));
+    snprintf(who, sizeof who, "child '%s', ended by signal %d (SIG%s)%s", member_at(number)->name, WTERMSIG(status),
+             sigabbrev_np(WTERMSIG(status)),
+             atomic_load(&member_at(number)->victim) ? " of the kernel's out-of-memory killer" : "");
     told += muster__trace_tell(number, MUSTER__WARN, who);
     if (told == TOLD_MAX)
         muster__log(MUSTER__WARN, "the events of further children that die here are not told");

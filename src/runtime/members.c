@@ -41,6 +41,9 @@ static void clear(struct member *member)
     atomic_store(&member->wanted, 0);
     atomic_store(&member->overran, 0);
     atomic_store(&member->deadline_ns, MUSTER__NEVER);
+    atomic_store(&member->memory_turn, 0);
+    atomic_store(&member->victim, 0);
+    member->memory_bytes = 0;
     member->arg = 0;
     member->arg_bytes = 0;
 }
@@ -169,6 +172,10 @@ void muster__child_info(uint32_t number, struct muster__member_info *info)
     info->exit_code = kind == OUTCOME_EXIT ? (int)(outcome & OUTCOME_VALUE) : 0;
     info->signal = kind == OUTCOME_SIGNAL ? (int)(outcome & OUTCOME_VALUE) : 0;
     info->system_errno = kind == OUTCOME_ERRNO ? (int)(outcome & OUTCOME_VALUE) : 0;
+    info->memory_over = atomic_load(&member->memory_turn) & MEMORY_OVER;
+    info->victim = atomic_load(&member->victim);
+    info->memory_bytes = member->memory_bytes;
+    info->memory_limit = atomic_load(&member->memory_limit);
     snprintf(info->name, sizeof info->name, "%s", member->name);
     struct muster__cpuset cpus;
     if (place_of(number, &cpus))

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -230,15 +231,25 @@ static void retire_spare(struct child *child, struct spare *spare)
     atomic_store(&spare->gone, 0);
 }
 
+/* Nobody of the job has killed it: was it the kernel, for want of memory? */
+static void note_victim(struct member *member, int status, uint64_t peak_bytes)
+{
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL || atomic_load(&member->wanted) || !memory_was_victim())
+        return;
+    member->memory_bytes = peak_bytes;
+    atomic_store(&member->victim, 1);
+}
+
 static void reap(void)
 {
     siginfo_t ended = {0};
     /* while it is not waited for, nobody else has its number, nor its group */
     while (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid) {
         int status;
+        struct rusage usage;
         pid_t pid = ended.si_pid;
         kill(-pid, SIGKILL);
-        waitpid(pid, &status, 0);
+        wait4(pid, &status, 0, &usage);
         ended.si_pid = 0;
         for (int i = 0; i < mine.count; i++) {
             if (mine.children[i].pid != pid)
@@ -249,8 +260,10 @@ static void reap(void)
             uint32_t number = mine.children[i].member;
             mine.children[i] = mine.children[--mine.count];
             muster__sweep_member(WARM_MEMBER + (uint32_t)pid, muster__self_number());
-            if (number != MUSTER__MEMBERS_MAX)
-                member_died(number, status);
+            if (number == MUSTER__MEMBERS_MAX)
+                break;
+            note_victim(member_at(number), status, (uint64_t)usage.ru_maxrss << 10);
+            member_died(number, status);
             break;
         }
     }
@@ -262,6 +275,7 @@ static void reap(void)
 static int64_t look_after_children(void)
 {
     int64_t next = MUSTER__NEVER;
+    bool watched = false;
     for (int i = 0; i < mine.count; i++) {
         if (mine.children[i].member == MUSTER__MEMBERS_MAX)
             continue;
@@ -280,8 +294,10 @@ static int64_t look_after_children(void)
         } else if (deadline < next) {
             next = deadline;
         }
+        watched |= memory_look(member, mine.children[i].pid);
     }
-    return next;
+    int64_t look = memory_next(watched);
+    return look < next ? look : next;
 }
 
 /* ---- the process ---- */
@@ -381,6 +397,7 @@ _Noreturn static void nursery_main(int local)
     become(local);
     while (!atomic_load(&mine.shared->stop)) {
         uint32_t seen = atomic_load(&mine.shared->bell);
+        memory_age();
         take_intake();
         notice_taken();
         end_untold_orphans();

@@ -108,6 +108,9 @@ struct muster__member_info {
     int exit_code; /* when ENDED and signal == 0 */
     int signal;
     int system_errno; /* not 0: it could not be forked */
+    bool memory_over; /* it was killed because its task was over memory_limit, with memory_bytes */
+    bool victim;      /* the kernel's out-of-memory killer ended it; it had up to memory_bytes */
+    uint64_t memory_bytes, memory_limit;
 };
 void muster__child_info(uint32_t member, struct muster__member_info *info);
 /** Whether it has ended: cheap, for who waits awake. */
@@ -125,6 +128,27 @@ bool muster__child_overran(uint32_t member);
 void muster__child_release(uint32_t member);
 /** Who is told first of a death, before sweeping ends: registered once by pool. Runs in a nursery. */
 extern void (*muster__child_died)(uint32_t member, uint32_t self);
+
+/* ---- how much memory of its own a task may have, see memory.h ---- */
+
+/* in bytes */
+struct muster__memory {
+    uint64_t limit; /* 0: none */
+    uint64_t base;  /* what the child had when the task began */
+};
+/* of the task that this thread runs */
+extern MUSTER__THREAD_LOCAL struct muster__memory muster__memory;
+
+/** In a child: from now on that is looked at. One that is over its limit by now does not return. */
+void muster__memory_watch(struct muster__memory memory);
+/** A task begins that may take so many bytes; 0: any number. */
+void muster__memory_begin(uint64_t limit);
+/** The thread goes on with what it ran before. */
+static inline void muster__memory_back(struct muster__memory before)
+{
+    if (MUSTER__UNLIKELY(before.limit | muster__memory.limit))
+        muster__memory_watch(before);
+}
 
 /* ---- service: work for ranks that serve ---- */
 

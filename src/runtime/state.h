@@ -4,6 +4,7 @@
 #ifndef MUSTER_RUNTIME_STATE_H
 #define MUSTER_RUNTIME_STATE_H
 
+#include "runtime/memory.h"
 #include "runtime/runtime.h"
 #include "topology/topology.h"
 #include "transport/transport.h"
@@ -38,12 +39,18 @@ struct member {
     _Atomic uint32_t overran;
     _Atomic uint32_t wanted; /* its end was asked for by a signal of ours */
     _Atomic int64_t deadline_ns;
+    _Atomic uint64_t memory_turn; /* see memory.c; tasks with and without a limit, counted, and MEMORY_OVER */
+    _Atomic uint64_t memory_limit, memory_base;
+    uint64_t memory_bytes; /* what it had when it was found over its limit; of the kernel's victims: at most, in all */
+    _Atomic uint32_t victim; /* of the kernel's out-of-memory killer */
     struct muster__event changed;
     muster__function main;
     muster__ref arg;
     uint64_t arg_bytes;
     char name[32];
 };
+#define MEMORY_WATCHED UINT64_C(1)
+#define MEMORY_OVER    (UINT64_C(1) << 63)
 enum { PLACED_NOT, PLACED_BOUND, PLACED_FREELY };
 enum { OUTCOME_EXIT = 1 << 16, OUTCOME_SIGNAL = 2 << 16, OUTCOME_ERRNO = 3 << 16, OUTCOME_VALUE = 0xffff };
 
@@ -60,10 +67,13 @@ struct nursery {
     _Alignas(MUSTER__LINE) _Atomic uint32_t bell;
     _Atomic uint32_t intake; /* member + 1 */
     _Atomic uint32_t stop;
-    _Atomic uint32_t orphans;   /* look for members marked as such */
-    _Atomic uint32_t continued; /* the launcher has sent its rank SIGCONT: look what for */
-    _Atomic int32_t pid;        /* 0: not there (any more) */
-    uint32_t rank_caller;       /* of the rank's main thread */
+    _Atomic uint32_t orphans;      /* look for members marked as such */
+    _Atomic uint32_t continued;    /* the launcher has sent its rank SIGCONT: look what for */
+    _Atomic int32_t pid;           /* 0: not there (any more) */
+    _Atomic uint32_t memory_looks; /* it looks at its children's memory */
+    _Atomic uint64_t killer_file;  /* where it looks for those whom the kernel has killed */
+    _Atomic uint64_t killer_told;  /* so many are known; of the first one that looks there */
+    uint32_t rank_caller;          /* of the rank's main thread */
     struct spare spares[SPARES_MAX];
 };
 

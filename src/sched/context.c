@@ -172,11 +172,13 @@ static void change_told(struct stacked *from, struct stacked *to)
 static void go_on_in(struct stacked *to)
 {
     struct stacked *from = here.current;
+    struct muster__memory memory = muster__memory;
     from->running = muster__running;
     from->site = muster_site;
     here.current = to;
     change_told(from, to);
     muster__running = from->running;
+    muster__memory_back(memory);
     muster_site = from->site;
 }
 
@@ -214,6 +216,7 @@ static void begin(void)
 #endif
     for (;;) {
         muster__running = NULL;
+        muster__memory_back((struct muster__memory){0});
         here.current->what(here.current->of);
         end();
     }

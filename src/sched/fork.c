@@ -34,8 +34,8 @@ static void copy(void *to, const void *from, size_t bytes)
 
 static bool fits(size_t arg_bytes, size_t result_bytes)
 {
-    return arg_bytes <= RECORD_INLINE && result_bytes <= RECORD_INLINE &&
-           round_16(arg_bytes) + result_bytes <= RECORD_INLINE;
+    return arg_bytes <= RECORD_BLOCK && result_bytes <= RECORD_BLOCK &&
+           round_16(arg_bytes) + result_bytes <= RECORD_BLOCK;
 }
 
 static bool is_own(const struct seat *seat)
@@ -55,10 +55,18 @@ bool fork_submit(const struct seat *seat, muster_task *task, muster__function fu
     struct lane *lane = seat->lane;
     struct pool *pool = seat->pool;
     if (!fits(arg_bytes, result_bytes) || !is_own(seat) || !lane->free_list || pool_state(pool) != POOL_OPEN ||
-        pool->retries || (muster__running && muster__running->group))
+        pool->retries || pool->memory_limit || (muster__running && muster__running->group))
         return false;
     uint32_t index = lane->free_list - 1;
     struct record *record = pool_record(pool, index);
+    bool inside = round_16(arg_bytes) + result_bytes <= RECORD_INLINE;
+    unsigned char *bytes = record->bytes;
+    if (MUSTER__UNLIKELY(!inside || record->data)) { /* one that has kept a block, and needs it */
+        bytes = inside ? NULL : record_block(record);
+        if (!bytes)
+            return false;
+        lane->kept--;
+    }
     uint32_t generation = (uint32_t)(atomic_load_explicit(&record->state, memory_order_relaxed) >> 32);
     record_ref ref = (uint64_t)generation << 32 | index;
     atomic_store_explicit(&record->state, state_make(generation, lane->index, RECORD_FILLING), memory_order_relaxed);
@@ -70,7 +78,7 @@ bool fork_submit(const struct seat *seat, muster_task *task, muster__function fu
     record->arg_bytes = arg_bytes;
     atomic_store_explicit(&record->result_bytes, result_bytes, memory_order_relaxed);
     atomic_store_explicit(&record->number, lane->numbers++, memory_order_relaxed);
-    copy(record->bytes, arg, arg_bytes);
+    copy(bytes, arg, arg_bytes);
     add_one(&lane->submitted);
     atomic_store_explicit(&record->state, state_make(generation, lane->index, RECORD_QUEUED), memory_order_release);
     *task = (muster_task){task_handle(seat_last.tasks, index, generation)};
@@ -107,8 +115,9 @@ static struct record *take_newest(const struct seat *seat, muster_task task, siz
     if (!deque_peek(&lane->deque, &newest) || newest != ((uint64_t)generation << 32 | index))
         return NULL;
     struct record *record = pool_record(seat->pool, index); /* it is there: the deque says so */
-    if (record->kind != RECORD_TASK || record->next || record->extra || record->data ||
-        atomic_load_explicit(&record->result_bytes, memory_order_relaxed) > capacity)
+    if (record->kind != RECORD_TASK || record->next || record->extra ||
+        atomic_load_explicit(&record->result_bytes, memory_order_relaxed) > capacity ||
+        MUSTER__UNLIKELY(record->data && !record_block(record)))
         return NULL;
     if (!deque_take_begin(&lane->deque, &newest))
         return NULL;
@@ -126,12 +135,18 @@ static bool end_and_free(const struct seat *seat, struct record *record, uint32_
     if (!atomic_compare_exchange_strong(&record->state, &running, free))
         return false;
     if (MUSTER__LIKELY(record->home == lane->index)) {
+        lane->kept += record->data != 0;
         record->next = lane->free_list;
         lane->free_list = index + 1;
     } else {
         record_give_back(seat->pool, record, index);
     }
     return true;
+}
+
+static unsigned char *bytes_of(struct record *record)
+{
+    return MUSTER__UNLIKELY(record->data) ? muster__heap_at(record->data) : record->bytes;
 }
 
 static int run(const struct seat *seat, struct record *record, void *pointer)
@@ -141,13 +156,13 @@ static int run(const struct seat *seat, struct record *record, void *pointer)
     sched_deeper(lane, 1);
     size_t arg_bytes = record->arg_bytes,
            result_bytes = atomic_load_explicit(&record->result_bytes, memory_order_relaxed);
-    unsigned char *result = record->bytes + round_16(arg_bytes);
+    unsigned char *bytes = bytes_of(record), *result = bytes + round_16(arg_bytes);
     if (result_bytes)
         memset(result, 0, result_bytes);
     muster__ref user = seat->pool->user;
     struct any_task any = any_of_task(seat, record);
     struct calling calling = {(muster_task_fn)pointer, record->function, "task", record->number, 0, &any.any};
-    int code = run_call(seat, &calling, arg_bytes ? record->bytes : NULL, result_bytes ? result : NULL,
+    int code = run_call(seat, &calling, arg_bytes ? bytes : NULL, result_bytes ? result : NULL,
                         user ? muster__heap_at(user) : NULL);
     sched_deeper(lane, -1);
     muster_site = site;
@@ -168,13 +183,13 @@ bool fork_join(const struct seat *seat, muster_task task, void *result, size_t c
         return false;
     }
     int code = run(seat, record, pointer);
-    if (MUSTER__UNLIKELY(code || record->data || record->extra)) {
+    if (MUSTER__UNLIKELY(code || record->extra)) {
         run_ended(seat, record, index, code);
         return false;
     }
     size_t bytes = atomic_load_explicit(&record->result_bytes, memory_order_relaxed);
-    unsigned char kept[RECORD_INLINE]; /* who comes too late leaves the getter's buffer alone */
-    copy(kept, record->bytes + round_16(record->arg_bytes), bytes);
+    unsigned char kept[RECORD_BLOCK]; /* who comes too late leaves the getter's buffer alone */
+    copy(kept, bytes_of(record) + round_16(record->arg_bytes), bytes);
     if (MUSTER__UNLIKELY(!end_and_free(seat, record, index, task.handle.generation))) {
         run_ended(seat, record, index, 0);
         return false;

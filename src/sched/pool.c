@@ -48,6 +48,7 @@ static struct pool *block_make(const muster_pool_options *options, const struct 
     pool->caller_idle = options->caller_idle;
     pool->retries = options->retries;
     pool->max_tasks = options->max_tasks;
+    pool->memory_limit = options->memory_limit_bytes;
     pool->workers_offset = workers_offset;
     atomic_store(&pool->lanes_used, (uint32_t)workers);
     muster__latch_init(&pool->lanes_latch, POOL_GENERATION);

@@ -54,7 +54,17 @@ struct record *record_new(const struct seat *seat, uint32_t *index)
     atomic_store_explicit(&record->state, state_make((uint32_t)(state >> 32), lane->index, RECORD_FILLING),
                           memory_order_relaxed);
     lane->free_list = record->next;
+    lane->kept -= record->data != 0;
     return record;
+}
+
+/* lane: whose free list it comes to, by its owner; NULL: another's. */
+static bool keep_block(const struct record *record, struct lane *lane)
+{
+    if (!lane || lane->kept >= RECORDS_KEEP || muster__heap_size(record->data) != RECORD_BLOCK)
+        return false;
+    lane->kept++;
+    return true;
 }
 
 /* The generation changes with the step to FREE: handles and deque entries that still name the record are stale from
@@ -69,19 +79,19 @@ void record_free(struct pool *pool, struct record *record, uint32_t index, struc
         any_forget(record, self);
         shelf_forget(pool, record, index);
         struct extra *extra = muster__heap_at(record->extra);
-        if (extra && !extra->user_shared)
-            muster__heap_free(extra->user, self);
+        if (extra)
+            user_let_go(extra, self);
         muster__heap_free(record->extra, self);
         record->extra = 0;
     }
-    if (record->data) {
+    struct lane *home = &pool->lane[record->home];
+    if (MUSTER__UNLIKELY(record->data) && !keep_block(record, home == mine ? home : NULL)) {
         muster__heap_free(record->data, self);
         record->data = 0;
     }
     uint32_t generation = (uint32_t)(state >> 32) + 1;
     if (!generation)
         generation = 1;
-    struct lane *home = &pool->lane[record->home];
     if (MUSTER__LIKELY(home == mine)) {
         record->next = home->free_list;
         atomic_store_explicit(&record->state, state_make(generation, 0, RECORD_FREE), memory_order_release);
@@ -157,7 +167,13 @@ bool record_reserve(struct pool *pool, struct record *record, size_t arg_bytes, 
     if (arg_bytes > SIZE_MAX / 4 || result_bytes > SIZE_MAX / 4)
         return false;
     size_t need = result_offset(record) + result_bytes;
-    if (MUSTER__LIKELY(need <= RECORD_INLINE))
+    if (MUSTER__LIKELY(need <= RECORD_INLINE && !record->data))
+        return true;
+    if (need > RECORD_INLINE && need <= RECORD_BLOCK && record_block(record))
+        return true;
+    muster__heap_free(record->data, self);
+    record->data = 0;
+    if (need <= RECORD_INLINE)
         return true;
     muster__ref data = muster__heap_alloc(need, self);
     if (!data)

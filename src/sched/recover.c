@@ -8,7 +8,7 @@
 
 void recover_error(const struct death *death, struct muster_task_error *error, int64_t index, muster__function function)
 {
-    *error = (struct muster_task_error){.err = death->overran ? MUSTER_ERR_TIMEOUT : MUSTER_ERR_CRASHED,
+    *error = (struct muster_task_error){.err = death->limit ? death->limit : MUSTER_ERR_CRASHED,
                                         .code = death->info.signal,
                                         .index = index,
                                         .worker = pool_worker_number(death->seat.pool, death->seat.lane->index),
@@ -16,7 +16,16 @@ void recover_error(const struct death *death, struct muster_task_error *error, i
                                         .failed = 1};
     snprintf(error->host, sizeof error->host, "%s", muster__host_name());
     muster__function_describe(function, error->function, sizeof error->function);
-    if (!death->info.signal)
+    if (death->limit == MUSTER_ERR_NOMEM)
+        snprintf(error->text, sizeof error->text, "it had taken %llu bytes of memory, its limit is %llu",
+                 (unsigned long long)death->info.memory_bytes, (unsigned long long)death->info.memory_limit);
+    else if (death->info.victim)
+        snprintf(
+            error->text, sizeof error->text,
+            "the kernel's out-of-memory killer ended it: the machine or its cgroup had no memory left; it had %llu "
+            "MiB at most",
+            (unsigned long long)(death->info.memory_bytes >> 20));
+    else if (!death->info.signal)
         snprintf(error->text, sizeof error->text, "the task ended its worker with exit code %d", death->info.exit_code);
 }
 
@@ -37,7 +46,7 @@ static void task_died(const struct death *death, struct record *record, uint32_t
         sched_finish(pool, record, index, RECORD_CANCELED, death->seat.lane);
         return;
     }
-    if (death->host || (record->retries > 0 && !death->overran)) {
+    if (death->host || (record->retries > 0 && !death->limit)) {
         record->retries -= !death->host;
         recover_queue_again(death, record, index);
         return;
@@ -57,6 +66,8 @@ static void filling_died(const struct death *death, struct record *record, uint3
         lane->free_list = record->next;
     if (record->kind != RECORD_TASK)
         record->extra = 0;
+    muster__heap_free(record->data, death->seat.self); /* it may be the dead one's still */
+    record->data = 0;
     record_free(death->seat.pool, record, index, NULL);
 }
 
@@ -111,8 +122,10 @@ void recover_lane(struct pool *pool, struct lane *lane, uint32_t self)
                           .host = pool_is_carrier(pool, lane->index)};
     uint32_t generation;
     if (member < MUSTER__MEMBERS_MAX) {
-        death.overran = muster__child_overran(member);
         muster__child_info(member, &death.info);
+        death.limit = death.info.memory_over          ? MUSTER_ERR_NOMEM
+                      : muster__child_overran(member) ? MUSTER_ERR_TIMEOUT
+                                                      : MUSTER_OK;
     }
     if (muster__latch_seize(&pool->lanes_latch, dead, self, &generation))
         muster__latch_release(&pool->lanes_latch, generation, self);

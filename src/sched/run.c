@@ -128,10 +128,14 @@ void run_task(const struct seat *seat, struct record *record, uint32_t index)
     bool limited = extra && extra->time_limit_ms > 0;
     if (limited)
         muster__child_limit(muster__member_self(), muster__deadline_ns(extra->time_limit_ms));
+    uint64_t memory_limit = extra && extra->memory_limit ? extra->memory_limit : seat->pool->memory_limit;
+    struct muster__memory memory = muster__memory;
+    muster__memory_begin(memory_limit);
     struct any_task any = any_of_task(seat, record);
     struct calling calling = {(muster_task_fn)pointer, record->function, "task",
                               record->number,          record->next,     &any.any};
     int code = run_call(seat, &calling, record_arg(record), result, user ? muster__heap_at(user) : NULL);
+    muster__memory_back(memory);
     if (limited)
         muster__child_limit(muster__member_self(), MUSTER__NEVER);
     muster__count_tasks(pool_home_handle(seat->pool), 1);

@@ -82,7 +82,9 @@ enum {
 
 enum record_kind { RECORD_TASK, RECORD_PIECE, RECORD_GROUP, RECORD_KINDS };
 
-enum { RECORD_INLINE = 64 };
+/* Beyond so many bytes an argument and a result lie in a block. One of the smallest size stays with a record that is
+ * free, so many a lane, for the next task that needs one. */
+enum { RECORD_INLINE = 64, RECORD_BLOCK = 256, RECORDS_KEEP = 1024 };
 
 struct record {
     _Alignas(MUSTER__LINE) _Atomic uint64_t state; /* generation << 32 | lane << 8 | flags | phase */
@@ -91,7 +93,7 @@ struct record {
     uint16_t home; /* lane whose free list it belongs to */
     uint8_t kind;
     uint8_t retries;
-    muster__ref data; /* argument and result, when they do not fit inline */
+    muster__ref data; /* argument and result, when they do not fit inline; of a free one: what it keeps */
     uint64_t arg_bytes;
     _Atomic uint64_t result_bytes; /* this and number are also read by who may find out that he came too late */
     _Atomic int64_t number;        /* of the task in its pool */
@@ -105,9 +107,11 @@ struct record {
 /* seldom needed facts of a task */
 struct extra {
     int64_t time_limit_ms;
+    uint64_t memory_limit; /* bytes; 0: as the pool says */
     muster__ref user;
     uint64_t user_bytes;
-    bool user_shared; /* it is not this task's alone */
+    bool user_shared;  /* it is not this task's alone */
+    bool user_counted; /* and whether it is the last one is counted, see user.c */
     /* see sched/any.h: what the task has returned by itself (0: nothing), and the record's result_bytes without that */
     _Atomic muster__ref returned;
     uint64_t returned_bytes, reserved_bytes;
@@ -146,6 +150,13 @@ static inline bool state_names(uint64_t state, uint32_t generation)
 
 /* ---- lanes ---- */
 
+/* a context that its owner's last tasks had; its alone */
+struct lane_user {
+    _Atomic muster__ref block; /* 0: none */
+    uint64_t bytes;
+};
+enum { LANE_USERS = 4, USER_SHARED_MIN = 4096 };
+
 struct lane {
     _Alignas(MUSTER__LINE) _Atomic uint32_t owner; /* caller number; 0: nobody */
     _Atomic uint32_t member;
@@ -159,6 +170,9 @@ struct lane {
     _Atomic uint32_t returned; /* records given back by others: a stack, taken whole */
     _Atomic int32_t from;      /* of a carrier: the host that its work is lent by, + 1; else 0 */
     struct deque deque;
+    struct lane_user users[LANE_USERS];
+    uint32_t next_user; /* which makes room for another */
+    int32_t kept;       /* about so many of its free records have a block; owner alone */
 };
 
 /* ---- pools ---- */
@@ -210,7 +224,8 @@ struct pool {
     uint64_t branches_offset; /* struct branch[share.lends], behind the workers */
     bool isolated, caller_idle;
     int32_t retries;
-    int64_t max_tasks; /* of a worker, then another takes its place; 0: any */
+    int64_t max_tasks;     /* of a worker, then another takes its place; 0: any */
+    uint64_t memory_limit; /* of a task, bytes; 0: none */
     muster__function initializer, finalizer;
     muster__ref init_arg, user;
     _Alignas(MUSTER__LINE) _Atomic uint32_t state;
@@ -388,11 +403,24 @@ void record_give_back(struct pool *pool, struct record *record, uint32_t index);
 struct record *record_of_task(struct pool *pool, muster_task task, uint64_t *state);
 /** Gives the handle up; false: somebody else has. *before: its state until then; was that final, the caller frees. */
 bool record_drop(struct record *record, uint32_t generation, uint64_t *before);
+/** The block that it has kept, or one like it; NULL: it has none. */
+static inline unsigned char *record_block(const struct record *record)
+{
+    return muster__heap_size(record->data) == RECORD_BLOCK ? muster__heap_at(record->data) : NULL;
+}
 void *record_arg(struct record *record);
 void *record_result(struct record *record);
 /** Makes room for an argument and a result; false: no memory. */
 bool record_reserve(struct pool *pool, struct record *record, size_t arg_bytes, size_t result_bytes, uint32_t self);
 struct extra *record_extra(struct pool *pool, struct record *record, uint32_t self);
+
+/* ---- contexts of tasks (user.c) ---- */
+
+/** Gives a task of the seat's lane a context of its own, or one that it shares with others of the same bytes; size > 0.
+ * False: no memory. */
+bool user_give(const struct seat *seat, struct extra *extra, const void *bytes, size_t size);
+/** The task needs it no more. Again is fine. */
+void user_let_go(struct extra *extra, uint32_t self);
 
 /** Whoever makes it final, or gives its handle up, rings all lanes in waiters. */
 void record_mark_waited(struct record *record, uint32_t generation);
@@ -642,8 +670,8 @@ bool pool_destroy(muster_handle handle);
 struct death {
     struct seat seat; /* the sweeper in the dead one's lane */
     struct muster__member_info info;
-    bool overran;
-    bool host; /* of a whole host, which was lent work: nothing says that a task was at fault */
+    muster_err limit; /* which one it has overrun: TIMEOUT, NOMEM; then nothing is tried again */
+    bool host;        /* of a whole host, which was lent work: nothing says that a task was at fault */
 };
 /** What is said about what it was running. */
 void recover_error(const struct death *death, struct muster_task_error *error, int64_t index,

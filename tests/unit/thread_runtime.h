@@ -299,6 +299,16 @@ void muster__child_signal(uint32_t member, int signal)
     fail_msg("member %u was sent signal %d", member, signal);
 }
 
+MUSTER__THREAD_LOCAL struct muster__memory muster__memory;
+void muster__memory_watch(struct muster__memory memory)
+{
+    (void)memory;
+}
+void muster__memory_begin(uint64_t limit)
+{
+    (void)limit;
+}
+
 void muster__child_limit(uint32_t member, int64_t deadline_ns)
 {
     (void)member;

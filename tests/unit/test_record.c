@@ -1,0 +1,150 @@
+/*
+ * Arguments and results that lie in a task's record, in the block that a free record keeps, or in one of their own.
+ */
+#include "thread_runtime.h"
+
+#include "pool/pool.h"
+
+enum { SIZES = 8, LARGEST = 5000, MANY = 4000 };
+static const size_t sizes[SIZES] = {0, 8, 48, 80, 200, 240, 300, LARGEST};
+
+static muster_pool make(int workers)
+{
+    muster_pool pool;
+    muster__caller_adopt = fake_adopt;
+    assert_int_equal(muster_pool_create(&pool, &(muster_pool_options){.workers = workers, .isolated = true}),
+                     MUSTER_OK);
+    return pool;
+}
+
+static void end(muster_pool pool)
+{
+    assert_int_equal(muster_pool_destroy(pool), MUSTER_OK);
+    assert_int_equal(muster__heap_used(), 0);
+}
+
+static uint64_t sum_of(const unsigned char *bytes, size_t size)
+{
+    uint64_t sum = size;
+    for (size_t i = 0; i < size; i++)
+        sum = sum * 31 + bytes[i];
+    return sum;
+}
+
+/* Whether its result is zeroed first is looked at, too. */
+static int sum(const void *item, void *result, const void *user)
+{
+    (void)user;
+    if (*(uint64_t *)result)
+        return 1;
+    *(uint64_t *)result = sum_of(item, muster_task_item_bytes());
+    return 0;
+}
+
+struct one {
+    muster_task task;
+    uint64_t sum;
+};
+
+static struct one submit(muster_pool pool, size_t size, uint64_t seed)
+{
+    unsigned char bytes[LARGEST];
+    struct one one;
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (unsigned char)(seed + i * 7);
+    one.sum = sum_of(bytes, size);
+    assert_int_equal(muster_pool_submit(pool, &one.task, sum, bytes, size, sizeof(uint64_t), NULL), MUSTER_OK);
+    return one;
+}
+
+static void get(const struct one *one)
+{
+    uint64_t result = 0;
+    assert_int_equal(muster_task_get(one->task, &result, sizeof result, MUSTER_FOREVER), MUSTER_OK);
+    assert_int_equal(result, one->sum);
+}
+
+/* Records of all histories get tasks of all sizes. */
+static void sizes_in_all_orders(void **state)
+{
+    (void)state;
+    muster_pool pool = make(2);
+    struct one ones[64];
+    uint64_t seed = 1;
+    for (int round = 0; round < 400; round++) {
+        int batch = round % 64 + 1;
+        for (int i = 0; i < batch; i++) {
+            seed = seed * 6364136223846793005u + 1442695040888963407u;
+            ones[i] = submit(pool, sizes[(seed >> 40) % SIZES], seed);
+        }
+        for (int i = 0; i < batch; i++)
+            get(&ones[round % 2 ? i : batch - 1 - i]);
+    }
+    end(pool);
+}
+
+/* The same inside of a worker: it runs its newest task itself. */
+static int forks(const void *item, void *result, const void *user)
+{
+    (void)item;
+    (void)user;
+    uint64_t seed = 5;
+    for (int round = 0; round < 2000; round++) {
+        unsigned char bytes[LARGEST];
+        uint64_t got = 0;
+        muster_task task;
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        size_t size = sizes[round % 100 < 50 ? (seed >> 40) % SIZES : 3];
+        memset(bytes, round, sizeof bytes);
+        if (muster_pool_submit(muster_task_pool(), &task, sum, bytes, size, sizeof got, NULL) ||
+            muster_task_get(task, &got, sizeof got, MUSTER_FOREVER) || got != sum_of(bytes, size))
+            return 1;
+    }
+    *(int *)result = 1;
+    return 0;
+}
+
+static void sizes_in_a_worker(void **state)
+{
+    (void)state;
+    muster_pool pool = make(2);
+    muster_task tasks[4];
+    int result;
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(muster_pool_submit(pool, &tasks[i], forks, NULL, 0, sizeof result, NULL), MUSTER_OK);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(muster_task_get(tasks[i], &result, sizeof result, MUSTER_FOREVER), MUSTER_OK);
+    end(pool);
+}
+
+/* Free records keep some blocks, whatever there was; it does not become more. */
+static void few_are_kept(void **state)
+{
+    (void)state;
+    static struct one ones[MANY];
+    muster_pool pool = make(1);
+    uint64_t used[4];
+    for (int round = 0; round < 4; round++) {
+        size_t size = round < 1 ? 8 : 80;
+        for (int i = 0; i < MANY; i++)
+            ones[i] = submit(pool, size, (uint64_t)i);
+        for (int i = 0; i < MANY; i++)
+            get(&ones[i]);
+        used[round] = muster__heap_used();
+    }
+    assert_in_range(used[1], used[0] + 1, used[0] + RECORDS_KEEP * (uint64_t)RECORD_BLOCK);
+    assert_int_equal(used[2], used[1]);
+    assert_int_equal(used[3], used[1]);
+    end(pool);
+}
+
+/* A process has one segment in its life, and threads remember what they knew of it. */
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sizes_in_all_orders),
+        cmocka_unit_test(sizes_in_a_worker),
+        cmocka_unit_test(few_are_kept),
+    };
+    return cmocka_run_group_tests(tests, case_setup, case_teardown);
+}
