@@ -66,6 +66,27 @@ static void map_chosen(muster_pool pool, int workers, const char *name, muster_t
     free(results);
 }
 
+/* The same over arrays, and beside it a loop over these. */
+static void map_in_place(muster_pool pool, int workers, const char *name, muster_task_fn fn, int n)
+{
+    muster_array items, results;
+    void *in, *out;
+    double ours[7], plain[7];
+    bench_must(muster_array_create(&items, n, sizeof(uint64_t), NULL), "array");
+    bench_must(muster_array_create(&results, n, sizeof(uint64_t), NULL), "array");
+    bench_must(muster_array_data(items, &in), "data");
+    bench_must(muster_array_data(results, &out), "data");
+    for (int i = 0; i < 7; i++) {
+        plain[i] = serial(fn, in, out, n);
+        double began = bench_now_s();
+        bench_must(muster_pool_map_array(pool, fn, items, 0, n, &results, NULL), "map");
+        ours[i] = (bench_now_s() - began) / n * 1e6;
+    }
+    inner_figure(name, bench_median(ours, 7), bench_median(plain, 7) / workers);
+    bench_must(muster_array_destroy(items), "destroy");
+    bench_must(muster_array_destroy(results), "destroy");
+}
+
 /* ---- submit ---- */
 
 static double submit_get(muster_pool pool, int rounds, int pause_us)
@@ -149,6 +170,8 @@ static void with_pool(const char *prefix, bool isolated)
     map_chosen(pool, workers, name, some_work, 2000000);
     snprintf(name, sizeof name, "%smap_chosen_empty", prefix);
     map_chosen(pool, workers, name, nothing, 8000000);
+    snprintf(name, sizeof name, "%smap_array_empty", prefix);
+    map_in_place(pool, workers, name, nothing, 8000000);
     snprintf(name, sizeof name, "%ssubmit_many", prefix);
     inner_figure(name, submit_many(pool), 0);
     bench_must(muster_pool_destroy(pool), "destroy");

@@ -130,6 +130,7 @@ static void pool_rows(struct table *t, const struct run *run, const struct yards
          1.1},
         {"map_chosen_empty", "isolated_map_chosen_empty", "map, chosen chunk, empty items", "serial loop / workers", 0,
          1.1},
+        {"map_array_empty", "isolated_map_array_empty", "map of an array, empty items", "serial loop / workers", 0, 2},
         {"submit_awake", "isolated_submit_awake", "submit, get; worker awake", "1.5 us", 1.5, 1},
         {"submit_asleep", "isolated_submit_asleep", "submit, get; worker asleep", "futex round trip", y->futex, 1.5},
         {"submit_many", "isolated_submit_many", "100,000 submits, get all", "0.25 us", 0.25, 1},

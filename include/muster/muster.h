@@ -12,6 +12,7 @@
 #include <muster/error.h>
 #include <muster/event.h>
 #include <muster/lock.h>
+#include <muster/map_array.h>
 #include <muster/names.h>
 #include <muster/once.h>
 #include <muster/pipe.h>

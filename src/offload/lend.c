@@ -77,7 +77,12 @@ static void pack_piece(struct pack *pack, struct record *record, uint32_t index)
 {
     struct piece *piece = piece_of(record);
     struct map *map = muster__heap_at(piece->map);
-    if (pending_is_over(pack->seat.pool, map)) {
+    if (map_lost_array(map)) {
+        map_item_failed(&pack->seat, map, MUSTER_ERR_STALE, 0, map->first + piece->begin);
+        atomic_fetch_sub(&map->failed, 1); /* is counted below */
+        atomic_store(&map->stopped, 1);
+    }
+    if (pending_is_over(pack->seat.pool, map) || map_must_stop(map)) {
         pending_drop_piece(&pack->seat, record, index);
         return;
     }
@@ -111,7 +116,7 @@ static void pack_piece(struct pack *pack, struct record *record, uint32_t index)
     if (map->listed)
         list_part(map, piece->begin, piece->end, load + 1);
     else if (payload)
-        memcpy(load + 1, (const char *)muster__heap_at(map->items) + (size_t)piece->begin * map->item_bytes, payload);
+        memcpy(load + 1, map_items(map) + (size_t)piece->begin * map->item_bytes, payload);
     pack->left -= load->count;
 }
 
@@ -337,9 +342,8 @@ static void piece_is_back(struct pool *pool, const struct yield *yield)
     bool room = true;
     if (map->listed)
         room = list_is_back(pool, map, lane, piece, yield);
-    else if (map->results && yield->result_bytes)
-        memcpy((char *)muster__heap_at(map->results) + (size_t)piece->begin * map->result_bytes, yield + 1,
-               yield->result_bytes);
+    else if (map_results(map) && yield->result_bytes)
+        memcpy(map_results(map) + (size_t)piece->begin * map->result_bytes, yield + 1, yield->result_bytes);
     states_are_back(map, piece, yield, room);
     if (yield->timed_out)
         atomic_store(&map->timed_out, 1);

@@ -97,8 +97,8 @@ static void run_items(const struct seat *seat, struct map *map, struct piece *pi
         list_run(seat, map, piece, function, begin, end);
         return;
     }
-    const char *items = muster__heap_at(map->items);
-    char *results = map->results ? muster__heap_at(map->results) : NULL;
+    const char *items = map_items(map);
+    char *results = map_results(map);
     const void *user = map->user ? muster__heap_at(map->user) : NULL;
     size_t item_bytes = map->item_bytes, result_bytes = map->result_bytes;
     if (results)
@@ -147,6 +147,12 @@ static void run_leaf(const struct seat *seat, struct map *map, struct record *re
     int64_t items = piece->end - piece->begin;
     if (MUSTER__UNLIKELY(pending_is_over(seat->pool, map) || pool_state(seat->pool) > POOL_CLOSED)) {
         atomic_fetch_add(&map->failed, items);
+        atomic_store(&piece->current, piece->end);
+        return;
+    }
+    if (MUSTER__UNLIKELY(map_lost_array(map))) {
+        map_item_failed(seat, map, MUSTER_ERR_STALE, 0, map->first + piece->begin);
+        atomic_fetch_add(&map->failed, items - 1);
         atomic_store(&piece->current, piece->end);
         return;
     }
@@ -386,8 +392,8 @@ void map_free_window(struct map *map, uint32_t self)
 {
     if (map->listed)
         list_free(map, self);
-    muster__heap_free(map->items, self);
-    muster__heap_free(map->results, self);
+    muster__heap_free(map->items_lent ? 0 : map->items, self);
+    muster__heap_free(map->results_lent ? 0 : map->results, self);
     muster__heap_free(map->states, self);
     map->items = map->results = map->states = 0;
 }

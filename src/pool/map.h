@@ -15,6 +15,7 @@
 #ifndef MUSTER_POOL_MAP_H
 #define MUSTER_POOL_MAP_H
 
+#include "pool/check.h"
 #include "sched/sched.h"
 
 /* ---- pieces ---- */
@@ -49,6 +50,8 @@ struct map {
     size_t item_bytes, result_bytes, chunk_items;
     int64_t n, first; /* items in this window; index of the first in the whole map */
     muster__ref items, results;
+    size_t items_from, results_from; /* where in these blocks, in bytes */
+    bool items_lent, results_lent;   /* the block is an array's: not the map's to free */
     int64_t time_limit_ms;
     int64_t deadline_ns; /* no item is begun after it */
     bool stop_at_failure;
@@ -68,6 +71,23 @@ struct map {
         _Atomic muster__ref blocks, fresh; /* of a list: with results; one that is about to be among them */
     } cell[];
 };
+/** NULL: an array that has been destroyed. */
+static inline char *map_items(const struct map *map)
+{
+    char *block = muster__heap_at(map->items);
+    return block ? block + map->items_from : NULL;
+}
+/** NULL: there are none, or likewise. */
+static inline char *map_results(const struct map *map)
+{
+    char *block = map->results ? muster__heap_at(map->results) : NULL;
+    return block ? block + map->results_from : NULL;
+}
+/** Whether an array that it works on has been destroyed under it, before this look. */
+static inline bool map_lost_array(const struct map *map)
+{
+    return (map->items_lent && !map_items(map)) || (map->results_lent && !map_results(map));
+}
 void map_item_failed(const struct seat *seat, struct map *map, muster_err err, int code, int64_t index);
 /** Whether no further item is to be begun. */
 bool map_must_stop(struct map *map);

@@ -214,6 +214,24 @@ muster_err muster_array_touch(muster_array array, int64_t first, int64_t n)
     return MUSTER_OK;
 }
 
+muster_err muster__array_where(const muster_array *array, int64_t first, int64_t n, const char *operation,
+                               muster__ref *block, size_t *from)
+{
+    muster_err err = out_of_bounds(array, first, n, operation);
+    *block = 0;
+    if (err || muster__is_remote(array->handle, MUSTER__ARRAY))
+        return err;
+    struct muster__object *object = muster__object_pin(array->handle, MUSTER__ARRAY);
+    if (!object)
+        return muster__gone(array->handle, operation);
+    *block = of(object)->block;
+    *from = (size_t)first * array->item_bytes;
+    bool is_inside = fits(of(object), (int64_t)*from, (size_t)n * array->item_bytes);
+    muster__object_unpin();
+    muster__count(array->handle);
+    return is_inside ? MUSTER_OK : muster__failed(array->handle, operation, MUSTER_ERR_INVAL);
+}
+
 /* ---- slices ---- */
 
 struct slice {

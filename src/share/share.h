@@ -9,6 +9,8 @@
 
 #include "remote/remote.h"
 
+#include <muster/array.h>
+
 static inline int64_t muster__bits_of(double x)
 {
     int64_t bits;
@@ -29,5 +31,13 @@ static inline int64_t muster__add_f64(_Atomic int64_t *word, double x)
         ;
     return before;
 }
+
+/**
+ * Where items first to first + n - 1 of an array are, if it is at home on this host: so many bytes into *block, which
+ * becomes 0 if it is at home elsewhere. Whether that is there, and alive, who reads it finds out. Errors: INVAL (out of
+ * bounds), STALE.
+ */
+muster_err muster__array_where(const muster_array *array, int64_t first, int64_t n, const char *operation,
+                               muster__ref *block, size_t *from);
 
 #endif
