@@ -5,12 +5,17 @@
  * that may not be (one to no bytes may; others say so), a count is negative, a timeout is negative but not
  * MUSTER_FOREVER, or a size is none that memory can have.
  *
- * Whoever waits here and is a worker of the pool (a rank's main thread, of in-rank workers; any task) runs tasks of it
- * meanwhile: first what it waits for, where nobody has begun that, then others. Each of these has a stack of its own
- * (8 MiB, as far as it is touched), so waits may be nested to any depth, and tasks may wait for tasks that they have
- * not submitted. It looks at the time between two of them: a timeout of 20 ms returns after 700 if the task that the
- * caller began took so long. Where a timeout must be kept, wait outside of tasks on a pool with isolated workers, or
- * with caller_idle and at least two workers; or ask with MUSTER_NOWAIT, which begins no task.
+ * Whoever waits here for a pool of in-rank workers, any thread of any rank, process or task, runs tasks of it
+ * meanwhile, and so do isolated workers for their own pool: first what they wait for, where nobody has begun that, then
+ * others. So a pool works also while the ranks' main threads are elsewhere. In a rank's main thread and in tasks each
+ * task that is begun so has a stack of its own (8 MiB, as far as it is touched): waits may be nested to any depth, and
+ * tasks may wait for tasks that they have not submitted. In other threads, and in processes, it is on top of the
+ * waiting one's stack, and half of that may be used up so; a deeper task is left to others. Processes and isolated
+ * tasks cannot call MPI: tasks that do are not for a pool that they wait for.
+ *
+ * Who waits looks at the time between two tasks: a timeout of 20 ms returns after 700 if the task that the caller began
+ * took so long. Where a timeout must be kept, wait outside of tasks on a pool with isolated workers, or with
+ * caller_idle and at least two workers; or ask with MUSTER_NOWAIT, which begins no task.
  *
  * In SPMD mode the main thread of each rank is a worker of in-rank pools as long as it waits here, or for what
  * muster_serve names. Other tasks that it runs then, but for muster_serve and muster_finalize, are on top of its own
@@ -54,8 +59,9 @@ typedef struct muster_pool_options {
                                    only worker or waits in a task: so its timeouts are kept */
     muster_task_fn initializer; /**< run once in each worker before its first task, with item = init_arg, result = NULL;
                                    NULL: none. Where it fails the pool is broken: pending gets and maps, joins and new
-                                   work return err BROKEN, and the detail line says why */
-    muster_task_fn finalizer;   /**< likewise at the worker's end */
+                                   work return err BROKEN, and the detail line says why. Of in-rank workers once a rank,
+                                   and in each process that runs tasks while it waits */
+    muster_task_fn finalizer;   /**< likewise at the worker's end; not in such processes */
     const void *init_arg;       /**< of any size; copied to each host, as user is */
     size_t init_arg_bytes;
     /** Context passed to every task as user: read-only, of any size. Copied once into the shared memory of each host

@@ -72,7 +72,8 @@ static muster_err queue(struct map_call *call, int64_t first)
     map->n = 0;
     if (err && err != MUSTER_ERR_NOMEM)
         return err;
-    return muster__fail(MUSTER_ERR_NOMEM, "%s: no room for %lld items in the host segment", operation, (long long)n);
+    return muster__fail(MUSTER_ERR_NOMEM, "%s: no room for %lld item%s in the host segment", operation, (long long)n,
+                        muster__s(n));
 }
 
 /* What lies here is where it belongs. */

@@ -487,8 +487,8 @@ static muster_err conclude(const struct pool *pool, struct map *map, const char 
     const struct muster_task_error *first = map_first_error(pool, map);
     int64_t failed = atomic_load(&map->failed);
     if (!first)
-        return failed ? muster__fail(MUSTER_ERR_CANCELED, "%s: %lld items had not begun when they were canceled",
-                                     operation, (long long)failed)
+        return failed ? muster__fail(MUSTER_ERR_CANCELED, "%s: %lld item%s had not begun when canceled", operation,
+                                     (long long)failed, muster__s(failed))
                       : MUSTER_OK;
     struct muster_task_error error = *first;
     error.failed = failed;

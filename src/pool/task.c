@@ -123,7 +123,7 @@ static muster_err apply_options(const struct seat *seat, struct record *record, 
         return MUSTER_OK;
     }
     if (options && options->user && options->user_bytes && !user_give(seat, extra, options->user, options->user_bytes))
-        return muster__fail(MUSTER_ERR_NOMEM, "no %zu bytes left in the host segment", options->user_bytes);
+        return muster__fail(MUSTER_ERR_NOMEM, "no %zu B left in the host segment", options->user_bytes);
     return MUSTER_OK;
 }
 

@@ -160,6 +160,8 @@ static struct {
 static void *end_objects(void *unused)
 {
     (void)unused;
+    muster__thread_serves();
+    muster__self_number(); /* who ends an object calls those that wait in it */
     muster__host_stop();
     return NULL;
 }

@@ -17,7 +17,7 @@ void recover_error(const struct death *death, struct muster_task_error *error, i
     snprintf(error->host, sizeof error->host, "%s", muster__host_name());
     muster__function_describe(function, error->function, sizeof error->function);
     if (death->limit == MUSTER_ERR_NOMEM)
-        snprintf(error->text, sizeof error->text, "it had taken %llu bytes of memory, its limit is %llu",
+        snprintf(error->text, sizeof error->text, "it had taken %llu B of memory, its limit is %llu",
                  (unsigned long long)death->info.memory_bytes, (unsigned long long)death->info.memory_limit);
     else if (death->info.victim)
         snprintf(
@@ -123,7 +123,9 @@ void recover_lane(struct pool *pool, struct lane *lane, uint32_t self)
     uint32_t generation;
     if (member < MUSTER__MEMBERS_MAX) {
         muster__child_info(member, &death.info);
-        death.limit = death.info.memory_over          ? MUSTER_ERR_NOMEM
+        bool is_worker = lane->index < (uint32_t)pool->workers; /* else its limits are those of what it ran elsewhere */
+        death.limit = !is_worker                      ? MUSTER_OK
+                      : death.info.memory_over        ? MUSTER_ERR_NOMEM
                       : muster__child_overran(member) ? MUSTER_ERR_TIMEOUT
                                                       : MUSTER_OK;
     }

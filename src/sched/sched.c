@@ -434,8 +434,8 @@ void sched_finish(struct pool *pool, struct record *record, uint32_t index, enum
 
 static bool helps(const struct seat *seat)
 {
-    return seat->worker && (!seat->pool->caller_idle || seat->pool->share.all_workers == 1 ||
-                            atomic_load_explicit(&seat->lane->depth, memory_order_relaxed) > 0);
+    return seat->helps && (!seat->pool->caller_idle || seat->pool->share.all_workers == 1 ||
+                           atomic_load_explicit(&seat->lane->depth, memory_order_relaxed) > 0);
 }
 
 /* ---- waiting ---- */
@@ -483,7 +483,7 @@ static bool visit_places(const struct places *places,
  * Where there may be none at all, by the thread's choice, the stack is what there is. */
 static bool may_take(const struct places *places)
 {
-    return !places->wait->claim || context_may_run() || (context_forbidden() && context_has_room());
+    return context_may_run() || (context_has_room() && (context_forbidden() || !places->wait->claim));
 }
 
 static bool is_awaited(const struct wait_for *wait, const struct record *record)
@@ -511,7 +511,7 @@ static bool run_awaited(const struct seat *seat, bool help, const struct places 
     struct found found = {.seat = seat};
     const struct wait_for *wait = places->wait;
     const char *site = muster_site;
-    if (!help || !wait->claim || pool_state(seat->pool) > POOL_CLOSED ||
+    if (!help || !wait->claim || pool_state(seat->pool) > POOL_CLOSED || !(context_has_room() || context_may_run()) ||
         !wait->claim(wait->arg, seat, all, &found.record, &found.index))
         return false;
     if (MUSTER__UNLIKELY(sched_untold.whole))

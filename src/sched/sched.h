@@ -169,6 +169,7 @@ struct lane {
     _Atomic int32_t depth;     /* tasks on its stack now */
     _Atomic uint32_t returned; /* records given back by others: a stack, taken whole */
     _Atomic int32_t from;      /* of a carrier: the host that its work is lent by, + 1; else 0 */
+    bool initialized;          /* of one who helps: its owner has called the initializer */
     struct deque deque;
     struct lane_user users[LANE_USERS];
     uint32_t next_user; /* which makes room for another */
@@ -332,7 +333,8 @@ struct seat {
     struct lane *lane;
     uint32_t self; /* the thread's caller number */
     bool pinned;   /* until seat_leave */
-    bool worker;   /* runs tasks */
+    bool worker;   /* its lane is a worker's */
+    bool helps;    /* runs tasks while it waits: workers, and of in-rank pools whoever waits */
 };
 
 /**

@@ -11,7 +11,7 @@ struct membership {
     struct lane *lane;
     bool worker;
     bool stays;  /* a worker that the pool's end waits for */
-    bool inside; /* a visit is under way: what is nested in it pins nothing */
+    bool inside; /* a visit is under way, or a helper's call: what is nested in it pins nothing */
     uint16_t *victims;
     int same_core;       /* that many of them */
     uint32_t victims_of; /* lanes_used when victims was made */
@@ -98,6 +98,7 @@ static struct membership *add(struct pool *pool, struct lane *lane, bool worker)
 static void lane_own(struct pool *pool, struct lane *lane, uint32_t self)
 {
     atomic_store(&lane->member, muster__member_self());
+    lane->initialized = false;
     uint32_t used = atomic_load(&pool->lanes_used);
     while (used <= lane->index && !atomic_compare_exchange_weak(&pool->lanes_used, &used, lane->index + 1))
         ;
@@ -181,22 +182,25 @@ bool pool_here(muster_handle named, muster_handle *handle)
     return found;
 }
 
-/* A visitor is pinned by the outermost of its calls. */
+/* A visitor, or who helps, is pinned by the outermost of its calls. */
 static void come_in(struct membership *membership, uint32_t self, struct seat *seat)
 {
-    *seat = (struct seat){membership->pool, membership->lane, self, true, membership->worker};
-    if (!membership->worker)
+    bool helps = membership->worker || !membership->pool->isolated;
+    *seat = (struct seat){membership->pool, membership->lane, self, true, membership->worker, helps};
+    if (!helps)
         return;
     membership->inside = true;
-    context_forbid(true); /* what begins here also ends before its main goes on */
-    worker_stay(seat->pool, seat->lane->index, WORKER_VISITS);
+    context_forbid(true); /* what begins here also ends before its thread goes on */
+    if (seat->worker)
+        worker_stay(seat->pool, seat->lane->index, WORKER_VISITS);
 }
 
 static muster_err sit_down(muster_handle handle, const char *operation, struct seat *seat)
 {
     struct membership *membership = find(handle.slot, handle.generation);
     if (MUSTER__LIKELY(membership && (membership->stays || membership->inside))) {
-        *seat = (struct seat){membership->pool, membership->lane, muster__self_state.number, false, true};
+        *seat = (struct seat){
+            membership->pool, membership->lane, muster__self_state.number, false, membership->worker, true};
         return MUSTER_OK;
     }
     uint32_t self = muster__self_number();
@@ -263,6 +267,8 @@ static void go_out(const struct seat *seat)
     if (!membership) /* it has destroyed the pool meanwhile */
         return;
     membership->inside = false;
+    if (!seat->worker)
+        return;
     seat_last = (struct seat_last){0};
     worker_stay(seat->pool, seat->lane->index, WORKER_AWAY);
 }
@@ -271,7 +277,7 @@ void seat_leave(const struct seat *seat)
 {
     if (MUSTER__LIKELY(!seat->pinned))
         return;
-    if (seat->worker)
+    if (seat->helps)
         go_out(seat);
     muster__object_unpin();
 }
@@ -291,7 +297,7 @@ struct seat seat_of_carrier(struct pool *pool, int branch, int host)
         lane_own(pool, lane, owner);
         atomic_store(&lane->member, MUSTER__MEMBERS_MAX);
     }
-    return (struct seat){pool, lane, muster__self_number(), false, false};
+    return (struct seat){pool, lane, muster__self_number(), false, false, false};
 }
 
 struct seat seat_take_worker(struct pool *pool, int worker)
@@ -310,7 +316,7 @@ struct seat seat_take_worker(struct pool *pool, int worker)
     }
     membership->stays = true;
     worker_stay(pool, lane->index, WORKER_STAYS);
-    return (struct seat){pool, lane, self, false, true};
+    return (struct seat){pool, lane, self, false, true, true};
 }
 
 void seat_give_up(struct pool *pool)

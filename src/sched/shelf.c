@@ -479,7 +479,7 @@ void shelf_lost(const struct seat *seat, uint32_t lane)
 {
     struct pool *pool = seat->pool;
     struct shelf *shelf = shelf_of(pool);
-    struct seat of = {pool, &pool->lane[lane], seat->self, false, false};
+    struct seat of = {pool, &pool->lane[lane], seat->self, false, false, false};
     const uint32_t line = line_of_lane((int)lane);
     struct record *record;
     uint32_t index;

@@ -1,5 +1,6 @@
 #include "sched/sched.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -68,26 +69,53 @@ static int call_hook(const struct seat *seat, muster__function function, const c
                     pool->user ? muster__heap_at(pool->user) : NULL);
 }
 
-bool worker_ready(const struct seat *seat)
+static bool initialize(const struct seat *seat)
 {
-    struct worker_slot *worker = pool_worker(seat->pool, (int)seat->lane->index);
-    if (MUSTER__LIKELY(atomic_load_explicit(&worker->ready, memory_order_relaxed)))
-        return true;
-    int code = 0;
-    if (seat->pool->initializer) {
-        atomic_store(&worker->trying, 1);
-        code = call_hook(seat, seat->pool->initializer, "initializer");
-        atomic_store(&worker->trying, 0);
-    }
-    if (code) {
+    int code = seat->pool->initializer ? call_hook(seat, seat->pool->initializer, "initializer") : 0;
+    if (code)
         worker_break(seat->pool, "the initializer returned %d on worker %d, rank %d, host %s", code,
                      pool_worker_number(seat->pool, seat->lane->index), muster__member_rank(muster__member_self()),
                      muster__host_name());
-        return false;
+    return !code;
+}
+
+/* Threads of a rank that help have its worker's initializer in common with that: whoever is first calls it. */
+static bool slot_ready(const struct seat *seat, struct worker_slot *worker)
+{
+    static pthread_mutex_t one = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+    pthread_mutex_lock(&one);
+    bool ready = atomic_load(&worker->ready);
+    if (!ready) {
+        atomic_store(&worker->trying, 1);
+        ready = initialize(seat);
+        atomic_store(&worker->trying, 0);
+        worker->failed_tries = ready ? 0 : worker->failed_tries;
+        atomic_store(&worker->ready, ready);
     }
-    worker->failed_tries = 0;
-    atomic_store(&worker->ready, 1);
-    return true;
+    pthread_mutex_unlock(&one);
+    return ready;
+}
+
+/* The slot that a seat has or, of a rank's thread that helps, shares; NULL: a child that helps, or a rank without one.
+ */
+static struct worker_slot *slot_of(const struct seat *seat)
+{
+    uint32_t me = muster__member_self();
+    if (seat->worker)
+        return pool_worker(seat->pool, (int)seat->lane->index);
+    return me < (uint32_t)muster__host_ranks() && me < (uint32_t)seat->pool->workers ? pool_worker(seat->pool, (int)me)
+                                                                                     : NULL;
+}
+
+bool worker_ready(const struct seat *seat)
+{
+    struct worker_slot *worker = slot_of(seat);
+    if (MUSTER__LIKELY(worker && atomic_load_explicit(&worker->ready, memory_order_relaxed)))
+        return true;
+    if (worker)
+        return slot_ready(seat, worker);
+    seat->lane->initialized = seat->lane->initialized || initialize(seat);
+    return seat->lane->initialized;
 }
 
 void worker_leave(const struct seat *seat)
@@ -441,7 +469,7 @@ void worker_wait_left(struct pool *pool, bool kill)
     muster__self_state.caller->heeds_signal = false; /* ending goes on after a signal */
     for (int i = 0; i < pool->workers; i++) {
         if (atomic_load(&pool->lane[i].owner) == muster__self_state.number) {
-            struct seat own = {pool, &pool->lane[i], muster__self_state.number, false, true};
+            struct seat own = {pool, &pool->lane[i], muster__self_state.number, false, true, true};
             worker_leave(&own);
         } else if (pool->isolated) {
             wait_child(pool, i, deadline);

@@ -197,7 +197,7 @@ static void test_limit(void **state)
             if (out.err == MUSTER_OK && muster_ranks() > 1) /* time stood still elsewhere */
                 continue;
             assert_int_equal(out.err, MUSTER_ERR_TIMEOUT);
-            assert_non_null(strstr(muster_err_detail(), "of 400 items"));
+            assert_non_null(strstr(muster_err_detail(), "of 400 have ended"));
             done = check(&out, true);
             assert_true(done < N);
         }
