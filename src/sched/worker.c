@@ -287,6 +287,7 @@ muster_err worker_start(struct pool *pool, int i)
 static struct {
     struct seat *list;
     int count, room;
+    int turn;       /* of the list, the one that it last ran something for */
     uint32_t epoch; /* of pools, when list was made */
 } serving;
 
@@ -344,13 +345,15 @@ static bool run_some(const struct seat *seat, enum muster__how how)
     return ran;
 }
 
+/* Several pools are served in turns, one task or piece of a map of each. */
 static bool service_work_once(enum muster__how how)
 {
     bool any = false;
     look_for_pools();
-    for (int i = serving.count; i-- > 0 && !(how && any);) {
+    for (int n = serving.count; n-- > 0 && !(how && any);) {
+        int i = serving.turn = serving.turn + 1 < serving.count ? serving.turn + 1 : 0;
         struct seat seat = serving.list[i];
-        if (run_some(&seat, how))
+        if (run_some(&seat, how == MUSTER__WORK_ALL && serving.count > 1 ? MUSTER__WORK_ONE : how))
             any = true;
         if (!may_leave(&seat))
             continue;
