@@ -52,8 +52,9 @@ typedef int (*muster_task_fn)(const void *item, void *result, const void *user);
 
 typedef struct muster_pool_options {
     const char *name; /**< shown in messages; copied, cut at 31 bytes; NULL: none */
-    int workers;   /**< 0: one per rank of the job. In-rank workers are ranks 0 .. workers-1: more than there are ranks
-                      are   allowed but not made. Isolated ones go to the ranks in turn */
+    int workers;   /**< 0: one per rank of the pool. In-rank workers are its first ranks: more than there are ranks are
+                      allowed but not made. Isolated ones go to its ranks in turn. Pools on the same ranks share them:
+                      in-rank workers serve them in turns, one task, or piece of a map, of each */
     bool isolated; /**< workers are children: own memory, may crash or be killed; no MPI in tasks */
     bool caller_idle;           /**< the thread that waits for results does not run tasks meanwhile, unless it is the
                                    only worker or waits in a task: so its timeouts are kept */
@@ -72,7 +73,10 @@ typedef struct muster_pool_options {
     int64_t max_tasks; /**< isolated workers: each is replaced by a new one after so many tasks, or items of maps,
                           and after those that wait in it then; 0: never */
     size_t memory_limit_bytes; /**< of a task, or an item of a map; isolated workers; 0: none. See below */
-    uint64_t reserved[2];      /**< zero */
+    int first_rank, ranks;     /**< the ranks that the pool is on: so many from first_rank on; ranks 0: to the last one.
+                                  So pools may be on disjoint ranks; who waits for in-rank workers runs tasks wherever
+                                  it is, unless caller_idle */
+    uint64_t reserved[1];      /**< zero */
 } muster_pool_options;
 
 /*

@@ -15,15 +15,25 @@ static int here(void)
     return (int)muster__segment->host;
 }
 
-/* In-rank worker i is rank i; isolated ones go to the ranks in turn. */
-static muster_err parts_plan(int all, struct share *home, struct share **shares)
+/* The pool's ranks of a host are neighbours there, too. */
+static void note_ranks(struct share *share, int first, int ranks)
 {
-    int hosts = muster_hosts(), ranks = muster_ranks();
+    for (int rank = 0; rank < first; rank++)
+        share[muster__host_of_rank(rank)].first_local++;
+    for (int rank = first; rank < first + ranks; rank++)
+        share[muster__host_of_rank(rank)].local_ranks++;
+}
+
+/* In-rank worker i is its rank i; isolated ones go to the ranks in turn. */
+static muster_err parts_plan(int all, int first_rank, int ranks, struct share *home, struct share **shares)
+{
+    int hosts = muster_hosts();
     struct share *share = calloc((size_t)hosts, sizeof *share);
     if (!share)
         return muster__fail(MUSTER_ERR_NOMEM, "muster_pool_create: out of memory");
+    note_ranks(share, first_rank, ranks);
     for (int i = 0; i < all; i++)
-        share[muster__host_of_rank(i % ranks)].workers++;
+        share[muster__host_of_rank(first_rank + i % ranks)].workers++;
     int first = 0, branches = 0;
     for (int host = 0; host < hosts; first += share[host++].workers) {
         share[host].first_worker = first;

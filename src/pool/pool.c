@@ -13,6 +13,11 @@ static muster_err check_options(const muster_pool_options *options)
     if (options->workers < 0)
         return muster__fail(MUSTER_ERR_INVAL, OPERATION("create") ": workers is %d; 0 or more are allowed",
                             options->workers);
+    if ((options->first_rank || options->ranks) &&
+        (options->first_rank < 0 || options->first_rank >= muster_ranks() || options->ranks < 0 ||
+         options->ranks > muster_ranks() - options->first_rank))
+        return muster__fail(MUSTER_ERR_INVAL, OPERATION("create") ": first_rank is %d and ranks %d, of a job of %d",
+                            options->first_rank, options->ranks, muster_ranks());
     if (options->workers > POOL_LANES - POOL_SUBMITTERS)
         return muster__fail(MUSTER_ERR_INVAL, OPERATION("create") ": workers is %d; at most %d are allowed",
                             options->workers, POOL_LANES - POOL_SUBMITTERS);
@@ -44,19 +49,25 @@ static muster_err name_hooks(const muster_pool_options *options, muster__functio
     return err;
 }
 
-/* In-rank worker i is rank i; of isolated ones there may be any number. */
+static int ranks_of(const muster_pool_options *options)
+{
+    return options->ranks ? options->ranks : muster_ranks() - options->first_rank;
+}
+
+/* In-rank worker i is the pool's rank i; of isolated ones there may be any number. */
 static int all_workers(const muster_pool_options *options)
 {
-    int ranks = muster_ranks();
+    int ranks = ranks_of(options);
     return options->workers == 0 || (!options->isolated && options->workers > ranks) ? ranks : options->workers;
 }
 
 /* Where nobody knows of other hosts there are none. */
-static muster_err plan(int all, struct share *home, struct share **shares)
+static muster_err plan(const muster_pool_options *options, struct share *home, struct share **shares)
 {
-    *home = (struct share){.workers = all, .all_workers = all};
+    int all = all_workers(options), first = options->first_rank, ranks = ranks_of(options);
+    *home = (struct share){.workers = all, .all_workers = all, .first_local = first, .local_ranks = ranks};
     *shares = NULL;
-    return pool_parts ? pool_parts->plan(all, home, shares) : MUSTER_OK;
+    return pool_parts ? pool_parts->plan(all, first, ranks, home, shares) : MUSTER_OK;
 }
 
 static muster_err make_parts(struct pool *pool, const muster_pool_options *options, const struct share *shares)
@@ -70,7 +81,7 @@ static muster_err make_whole(muster_pool *made, const muster_pool_options *optio
     struct share home, *shares;
     muster_err err = name_hooks(options, hooks);
     if (!err)
-        err = plan(all_workers(options), &home, &shares);
+        err = plan(options, &home, &shares);
     if (err)
         return err;
     err = pool_make(options, &home, hooks[0], hooks[1], made);

@@ -59,8 +59,9 @@ static struct pool *block_make(const muster_pool_options *options, const struct 
         deque_init(&pool->lane[i].deque, pool_owner(pool));
     }
     for (int i = 0; i < workers; i++) {
-        atomic_store(&pool_worker(pool, i)->member, options->isolated ? MUSTER__MEMBERS_MAX : (uint32_t)i);
-        atomic_store(&pool->lane[i].member, options->isolated ? muster__member_self() : (uint32_t)i);
+        uint32_t rank = (uint32_t)pool_rank_of_lane(pool, i);
+        atomic_store(&pool_worker(pool, i)->member, options->isolated ? MUSTER__MEMBERS_MAX : rank);
+        atomic_store(&pool->lane[i].member, options->isolated ? muster__member_self() : rank);
         atomic_store(&pool_worker(pool, i)->stay, !options->isolated && muster__is_spmd() ? WORKER_AWAY : WORKER_STAYS);
     }
     return pool;
@@ -85,9 +86,9 @@ static void free_blocks(struct pool *pool, uint32_t self)
 static void creator_takes_lane(struct pool *pool)
 {
     uint32_t me = muster__member_self();
-    if (!muster__is_spmd() && !pool->isolated && me < (uint32_t)pool->workers &&
-        muster__rank_caller((int)me) == muster__self_number())
-        seat_take_worker(pool, (int)me);
+    int lane = pool_lane_of_rank(pool, me);
+    if (!muster__is_spmd() && lane >= 0 && muster__rank_caller((int)me) == muster__self_number())
+        seat_take_worker(pool, lane);
 }
 
 muster_err pool_start(struct pool *pool)
@@ -97,7 +98,7 @@ muster_err pool_start(struct pool *pool)
     for (int i = 0; pool->isolated && i < pool->workers && !err; i++)
         err = worker_start(pool, i);
     for (int i = 0; !pool->isolated && i < pool->workers; i++)
-        muster__rank_occupies(i, +1);
+        muster__rank_occupies(pool_rank_of_lane(pool, i), +1);
     worker_ring_ranks(pool);
     return err;
 }
@@ -266,7 +267,7 @@ static void clean(struct muster__object *object, uint32_t self)
     if (!pool)
         return;
     for (int i = 0; !pool->isolated && i < pool->workers; i++)
-        muster__rank_occupies(i, -1);
+        muster__rank_occupies(pool_rank_of_lane(pool, i), -1);
     free_blocks(pool, self);
     atomic_store(block, 0);
 }

@@ -432,9 +432,16 @@ void sched_finish(struct pool *pool, struct record *record, uint32_t index, enum
         sched_ring_waiters(pool);
 }
 
+/* Whether the pool's only worker is this rank. */
+static bool is_only_worker(const struct seat *seat)
+{
+    return seat->pool->share.all_workers == 1 &&
+           (seat->worker || pool_lane_of_rank(seat->pool, muster__member_self()) >= 0);
+}
+
 static bool helps(const struct seat *seat)
 {
-    return seat->helps && (!seat->pool->caller_idle || seat->pool->share.all_workers == 1 ||
+    return seat->helps && (!seat->pool->caller_idle || is_only_worker(seat) ||
                            atomic_load_explicit(&seat->lane->depth, memory_order_relaxed) > 0);
 }
 

@@ -213,6 +213,7 @@ struct branch {
 struct share {
     int32_t workers, branches;
     int32_t lends;                     /* how many other parts take work from this one */
+    int32_t first_local, local_ranks;  /* this host's ranks that it is on */
     int32_t first_worker, all_workers; /* number of its first worker in the whole pool, and how many that has */
     muster_handle home;                /* all zero: this is home */
 };
@@ -291,6 +292,17 @@ static inline enum pool_state pool_state(struct pool *pool)
 static inline struct branch *pool_branch(struct pool *pool, int i)
 {
     return (struct branch *)((char *)pool + pool->branches_offset) + i;
+}
+/** The lane of the worker that this rank is; -1: it is none. */
+static inline int pool_lane_of_rank(const struct pool *pool, uint32_t local)
+{
+    int lane = (int)local - pool->share.first_local;
+    return !pool->isolated && lane >= 0 && lane < pool->workers ? lane : -1;
+}
+/** The rank of this host that a worker is, or belongs to. */
+static inline int pool_rank_of_lane(const struct pool *pool, int lane)
+{
+    return pool->share.first_local + lane % (pool->share.local_ranks ? pool->share.local_ranks : 1);
 }
 static inline bool pool_is_home(const struct pool *pool)
 {
@@ -698,8 +710,9 @@ enum parts_word { PARTS_CLOSE, PARTS_JOIN, PARTS_TERMINATE, PARTS_END, PARTS_CAN
 
 /* what the parts of a pool on other hosts do; home asks and tells them only if it has branches */
 struct pool_parts {
-    /** The share of home of so many workers; the branches' shares by host. Free *shares. Errors: INVAL, NOMEM. */
-    muster_err (*plan)(int all_workers, struct share *home, struct share **shares);
+    /** The share of home of so many workers on ranks from first on; the branches' shares by host. Free *shares. Errors:
+     * INVAL, NOMEM. */
+    muster_err (*plan)(int all_workers, int first, int ranks, struct share *home, struct share **shares);
     /** Home: makes the branches. Errors: those of their hosts. */
     muster_err (*make)(struct pool *pool, const muster_pool_options *options, const struct share *shares);
     /** Home: has all branches do it, and waits for them. */

@@ -206,9 +206,9 @@ static muster_err aim_at_rank(struct pool *pool, int rank, uint32_t *line)
     int host = muster__host_of_rank(rank);
     if (host != (int)muster__segment->host)
         return line_of_host(pool, host, "rank", rank, line);
-    for (int local = 0; local < muster__host_ranks() && local < pool->workers; local++)
-        if (muster__rank_of_local(local) == rank) {
-            *line = line_of_rank(pool, local);
+    for (int lane = 0; lane < pool->share.local_ranks && lane < pool->workers; lane++)
+        if (muster__rank_of_local(pool_rank_of_lane(pool, lane)) == rank) {
+            *line = line_of_rank(pool, pool_rank_of_lane(pool, lane));
             return MUSTER_OK;
         }
     return nobody("rank", rank);
@@ -301,11 +301,12 @@ void shelf_wake(const struct seat *seat, uint32_t line)
         sched_wake_one(seat);
         return;
     }
-    int lanes = pool->workers + pool->share.branches, at = (int)line - SHELF_LANES, local = at - lanes;
+    int lanes = pool->workers + pool->share.branches, at = (int)line - SHELF_LANES;
     if (at < lanes)
         sched_call(pool, (uint32_t)at);
-    for (; local >= 0 && local < pool->workers; local += muster__host_ranks())
-        sched_call(pool, (uint32_t)local);
+    for (int lane = 0; at >= lanes && lane < pool->workers; lane++)
+        if (pool_rank_of_lane(pool, lane) == at - lanes)
+            sched_call(pool, (uint32_t)lane);
 }
 
 /* The branch that would take it, if its host is gone; else -1. */
@@ -355,7 +356,7 @@ static int own_lines(const struct pool *pool, uint32_t lane, uint32_t lines[4])
     lines[n++] = line_of_lane((int)lane);
     if (lane < (uint32_t)pool->workers) {
         lines[n++] = SHELF_HERE;
-        lines[n++] = line_of_rank(pool, (int)lane % muster__host_ranks());
+        lines[n++] = line_of_rank(pool, pool_rank_of_lane(pool, (int)lane));
     }
     return n;
 }

@@ -103,8 +103,8 @@ static struct worker_slot *slot_of(const struct seat *seat)
     uint32_t me = muster__member_self();
     if (seat->worker)
         return pool_worker(seat->pool, (int)seat->lane->index);
-    return me < (uint32_t)muster__host_ranks() && me < (uint32_t)seat->pool->workers ? pool_worker(seat->pool, (int)me)
-                                                                                     : NULL;
+    int lane = me < (uint32_t)muster__host_ranks() ? pool_lane_of_rank(seat->pool, me) : -1;
+    return lane >= 0 ? pool_worker(seat->pool, lane) : NULL;
 }
 
 bool worker_ready(const struct seat *seat)
@@ -132,9 +132,7 @@ void worker_leave(const struct seat *seat)
 
 int worker_visiting(const struct pool *pool)
 {
-    uint32_t me = muster__member_self();
-    bool may = muster__is_spmd() && !pool->isolated && me < (uint32_t)pool->workers && muster__is_rank_main();
-    return may ? (int)me : -1;
+    return muster__is_spmd() && muster__is_rank_main() ? pool_lane_of_rank(pool, muster__member_self()) : -1;
 }
 
 /* Whoever comes sees that the branch misses some, or its carrier sees who has come. */
@@ -268,7 +266,7 @@ muster_err worker_start(struct pool *pool, int i)
                                   .arg = &arg,
                                   .size_bytes = sizeof arg,
                                   .name = name,
-                                  .rank_local = i % muster__host_ranks()};
+                                  .rank_local = pool_rank_of_lane(pool, i)};
     uint32_t member;
     muster_err err = muster__child_claim(&child, &member);
     if (err)
@@ -303,7 +301,7 @@ static void serve_pool(struct muster__object *object)
 {
     struct pool *pool = pool_of(object);
     uint32_t me = muster__member_self();
-    if (!pool || pool->isolated || me >= (uint32_t)pool->workers || serves(pool) || seat_is_inside(pool) ||
+    if (!pool || pool_lane_of_rank(pool, me) < 0 || serves(pool) || seat_is_inside(pool) ||
         pool_state(pool) >= POOL_STOPPING)
         return;
     if (serving.count == serving.room) {
@@ -314,7 +312,7 @@ static void serve_pool(struct muster__object *object)
         serving.list = wider;
         serving.room = room;
     }
-    serving.list[serving.count++] = seat_take_worker(pool, (int)me);
+    serving.list[serving.count++] = seat_take_worker(pool, pool_lane_of_rank(pool, me));
 }
 
 static void look_for_pools(void)
@@ -428,7 +426,7 @@ void worker_register(void)
 void worker_ring_ranks(struct pool *pool)
 {
     for (int i = 0; !pool->isolated && i < pool->workers; i++)
-        muster__ring(muster__rank_caller(i));
+        muster__ring(muster__rank_caller(pool_rank_of_lane(pool, i)));
 }
 
 /* ---- the end ---- */

@@ -1,5 +1,6 @@
 /*
- * Several pools at once on the same ranks, conformance 28: they are served in turns, counted in tasks.
+ * Several pools at once on the same ranks, conformance 28: they are served in turns, counted in tasks; and pools on
+ * ranks of their own.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -137,11 +138,87 @@ static void test_maps_in_turns(void **state)
     end(pools, work);
 }
 
+/* ---- disjoint ranks ---- */
+
+static int where(const void *item, void *result, const void *user)
+{
+    (void)item, (void)user;
+    nap();
+    *(int *)result = muster_rank();
+    return 0;
+}
+
+static void check_ranks(muster_pool pool, int first, int ranks, int workers)
+{
+    enum { N = 60 };
+    static const char items[N];
+    int results[N], had;
+    assert_int_equal(muster_pool_workers(pool, &had), MUSTER_OK);
+    assert_int_equal(had, workers);
+    assert_int_equal(
+        muster_pool_map(pool, where, items, N, 1, results, sizeof *results, &(muster_map_options){.chunk_items = 1}),
+        MUSTER_OK);
+    for (int i = 0; i < N; i++)
+        assert_in_range(results[i], first, first + ranks - 1);
+    muster_task tasks[64];
+    for (int i = 0; i < ranks; i++) /* all of them work */
+        assert_int_equal(muster_pool_submit(pool, &tasks[i], where, NULL, 0, sizeof(int),
+                                            &(muster_submit_options){.aim = MUSTER_AIM_RANK, .aim_at = first + i}),
+                         MUSTER_OK);
+    for (int i = 0; i < ranks; i++) {
+        assert_int_equal(muster_task_get(tasks[i], results, sizeof *results, MUSTER_FOREVER), MUSTER_OK);
+        assert_int_equal(results[0], first + i);
+    }
+    assert_int_equal(muster_pool_submit(pool, tasks, where, NULL, 0, sizeof(int),
+                                        &(muster_submit_options){.aim = MUSTER_AIM_RANK, .aim_at = first ? 0 : ranks}),
+                     MUSTER_ERR_INVAL);
+}
+
+static void test_disjoint(void **state)
+{
+    int ranks = muster_ranks();
+    (void)state;
+    for (int isolated = 0; isolated < 2; isolated++) {
+        muster_pool low, high, one;
+        muster_pool_options options = {.isolated = isolated, .caller_idle = true, .ranks = 1};
+        assert_int_equal(muster_pool_create(&low, &options), MUSTER_OK);
+        options = (muster_pool_options){.isolated = isolated, .caller_idle = true, .first_rank = 1};
+        assert_int_equal(muster_pool_create(&high, &options), MUSTER_OK);
+        options = (muster_pool_options){.isolated = isolated,
+                                        .caller_idle = true,
+                                        .first_rank = ranks - 1,
+                                        .ranks = 1,
+                                        .workers = isolated ? 3 : 1};
+        assert_int_equal(muster_pool_create(&one, &options), MUSTER_OK);
+        for (int round = 0; round < 2; round++) {
+            check_ranks(low, 0, 1, 1);
+            check_ranks(high, 1, ranks - 1, ranks - 1);
+            check_ranks(one, ranks - 1, 1, isolated ? 3 : 1);
+        }
+        assert_int_equal(muster_pool_destroy(high), MUSTER_OK);
+        assert_int_equal(muster_pool_destroy(low), MUSTER_OK);
+        assert_int_equal(muster_pool_destroy(one), MUSTER_OK);
+    }
+}
+
+static void test_wrong_ranks(void **state)
+{
+    const int ranks = muster_ranks(), wrong[][2] = {{-1, 0}, {ranks, 0}, {0, ranks + 1}, {1, ranks}, {0, -1}};
+    muster_pool pool;
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_int_equal(
+            muster_pool_create(&pool, &(muster_pool_options){.first_rank = wrong[i][0], .ranks = wrong[i][1]}),
+            MUSTER_ERR_INVAL);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tasks_in_turns),
         cmocka_unit_test(test_maps_in_turns),
+        cmocka_unit_test(test_disjoint),
+        cmocka_unit_test(test_wrong_ranks),
     };
     return mpi_case_main(&argc, &argv, tests, sizeof tests / sizeof *tests, "several");
 }
