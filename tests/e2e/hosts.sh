@@ -60,7 +60,7 @@ done
 
 # MPI programs that have muster beside them
 over 6 "$build/bin/jacobi" 64 5 || fail 'jacobi'
-grep -q '6 ranks on 3 hosts: the same bits' "$work/out" || fail 'jacobi: not on 3 hosts, or other bits'
+grep -q 'ranks 6, hosts 3: the same bits' "$work/out" || fail 'jacobi: not on 3 hosts, or other bits'
 for program in half halves rounds visit waits at_end; do
     over 6 "$build/tests/beside" "$program" || fail "beside $program"
 done
