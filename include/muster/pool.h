@@ -8,10 +8,10 @@
  * Whoever waits here for a pool of in-rank workers, any thread of any rank, process or task, runs tasks of it
  * meanwhile, and so do isolated workers for their own pool: first what they wait for, where nobody has begun that, then
  * others. So a pool works also while the ranks' main threads are elsewhere. In a rank's main thread and in tasks each
- * task that is begun so has a stack of its own (8 MiB, as far as it is touched): waits may be nested to any depth, and
- * tasks may wait for tasks that they have not submitted. In other threads, and in processes, it is on top of the
- * waiting one's stack, and half of that may be used up so; a deeper task is left to others. Processes and isolated
- * tasks cannot call MPI: tasks that do are not for a pool that they wait for.
+ * task that is begun so has a stack of its own (8 MiB, as far as it is touched), and tasks may wait for tasks that they
+ * have not submitted; in other threads, and in processes, it is on top of the waiting one's stack, and another one
+ * where that is half full. So waits may be nested to any depth. Processes and isolated tasks cannot call MPI: tasks
+ * that do are not for a pool that they wait for.
  *
  * Who waits looks at the time between two tasks: a timeout of 20 ms returns after 700 if the task that the caller began
  * took so long. Where a timeout must be kept, wait outside of tasks on a pool with isolated workers, or with

@@ -340,10 +340,8 @@ bool context_may_run(void)
     return may_change() && here.count < WAITING_MAX;
 }
 
-bool context_run(void (*what)(void *of), void *of, const struct context_wait *wait)
+static bool begin_in_another(void (*what)(void *of), void *of, const struct context_wait *wait)
 {
-    if (!may_change())
-        return false;
     struct stacked *context = here.spare ? here.spare : make();
     if (!context)
         return false;
@@ -354,6 +352,33 @@ bool context_run(void (*what)(void *of), void *of, const struct context_wait *wa
     add_waiting(here.current, wait);
     go_on_in(context);
     return true;
+}
+
+bool context_run(void (*what)(void *of), void *of, const struct context_wait *wait)
+{
+    return may_change() && begin_in_another(what, of, wait);
+}
+
+static bool not_before(const void *unused)
+{
+    (void)unused;
+    return false;
+}
+
+static void nothing(const void *unused)
+{
+    (void)unused;
+}
+
+bool context_call(void (*what)(void *of), void *of)
+{
+    static const struct context_wait until_it_returns = {not_before, nothing, nothing, NULL, MUSTER__NEVER};
+    if (MUSTER__UNLIKELY(!here.current))
+        look_at_own();
+    context_forbid(true);
+    bool called = begin_in_another(what, of, &until_it_returns);
+    context_forbid(false);
+    return called;
 }
 
 bool context_let(const struct context_wait *wait)

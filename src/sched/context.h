@@ -32,6 +32,11 @@ bool context_may_run(void);
  * has ended. False, and nothing was done: there is no memory, or the thread holds pins.
  */
 bool context_run(void (*what)(void *of), void *of, const struct context_wait *here);
+/**
+ * Calls what(of) on another stack, as if it were on top of this one: nothing else of this thread goes on until it has
+ * returned, so pins and what context_forbid says do not matter. False, and nothing was done: there is no memory.
+ */
+bool context_call(void (*what)(void *of), void *of);
 /** Lets another context whose wait is over go on; returns when this one does. False: there is none. */
 bool context_let(const struct context_wait *here);
 

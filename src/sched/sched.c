@@ -490,7 +490,14 @@ static bool visit_places(const struct places *places,
  * Where there may be none at all, by the thread's choice, the stack is what there is. */
 static bool may_take(const struct places *places)
 {
-    return context_may_run() || (context_has_room() && (context_forbidden() || !places->wait->claim));
+    return context_may_run() || context_forbidden() || !places->wait->claim;
+}
+
+/* On top of this stack; where there is no room, of another one. */
+static void run_on_top(struct found *found)
+{
+    if (MUSTER__LIKELY(context_has_room()) || !context_call(run, found))
+        run(found);
 }
 
 static bool is_awaited(const struct wait_for *wait, const struct record *record)
@@ -507,7 +514,7 @@ static bool run_one(const struct seat *seat, bool help, const struct places *pla
         return false;
     if (may_run(&found) &&
         (is_awaited(places->wait, found.record) || !(context_may_run() && context_run(run, &found, places->here))))
-        run(&found);
+        run_on_top(&found);
     muster_site = site;
     return true;
 }
@@ -518,13 +525,13 @@ static bool run_awaited(const struct seat *seat, bool help, const struct places 
     struct found found = {.seat = seat};
     const struct wait_for *wait = places->wait;
     const char *site = muster_site;
-    if (!help || !wait->claim || pool_state(seat->pool) > POOL_CLOSED || !(context_has_room() || context_may_run()) ||
+    if (!help || !wait->claim || pool_state(seat->pool) > POOL_CLOSED ||
         !wait->claim(wait->arg, seat, all, &found.record, &found.index))
         return false;
     if (MUSTER__UNLIKELY(sched_untold.whole))
         sched_tell();
     if (may_run(&found) && (context_has_room() || !context_run(run, &found, places->here)))
-        run(&found);
+        run_on_top(&found);
     muster_site = site;
     return true;
 }
