@@ -81,7 +81,7 @@ static void check_error(int64_t limit_mib, int64_t taken_mib)
     const muster_task_error *error = muster_pool_last_error();
     unsigned long long had = 0, limit = 0;
     assert_int_equal(error->err, MUSTER_ERR_NOMEM);
-    assert_int_equal(sscanf(error->text, "it had taken %llu bytes of memory, its limit is %llu", &had, &limit), 2);
+    assert_int_equal(sscanf(error->text, "it had taken %llu B of memory, its limit is %llu", &had, &limit), 2);
     assert_int_equal(limit, (unsigned long long)limit_mib * MIB);
     assert_in_range(had, limit + 1, (unsigned long long)(taken_mib + 4) * MIB);
     assert_non_null(strstr(muster_err_detail(), error->text));
