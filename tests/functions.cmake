@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 # How tests are registered. Labels: unit, mpi, np<n>, hosts<n>, script, valgrind, fuzz say what a test is; sanitize and
 # thread say which sanitizer builds run it.
 
@@ -169,8 +170,12 @@ function(muster_mpi_test name)
       list(APPEND labels hosts${hosts})
     endif()
     add_test(NAME ${test} COMMAND timeout -k 10 ${end} ${launcher} -np ${ranks} $<TARGET_FILE:mpi_${name}>)
-    if(ranks EQUAL 2 OR ranks EQUAL 4)
+    # two hosts: with 4 ranks where it is slow, or the other MPI's turn
+    if((ranks EQUAL 2 AND NOT hosts2 IN_LIST labels) OR (ranks EQUAL 4 AND NOT hosts3 IN_LIST labels))
       list(APPEND labels sanitize)
+    endif()
+    if(run STREQUAL 4x2)
+      list(APPEND labels mpich)
     endif()
     # waits are timed: nothing else beside them
     set(processors ${ranks})
@@ -201,10 +206,10 @@ function(muster_beside_test name program)
     endif()
     add_test(NAME ${test} COMMAND timeout -k 10 120 ${launcher} -np ${ranks} $<TARGET_FILE:${program}>
                                   ${arg_UNPARSED_ARGUMENTS})
-    muster_test_properties(${test} 150 ${ranks} mpi beside)
+    muster_test_properties(${test} 150 ${ranks} mpi mpich)
     set_property(TEST ${test} APPEND PROPERTY ENVIRONMENT ${more})
   endforeach()
-  muster_builds_for(${program} hosts2) # what the stage for MPICH builds
+  muster_builds_for(${program} mpich)
 endfunction()
 
 # muster_script_test(<name> COMMAND <script> [<argument>...] [PROCESSORS <n>] [TIMEOUT <s>] [LABELS <more>...])

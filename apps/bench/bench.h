@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * bench: ours beside a yardstick measured in the same run, and the ratio.
  *

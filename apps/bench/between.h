@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What is measured between two hosts, of which the caller's is "here". */
 #ifndef BETWEEN_H
 #define BETWEEN_H

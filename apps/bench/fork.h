@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Fork and join: the same two recursions by a pool, by OpenMP's tasks and by oneTBB's, two threads each. Every node is
  * a task, whatever is left below it, so that what is measured is tasks. The tree is deep, narrow and uneven: how many

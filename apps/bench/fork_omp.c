@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "fork.h"
 
 /* The recursions by OpenMP's tasks. */

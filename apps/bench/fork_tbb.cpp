@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "fork.h"
 
 #include <tbb/global_control.h>

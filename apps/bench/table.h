@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What is printed: ours, a yardstick, their ratio, and the target. */
 #ifndef BENCH_TABLE_H
 #define BENCH_TABLE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Heat in a plate: an MPI program that exchanges its blocks' rims by MPI_Sendrecv on a communicator of its own, with
  * muster beside it. Between the steps a pool computes what heats the plate, whose tiles take very different times, a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A square plate in blocks, one a rank of a communicator: what an MPI program of the usual kind is made of. Nothing
  * here knows muster.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Chains start from the ordered state: from a random one, about a third of them would freeze into stripes below the
  * critical temperature and stay there (Spirin, Krapivsky, Redner, Phys. Rev. E 63, 036118 (2001)).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * One task: a Markov chain at one lattice size and temperature, thermalized, then measured into bins.
  */

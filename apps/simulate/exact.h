@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Exact values of the two-dimensional Ising model, J = k_B = 1, per site. Temperatures > 0.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What to simulate: lattice sizes x temperatures x replicas, read from an ini file and strictly checked.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The experiment file, read by inih (https://github.com/benhoyt/inih). inih forgives what would be a mistake here, so
  * lines are looked at before it gets them.

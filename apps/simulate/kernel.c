@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Packing: the lattice is cut into 8 x 8 square blocks of b x b sites (b = L / 8). Word (i, j), 0 <= i, j < b, holds
  * site (i, j) of every block: bit 8 * (block row) + (block column). Inside a block a neighbour is simply the

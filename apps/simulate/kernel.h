@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The two-dimensional Ising model on an L x L torus: multi-spin coded checkerboard Metropolis, 64 sites a word.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * simulate: a parameter study of the two-dimensional Ising model. See options.c for its use.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Files in the output directory, never half written: under a temporary name first, then renamed.
  */

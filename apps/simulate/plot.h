@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * results.gp, a gnuplot script that draws results.csv beside it with the exact curves, and results.png made by it.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The progress line: on a terminal, also on mpirun's; elsewhere, as in a batch job's log, one a minute.
  */

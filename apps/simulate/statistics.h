@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * From the bins of a point's replicas to values with standard errors.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #ifndef SIMULATE_VERSION_H
 #define SIMULATE_VERSION_H
 

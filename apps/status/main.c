@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * muster-status: what a job is about, from outside: who waits for what, objects, counters. The job is asked, over a
  * local socket, and goes on.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Array: a block of memory that all share. On the host where it is at home it is plain memory, which threads and
  * processes use through a pointer; from other hosts slices of it are read, written and added to.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Condition: what holders of a lock wait for, giving the lock up meanwhile, until another holder notifies them.
  */

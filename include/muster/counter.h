@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Counter: a number that goes up and down, and that one may wait for to have come up to some point: items done, ranks
  * arrived, bytes written.

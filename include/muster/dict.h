@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Dict: a map from names to bytes that all share: settings, addresses, counts, small results. It is kept whole on the
  * host where it is at home.

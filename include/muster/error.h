@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Error codes: zero is success, everything else is negative and comes from the one table below.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Event: something that has come about, or not yet; any number may wait for it.
  */

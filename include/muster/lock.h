@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Lock: mutual exclusion between any ranks and children, fair, told when its holder died.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Maps over arrays that all share (muster/array.h): items are read, and results written, where they are.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * muster inside of an MPI program: started on a communicator of the program's, and a communicator lent to it. The only
  * public header that includes <mpi.h>; muster/muster.h does not include it, and who wants it compiles and links with

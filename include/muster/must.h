@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * must: for programs that have nothing better to do with an error than to say it and to end. Not in muster/muster.h:
  * who has names of its own for this need not give them up.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * muster: Process, Pool, Queue, Lock and their family over MPI ranks. Includes the whole public interface.
  */

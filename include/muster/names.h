@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Names: whatever one part of a program has made, another one finds by its name, and waits until it is there.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Once: something that is done once in a whole job, by whoever comes first.
  */

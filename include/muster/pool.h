@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Pool: tasks on many workers, in the ranks themselves or in isolated children.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Process: a function run in a process of its own, pinned to a core, that may crash or be killed without harm to
  * others. It leads a process group of its own: signals to the group of its rank are not for it, and when it ends,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Queue: items of any size, first in first out, between any ranks and children.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Random streams that depend on a seed and an index alone, so that results do not depend on who computed them.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Rlock: a lock that its holder may acquire again; it is free when it was released as often.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Semaphore: a number of permits that are taken and given back, by anybody.
  */

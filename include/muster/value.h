@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Value: one number that all share, changed by atomic operations. Each operation is done as a whole, and all that its
  * caller had written before is seen by whoever sees its outcome.

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
 # A job for PBS: copy, change what is marked, and submit with qsub.
 #PBS -N simulate
 #PBS -l select=2:ncpus=16:mpiprocs=16

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
 # A job for Slurm: copy, change what is marked, and submit with sbatch.
 #SBATCH --job-name=simulate
 #SBATCH --nodes=2                # change: hosts

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 # The shared and the static library from the layers' objects, and what is installed with them.
 add_library(muster_shared SHARED ${objects})
 

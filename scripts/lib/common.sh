@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 # shellcheck shell=bash disable=SC2034
 # Shared by scripts/run and scripts/test: packages, the build, and what Open MPI wants to hear. Sourced, not run.
 

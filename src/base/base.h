@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Base layer: errors, log, settings, clock, futex. Includes nothing of muster but the public error codes; may be used
  * by every layer.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "lock/lock.h"
 
 static muster_err __attribute__((cold, noinline))

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Lock: one word; barging for speed, turns for fairness (the idea of Go's sync.Mutex, with turns in place of its
  * starvation mode).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Locks of other hosts: the line between hosts, above the lines within them.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What a carrier knows; of carrier.c, which has what it does.
  */

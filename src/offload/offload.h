@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Between hosts: the parts that a pool has on other hosts, and the work that is offloaded to them.
  *

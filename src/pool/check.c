@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "pool/check.h"
 
 muster_err check_pointer(const char *operation, const char *what, const void *pointer)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "pool/map.h"
 #include "pool/check.h"
 #include "pool/pending.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Maps: what they share with the pieces that the scheduler runs (map.c), what a death among those comes to (piece.c),
  * and lists, whose items and results have any size (list.c).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What is queued and not begun is canceled, on all hosts, and the pool goes on. */
 #ifndef MUSTER_POOL_PENDING_H
 #define MUSTER_POOL_PENDING_H

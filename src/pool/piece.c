@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "pool/map.h"
 
 /* Deaths in maps: what the sweeper makes of a piece that was running in the dead one's lane. */

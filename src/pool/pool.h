@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Door of the pool: tasks and maps, for the branches that do part of them on other hosts; and waiting for tasks and for
  * something else at once.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Inside of the process layer: the kind's operations. A process object is on the host where the process will run, which
  * is chosen when it is created.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Inside door of the queue: works on a body in the segment alone, so it is tested without MPI.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Inside of the remote layer: what callers and the agent share in the segment, what travels, who does what. */
 #ifndef MUSTER_REMOTE_INTERNAL_H
 #define MUSTER_REMOTE_INTERNAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/state.h"
 
 /* Who this process is. Everything in this folder may ask; this asks nobody. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Memory of children: limits of what a task may take, and which of the dead were the kernel's out-of-memory killer's.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Runtime: what a rank and a child are, how functions travel, who forks children and who notices their death.
  *

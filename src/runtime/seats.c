@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/state.h"
 
 /* The places of a host that processes may have to themselves, and how many sit on each. */

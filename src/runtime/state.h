@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Inside of the runtime layer: the tables in the segment and what this process knows of itself. Not for other folders.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "sched/deque.h"
 
 /* The ref is stored before the block is handed over: deque_repair adopts it if the owner dies in between. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Work-stealing deque of 64-bit entries (Chase and Lev, SPAA 2005; memory orders after Le et al., PPoPP 2013).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Tasks that are to run when others have ended. Such a task is HELD: nobody runs it, and it is in no line. For each
  * task that it follows it has an edge, in a block of its own; the edges of the tasks that follow one are a list, whose

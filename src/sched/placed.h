@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Where a task belongs that is for the shelf (shelf.h): in its extra. */
 #ifndef MUSTER_SCHED_PLACED_H
 #define MUSTER_SCHED_PLACED_H

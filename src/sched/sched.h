@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The scheduler: tasks, workers, stealing. Everything here lives in the segment and is used by workers, submitters and
  * sweepers at once.

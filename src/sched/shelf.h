@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The shelf: queued tasks that are in no deque, since they have a priority or are for somebody in particular, or wait
  * for other tasks to end. Made with the first such task of a pool's part; until then all it costs is one look at a

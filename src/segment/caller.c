@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include <linux/membarrier.h>
 #include <pthread.h>
 #include <sys/syscall.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Callers: threads that use muster. A caller's number is what latches, blocks, holdings and claims record as owner.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Inside of the segment layer: the arenas, and what its files tell each other. Not for other folders.
  */

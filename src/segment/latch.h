@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Latch: a short critical section; its word names generation and owner, so that a stale user never gets in and a dead
  * owner is found.

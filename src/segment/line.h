@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Lines: who waits for an event stands in its line, callers of this host and waiters of others alike, and a signal
  * calls the first ones out of it.

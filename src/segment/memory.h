@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The segment's memory: its head, and blocks named by ref (unit, epoch), so that freeing twice is harmless and late use
  * is noticed.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The order in which locks are taken, for jobs that want to be warned (MUSTER_LOCK_ORDER): which one was held when
  * which other one was asked for, and where. Where these make a circle, the job could deadlock, though it has not.

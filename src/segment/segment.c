@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "segment/heap.h"
 
 #define MAGIC UINT64_C(0x6d75737465722032)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The host segment: memory that all ranks and children of a host share, and what every object in it is built from.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "segment/count.h"
 
 /* What all files here look at: the segment, and who the calling thread is in it. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The last events of each process, in the segment, where they are read when it has died: what it waited for, made,
  * ended, and what failed. Only what is slow anyway is noted.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "segment/heap.h"
 
 #include <stdio.h>

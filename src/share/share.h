@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Shared data: values, arrays, maps and names. Each kind is its public header and one source file, as in src/sync.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "share/share.h"
 
 #include <muster/value.h>

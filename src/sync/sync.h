@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Synchronisation objects: each kind is its public header and one source file: what its body holds, its steps, what a
  * death leaves to be mended, its public functions. They know nothing of each other; condition and rlock are built on

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The flat block behind struct muster__topology; private to this folder.
  *

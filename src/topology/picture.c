@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The picture is drawn in one pass over the cores: where a level's number changes, that level's line comes first. Each
  * sitter has been given its spot before: the smallest group that holds its whole set.

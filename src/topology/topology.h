@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Topology layer: which cores this host gives the job, where workers should sit, and binding them there.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Inside of the transport layer: the communicators. */
 #ifndef MUSTER_TRANSPORT_INTERNAL_H
 #define MUSTER_TRANSPORT_INTERNAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Transport: the only layer that sees MPI. Starts it, says who is where, gives a host its shared window.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "watch/watch.h"
 
 /* A look at a caller's record. Its owner writes that alone, in an order that matters: since when it waits is stored

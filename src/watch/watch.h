@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The watch: notices that the job stands still, and says who waits for what.
  *

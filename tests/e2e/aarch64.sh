@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
 # aarch64.sh: what needs no MPI, compiled for AArch64, does in an emulator what its unit tests want of it. Without the
 # compiler or the emulator it is passed over.
 set -euo pipefail

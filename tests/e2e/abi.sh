@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
 # Programs that were built against the last release run with this library: no public name or type that they know is gone
 # or another one. More of them are fine.
 #

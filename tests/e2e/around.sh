@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
 # around.sh <build>/tests/around: what a program starts is no part of its job; standard input is read by who reads it;
 # launchers that are not this MPI's are told apart.
 set -euo pipefail

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
 # MUSTER_COUNTERS: what the guide's programs do with their objects is known, so the counts are, too.
 set -euo pipefail
 # shellcheck source=../../scripts/lib/common.sh

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
 # crash.sh <build>/tests/job: a crash inside an in-rank task ends the job, but first says what ran, with a backtrace.
 set -euo pipefail
 # shellcheck source=../../scripts/lib/common.sh

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
 # ends.sh <build>/tests/around: whatever ends takes with it what it has started, unless that has made itself a session of
 # its own.
 set -euo pipefail

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
 # exports.sh <libmuster.so> <libmuster.a>: both show the names that the public headers declare, and no others; in the
 # first each has a version.
 set -euo pipefail

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
 # guide.sh <build>/bin/guide_<example> [<rounds>]: runs it plainly and under mpirun, compares its output with what it is to print.
 set -euo pipefail
 # shellcheck source=../../scripts/lib/common.sh

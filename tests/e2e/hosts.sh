@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
 # hosts.sh <build>: the suites, the guide's programs and simulate on 2, 3 and 5 hosts that are network namespaces.
 set -euo pipefail
 # shellcheck source=../../scripts/lib/common.sh

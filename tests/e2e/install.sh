@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
 # install.sh <build folder>: installs, then builds and runs small programs in C and C++ against what was installed, by
 # CMake and by pkg-config, shared and static. Nothing of the source tree is in reach of them.
 set -euo pipefail

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
 # last.sh <build>/tests/job: of a rank or child that dies its last events are told, once, however it died; of one that
 # was ended as it was asked for, none.
 set -euo pipefail

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 # shellcheck shell=bash disable=SC2154 # output is the script's
 # What several of these scripts do; to be sourced. $output: the file that holds what the program has said.
 

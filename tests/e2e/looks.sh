@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
 # looks.sh <simulate>: progress shows where a person looks, and there alone; scripts/run goes on without what it can do
 # without.
 set -euo pipefail

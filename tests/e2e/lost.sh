@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
 # lost.sh <build>: one of three hosts dies, or is cut off: the others learn, and the job goes on or ends with a clear text.
 set -euo pipefail
 # shellcheck source=../../scripts/lib/common.sh

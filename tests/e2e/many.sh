@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
 # many.sh <many> <mpi_hosts> <simulate> <experiment>: 16 hosts of 4 ranks. A rank needs about as much memory as on one
 # host, and an operation no more messages than between two.
 set -euo pipefail

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
 # memory.sh <build>/tests/around: jobs start whatever /dev/shm is like, and under limits of memory; what cannot work ends
 # soon, with a text that says what to do.
 set -euo pipefail

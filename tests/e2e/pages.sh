@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
 # pages.sh <build folder> <page>...: what a page of src/doc shows is tried as it stands, in a folder of its own, with muster
 # installed in ~/muster, as the pages have it:
 #

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
 # plurals.sh <folder of programs>: nothing that is printed says "1 hosts". In the sources no number stands before a plural, but
 # for one that says how many it is by muster__s(n), and for those named here, which are never 1; and programs are asked
 # where all is 1.

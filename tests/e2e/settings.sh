@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
 # settings.sh <guide_pool>: what is wrong in the environment is said once for the job, however it is started, and the
 # program runs all the same; src/doc/running.md names the variables that the code has, and nobody else reads any.
 set -euo pipefail

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
 # Every shell script passes shellcheck; the programs of README.md and the pages are the ones that are tested, and links lead
 # somewhere.
 set -euo pipefail

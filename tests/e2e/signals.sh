@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
 # signals.sh <build>/tests/job: stop signals end a job that started itself: waits say so, the exit code tells which, and nothing stays
 # behind (conformance 10, 55).
 set -euo pipefail

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
 # simulate.sh <build>/bin/simulate: the main job end to end: the same bytes at any rank count and worker kind, bad input refused before
 # anything runs, the exact check, and an interrupt that keeps what is finished.
 set -euo pipefail

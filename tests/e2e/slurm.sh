@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
 # slurm.sh <build>: simulate on three hosts under Slurm: sbatch with mpirun, srun, and the notice before the time limit.
 set -euo pipefail
 # shellcheck source=../../scripts/lib/common.sh

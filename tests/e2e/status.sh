@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
 # status.sh <build>/tests/job <build>/bin/muster-status: a job that waits is told about from outside, on one host and on
 # several, with and without a watch; it goes on.
 set -euo pipefail

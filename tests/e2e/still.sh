@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
 # still.sh <build>/tests/job: a job that stands still says so once, with who waits for what; and then it goes on waiting,
 # its waits end, or it ends with exit code 70, as it is told.
 set -euo pipefail

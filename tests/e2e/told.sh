@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
 # told.sh <build>/tests/around: the signal that is told is the one that was sent, whoever got it; a program's own handlers
 # are called; a second one ends at once; who is stopped and resumed goes on; a rank that is killed is named.
 set -euo pipefail

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
 # valgrind.sh <program> [<argument>...]: memcheck on two ranks and their children finds no error and no leak of ours up to the end.
 set -euo pipefail
 # shellcheck source=../../scripts/lib/common.sh

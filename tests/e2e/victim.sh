@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
 # victim.sh <build>/tests/victim: workers that the kernel kills for want of memory, in a cgroup with little of it, are told
 # apart from those that somebody else has killed.
 set -euo pipefail

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
 # What will hurt is said at start, with what to do, and the program runs all the same.
 set -euo pipefail
 # shellcheck source=../../scripts/lib/common.sh

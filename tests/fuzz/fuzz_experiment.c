@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Any bytes as an experiment file: either an experiment within its bounds or one message, no crash, no leak. */
 #include <stdint.h>
 #include <string.h>

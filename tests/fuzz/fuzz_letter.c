@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Any bytes as a letter of another host: frames within it, with their payloads, or an end; no byte beyond it is read.
  */
 #include <string.h>

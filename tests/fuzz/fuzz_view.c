@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Any bytes as another host's view of who waits for what: none, or one that can be told in lines. */
 #include <string.h>
 

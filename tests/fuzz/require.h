@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What a fuzz target asserts: it ends the program, by which libFuzzer knows the input. */
 #ifndef MUSTER_TESTS_FUZZ_REQUIRE_H
 #define MUSTER_TESTS_FUZZ_REQUIRE_H

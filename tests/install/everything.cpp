@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 // Something of each public header, as C++ sees it.
 #include <cstdio>
 #include <cstdlib>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Tasks and groups by handles of other hosts, conformance 17, 18, 58, 62: a handle works wherever it is used, and a
  * result is got once, also when getters die or give up. On one host the same, by the ways within it.

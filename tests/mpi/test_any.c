@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Data of any size in pools, conformance 12, 13, 15, 16, 18, 19, 23, 25, 26: what tasks return by themselves, and
  * lists. Each case with workers in the ranks and with isolated ones; all bytes are checked.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Condition, conformance 47, 51 and 59, of a lock and of an rlock, at home here and on the last host.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What every call refuses, and that it changes nothing then: words reserved for a newer muster, and 67 (but of pools,
  * locks and queues, whose suites have theirs).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * All kinds of the family alike, conformance 51, 57 and 67: destroyed under those who wait, with new ones of each kind
  * made at once, at home here and on the last host; and what may not be given.

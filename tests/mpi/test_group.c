@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Groups of tasks: waited for as a whole, with all that their tasks submit. */
 #include <setjmp.h>
 #include <stdarg.h>

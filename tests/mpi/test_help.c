@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Whoever waits helps, conformance 20, 23, 25, 62: pools of in-rank workers, used by threads that are not main, by
  * processes and by isolated tasks, while the ranks' main threads are elsewhere. With one rank nobody else runs a task.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What is special about several hosts: where processes go, who ends with whom, what travels. Rank 0 is on the first
  * host, the last rank on the last one.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * imap over inputs of any size, and with a generator that has nothing yet: conformance 12, 14, 15, 16, 23, 26. Each
  * case with workers in the ranks and with isolated ones.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What a map tells of its items, and keeps when it ends early: conformance 13, 16, 22, 23. Each case with workers in
  * the ranks and with isolated ones.

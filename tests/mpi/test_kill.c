@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Workers, spares and processes killed at random instants, through the real runtime: with retries nothing is lost,
  * without them only what was in hand, and nothing ever hangs. Rule 6 of the design; conformance 23.

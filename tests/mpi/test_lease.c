@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Queues between hosts where puts and gets go on by leases, conformance 30, 32 to 38: what a put has answered is seen
  * by all at once, in order, wherever the items are. Rank 0 is on the first host, the last rank on the last one.

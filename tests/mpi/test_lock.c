@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Lock, conformance 41 to 44, 51 and 56, between rank 0's main program and processes.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Maps over arrays: in place where these are at home, by parts where they are not: conformance 13, 22, 23. Each case
  * with workers in the ranks and with isolated ones, and with the arrays here and on the last rank's host.

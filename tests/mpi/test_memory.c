@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Limits of memory of tasks and items: err NOMEM, how much it was, and a worker in the dead one's place.
  */

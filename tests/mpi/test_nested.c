@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Tasks of tasks over hosts, conformance 25, 62, 63: whoever has nothing to do takes them, wherever they were
  * submitted.

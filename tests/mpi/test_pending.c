@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* All that is pending is canceled, on all hosts, and the pool goes on. */
 #include <setjmp.h>
 #include <stdarg.h>

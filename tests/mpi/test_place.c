@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Tasks that follow others, have a priority, or are for somebody in particular. */
 #include <setjmp.h>
 #include <stdarg.h>

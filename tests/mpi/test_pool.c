@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Pool, conformance 11 to 14, 16 to 18, 20 to 23, 25 to 27, 29: each case with workers in the ranks and with isolated
  * ones.

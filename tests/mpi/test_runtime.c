@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Runtime: identity, functions by module and offset, threads as callers, 9, 53, 54, and what children inherit.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Rwlock and rlock, conformance 45, 59 and 63: what they guard lies in an array, each at home here and on the last
  * host.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Pipe and select, conformance 40, 51, 64 and 67, between rank 0's main program and processes on all ranks, at home
  * here and on the last host.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Several pools at once on the same ranks, conformance 28: they are served in turns, counted in tasks; and pools on
  * ranks of their own.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Value, array, dict and names, conformance 50 and 67, between rank 0's main program and processes on all ranks, at
  * home here and on the last host.

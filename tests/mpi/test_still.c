@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * 52 and 68: waits that nobody can end are found, said and ended, and no others. LIMIT_MS is for how long they must
  * have lasted. What is not to be found lasts for long_ms(): until it would have been, if it looked like one.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Storms: random trees of tasks that submit and get tasks, by hand, in groups and in lists, while workers are killed at
  * random instants. What each tree comes to is known. MUSTER_STORMS says how many there are at least, and as many

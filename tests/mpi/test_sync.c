@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Event, semaphore, barrier, once and counter, conformance 46, 48, 49 and 63, between rank 0's main program and
  * processes on all ranks, at home here and on the last host.

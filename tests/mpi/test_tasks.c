@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Tasks and what users call beside maps, conformance 15, 17, 20, 21, 58, 67: each case with workers in the ranks and
  * with isolated ones.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Locks between hosts, conformance 41 to 44 and 51 where holder, waiter and home are on different hosts: a lock stays
  * on the host that used it last until it is called back. Rank 0 is on the first host, the last rank on the last one.

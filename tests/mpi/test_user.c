@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Contexts of pools, maps and tasks, and arguments of initializers: of any size, once a host, on all hosts; of workers
  * that die, too.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What the scripts start that try what is around a program, by its first argument: item (a gigabyte through a queue),
  * full (the same, when somebody has filled /dev/shm since muster_init), read (says how many lines it is given), inside

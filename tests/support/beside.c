@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * MPI programs that have muster beside them, one by its first argument: see main. Each ends with code 0 where all was
  * as it is to be, and says the first thing that was not. MUSTER_HOST_RANKS splits the ranks into hosts.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * For suites under mpirun: rank 0's main program and processes placed on all ranks, which talk over queues. Objects are
  * at home where main is, and on the last host.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Runs the files of the folders named on the command line through a fuzz target once, where there is no libFuzzer. */
 #include <dirent.h>
 #include <stdint.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What the end-to-end scripts start, by its first argument: wait (for a signal, in a map and in a process), crash
  * (inside an in-rank task), fail (a nonzero end), leave (exit without muster_finalize), stand (waits for what nobody

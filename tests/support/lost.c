@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A program for tests/e2e/lost.sh, on three hosts of which the last one dies: a map goes on without it, with an
  * argument a map of a list, and what was at home there gives err PEER.

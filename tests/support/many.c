@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A program for tests/e2e/many.sh: on every host a process that uses a queue and a lock of host 0, and a map over all.
  * It prints what was wrong ("wrong: 0") and the memory that is a rank's own, with its part of what it shares.

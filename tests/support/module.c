@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* A module that suites open while they run. */
 #include <stddef.h>
 

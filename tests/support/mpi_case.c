@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "support/mpi_case.h"
 
 #include <execinfo.h>

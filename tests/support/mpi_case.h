@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * cmocka suites under mpirun, in muster's model: rank 0 runs the cases, the other ranks serve inside muster_init. A
  * case asserts on rank 0 alone; what tasks and processes find out comes back as results.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* For victim.sh, in a cgroup with little memory: what is said of workers that the kernel ends, and of those that others
  * end. Exit code 0: what should be. */
 #include <signal.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Objects of the family on one host, without MPI: their public calls, and their steps one by one. An actor is somebody
  * who does an operation as the engine would, a step at a time, so that a test says what happens between any two.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* A file that takes nothing. Where there is none, as in some chroots, its case is skipped, saying so; but not where all
  * cases are to run (MUSTER_TEST_ALL). */
 #ifndef MUSTER_TESTS_FULL_DISK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * For suites on process_hosts.h: processes of a host, which the host's own one starts, as a nursery does, and what they
  * must not leave there.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A queue under random kills: each item that was put is got whole, once, and in its producer's order, but for what is
  * in the hands of who is killed.

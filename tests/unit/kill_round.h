@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What the workers of test_kill_hosts.c, their hosts and the watchdog tell each other: in memory that is outside of all
  * segments, and so outlives who is killed.

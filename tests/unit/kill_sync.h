@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Lock, rwlock, semaphore and barrier under random kills: who may be inside with whom, and what is told of the dead.
  */

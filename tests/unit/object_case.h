@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Objects of one host, without MPI: operations by handle, as the public calls do them at home.
  */

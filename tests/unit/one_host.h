@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Public calls without MPI and without other hosts: what the layers below the kinds ask of the runtime and the
  * transport, where there is one host. For several see process_hosts.h.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Hosts without MPI: each is a process of this test with a segment and an agent of its own, mail and bulk go through
  * socket pairs. What arrives may be late, each packet by another time: letters of one sender stay in order, as those of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * For unit tests of what lives in the segment: memory without MPI, and participants made by fork. Every test has a
  * watchdog: a hang is a failure that says where.

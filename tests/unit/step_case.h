@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * For unit tests of what may die between any two instructions: a participant, the victim, is killed at each instruction
  * of an operation, swept as a nursery would, and what it left behind is checked. Suites are registered as STEPPED.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Kinds of objects, for suites that kill who uses them at any instruction, or end them under who waits: what can be
  * done with an object of each, and what has to hold afterwards. A new kind is a few functions, a member of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * For step_case.h: that nothing is left in a segment but its parent. Unlike that it knows how things are kept there.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Kinds of src/share for steps_kinds.h: value, array, dict. */
 #ifndef MUSTER_TESTS_STEPS_SHARE_H
 #define MUSTER_TESTS_STEPS_SHARE_H

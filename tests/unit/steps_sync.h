@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Kinds of src/sync for steps_kinds.h: event, semaphore, counter, rwlock, barrier, once, condition. */
 #ifndef MUSTER_TESTS_STEPS_SYNC_H
 #define MUSTER_TESTS_STEPS_SYNC_H

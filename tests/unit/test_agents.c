@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Agents without MPI, on three hosts whose mail is late and comes in any order that mail may: rules 2 to 5 of the
  * remote layer, queues and locks between hosts, the loss of a host.

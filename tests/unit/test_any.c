@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Results of any size without MPI: workers are threads. What is freed when, and what deaths leave: a thread stands
  * still at each step of what a worker does, and another one sweeps what it has, as if it had died there.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Errors and their detail, log lines, clock, futex. */
 #include "shared_case.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Threads that hurry, as agents do: a latch that they need is another one's. What they could not do is done again,
  * once; what they have done is not.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The work-stealing deque: order, growth, one owner against thieves, repair after the owner's death.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Heap of the segment: against a model, exhausted, shared by processes, swept. */
 #include "shared_case.h"
 

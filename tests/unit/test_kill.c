@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Random kills: workers hammer heap, locks and queues; SIGKILL ends them at random instants, and the parent does what a
  * nursery does. Nothing may hang, and nothing but the item in hand may be lost. MUSTER_KILLS sets how many (1500),

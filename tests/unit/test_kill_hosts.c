@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Random kills on three hosts (process_hosts.h): workers on each use an object of one of them, SIGKILL ends them at
  * random moments, and their host's process does what a nursery does, and starts others in their place. What the kinds

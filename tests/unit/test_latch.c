@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Latch: mutual exclusion between processes, generations, taking over from the dead. */
 #include "shared_case.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Calls between hosts that have no time, or whose time is over before home does anything: 60, and what is granted too
  * late. Home is stopped (SIGSTOP) while it is asked.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Objects end under those who wait for them, and at once new ones of each kind are made, among them one in the same
  * slot: who waits is told CLOSED, who comes late STALE, and nobody changes the new one. Conformance 51 and 57, for each

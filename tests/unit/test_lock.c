@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Lock, conformance 41 to 44 and 51, on the structure itself. */
 #include "object_case.h"
 

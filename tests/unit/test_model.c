@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Semaphore, rwlock and barrier beside models of them: parties step, stand in line, wake, leave and die in random
  * order, and at any time each has what the model says; when nobody is called any more, nobody waits for what is there.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Orders of locks: two that are taken crosswise are told, also when both are noted at the same instant. */
 #include "shared_case.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Queue, conformance 30 to 38 and 51, on the structure itself. */
 #include "object_case.h"
 

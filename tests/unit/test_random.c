@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Random streams (conformance 29): known answers of Philox4x32-10 from Random123's own kat_vectors, independence of
  * order and copies.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Arguments and results that lie in a task's record, in the block that a free record keeps, or in one of their own.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Several hosts: when rank 0's host takes the job for standing still, and what it does then. The others are played. */
 #include "watch_runtime.h"
 

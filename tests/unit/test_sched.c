@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The pool's scheduler without MPI: its workers are threads. */
 #include "thread_runtime.h"
 

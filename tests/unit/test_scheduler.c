@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The scheduler alone: no front and no other hosts are linked, and workers are threads. What the front does of submit
  * and get is here in a few lines.

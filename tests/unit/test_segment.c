@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Format and attach, callers, objects and pins, sleeping and events. */
 #include "shared_case.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Variables of the environment: values, and what is said of those that are wrong. */
 #include "shared_case.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The check passes a right simulation and fails one whose temperature is off by 1 %. */
 #include <math.h>
 #include <setjmp.h>

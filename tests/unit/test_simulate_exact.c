@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Exact values against enumeration, numerical integration and each other. */
 #include <math.h>
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Experiment files: what they mean, and what is said about each malformed one in fixtures/experiments. */
 #include <setjmp.h>
 #include <stdarg.h>

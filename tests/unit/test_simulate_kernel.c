@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The multi-spin coded kernel against a plain one that keeps an int a site and draws a number a site. */
 #include <math.h>
 #include <setjmp.h>

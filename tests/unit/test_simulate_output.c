@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The command line, and what is written: table, results.csv, run.json, the picture, progress. */
 #include <errno.h>
 #include <math.h>

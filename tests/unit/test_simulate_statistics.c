@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Values and errors from synthetic chains whose answers are known. */
 #include <math.h>
 #include <setjmp.h>

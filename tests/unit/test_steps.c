@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Kills at every instruction of the operations of locks, latches, heap, objects and callers (see step_case.h):
  * conformance 43 and 51, and that nothing leaks. For queues see test_steps_queue.c.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Kills at any instruction of an operation on an object of another host, and of this one while others wait on another:
  * the rows of steps_kinds.h on three hosts (process_hosts.h). What the dead one asked for is undone, or done as if it
@@ -14,7 +15,7 @@
 #include <sys/ptrace.h>
 
 enum { HOME = 0, ASKER = 1, BESIDE = 2 }; /* hosts: of the object and who stays; of the victim; of who waits */
-enum { VICTIM = 1, WAITERS = 2, WAITERS_MAX = 4, KILLS = 6 };
+enum { VICTIM = 1, WAITERS = 2, WAITERS_MAX = 4, KILLS = 5 };
 #define UNTIL_ASLEEP (UINT32_MAX - 1)
 
 static struct shared {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Kills at every instruction of the operations of each kind of object, from a table (steps_kinds.h; see step_case.h):
  * each is all or nothing, whoever waits is served, and when the object is made or ended, likewise.

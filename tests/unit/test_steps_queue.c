@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Kills at every instruction of a queue's operations (see step_case.h): conformance 32, 34, 35, 37 and 51, and that
  * nothing leaks.

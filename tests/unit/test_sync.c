@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Synchronisation objects, a step at a time: what can happen between any two instructions of several parties, and what
  * the end of one of them leaves behind.

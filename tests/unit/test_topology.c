@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Placement and binding on this machine, on synthetic machines and on captured ones (tests/fixtures/topology). */
 #include <setjmp.h>
 #include <stdarg.h>

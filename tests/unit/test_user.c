@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Contexts of tasks without MPI: large ones of the same bytes are one block as long as somebody needs it, and none is
  * left.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Who stands still, and who waits for whom, as the records of callers tell it; what follows; views. */
 #include "watch_runtime.h"
 

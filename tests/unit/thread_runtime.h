@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A runtime without MPI and without processes: children are threads of this program, so that pools run where a
  * sanitizer sees all of it. Nobody dies here.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What the watch needs of the runtime and of other hosts, without them: members whose processes a test names, callers
  * whose records it writes itself, and the hooks that the watch registers.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * As much of cmocka as the unit tests use, for machines that the tests are cross-compiled for and whose packages are
  * not there: libc is enough. What fails ends the suite.
