@@ -166,7 +166,7 @@ static muster_err begin_task(struct carrier *c, const struct load *load, struct 
     struct record *record = record_of_task(c->pool, haul->task, &state);
     if (record)
         record_mark_waited(record, haul->task.handle.generation);
-    if (pending_is_canceled(c->pool, load->cancels))
+    if (pending_came_late(c->pool, load->cancels))
         muster_task_cancel(haul->task, false); /* it was on its way when all that was pending was canceled */
     return MUSTER_OK;
 }

@@ -20,6 +20,11 @@ static inline bool pending_is_canceled(const struct pool *pool, uint64_t number)
 {
     return MUSTER__UNLIKELY((atomic_load_explicit(&pool->cancels, memory_order_relaxed) & ~UINT64_C(1)) > number);
 }
+/** The same of what was on its way here and is queued now: a walk that is under way may have passed its place. */
+static inline bool pending_came_late(const struct pool *pool, uint64_t number)
+{
+    return MUSTER__UNLIKELY(atomic_load(&pool->cancels) > number);
+}
 /** Of a map of which nothing more is to be run. */
 static inline bool pending_is_over(const struct pool *pool, struct map *map)
 {

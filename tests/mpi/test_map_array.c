@@ -38,7 +38,7 @@ static void pool_end(muster_pool pool)
 /* what an item does: it is its index in the array */
 struct plan {
     int64_t fail_at, die_at, destroy_at, nap_ms;
-    bool here; /* the arrays are at home on the host of who maps */
+    bool here; /* the arrays are at home on the host of who maps, and no other host has lent items back */
     muster_array items, results;
     muster_queue words; /* who gets one from it dies */
 };
@@ -82,7 +82,7 @@ static void arrays_make(struct plan *plan, int rank)
     *plan = (struct plan){.fail_at = -1, .die_at = -1, .destroy_at = -1};
     assert_int_equal(muster_array_create(&plan->items, COUNT, sizeof *items, &at), MUSTER_OK);
     assert_int_equal(muster_array_create(&plan->results, COUNT, sizeof *results, &at), MUSTER_OK);
-    plan->here = muster_array_data(plan->items, &data) == MUSTER_OK;
+    plan->here = muster_array_data(plan->items, &data) == MUSTER_OK && muster_hosts() == 1;
     for (int i = 0; i < COUNT; i++) {
         items[i] = i;
         results[i][0] = results[i][1] = -1;
