@@ -19,22 +19,7 @@
 
 #include <muster/muster.h>
 
-#include "support/mpi_case.h"
-
-static const bool in_rank = false, isolated = true;
-
-static muster_pool pool_make(void **state, muster_pool_options options)
-{
-    options.isolated = *(const bool *)*state;
-    muster_pool pool;
-    assert_int_equal(muster_pool_create(&pool, &options), MUSTER_OK);
-    return pool;
-}
-
-static void pool_end(muster_pool pool)
-{
-    assert_int_equal(muster_pool_destroy(pool), MUSTER_OK);
-}
+#include "support/pool_case.h"
 
 /* ---- bytes ---- */
 
@@ -927,8 +912,6 @@ static void test_list_limit(void **state)
     pool_end(pool);
     list_free(items, N);
 }
-
-#define BOTH(f) cmocka_unit_test_prestate(f, (void *)&in_rank), cmocka_unit_test_prestate(f, (void *)&isolated)
 
 int main(int argc, char **argv)
 {

@@ -16,22 +16,7 @@
 
 #include <muster/muster.h>
 
-#include "support/mpi_case.h"
-
-static const bool in_rank = false, isolated = true;
-
-static muster_pool pool_make(void **state, muster_pool_options options)
-{
-    options.isolated = *(const bool *)*state;
-    muster_pool pool;
-    assert_int_equal(muster_pool_create(&pool, &options), MUSTER_OK);
-    return pool;
-}
-
-static void pool_end(muster_pool pool)
-{
-    assert_int_equal(muster_pool_destroy(pool), MUSTER_OK);
-}
+#include "support/pool_case.h"
 
 static unsigned char byte_at(uint64_t seed, size_t i)
 {
@@ -331,8 +316,6 @@ static void test_crash_names(void **state)
     muster_imap_end(imap);
     pool_end(pool);
 }
-
-#define BOTH(f) cmocka_unit_test_prestate(f, (void *)&in_rank), cmocka_unit_test_prestate(f, (void *)&isolated)
 
 int main(int argc, char **argv)
 {

@@ -16,24 +16,9 @@
 
 #include <muster/muster.h>
 
-#include "support/mpi_case.h"
+#include "support/pool_case.h"
 
 enum { N = 400, FIRST = 17, COUNT = N + 40 };
-
-static const bool in_rank = false, isolated = true;
-
-static muster_pool pool_make(void **state, muster_pool_options options)
-{
-    options.isolated = *(const bool *)*state;
-    muster_pool pool;
-    assert_int_equal(muster_pool_create(&pool, &options), MUSTER_OK);
-    return pool;
-}
-
-static void pool_end(muster_pool pool)
-{
-    assert_int_equal(muster_pool_destroy(pool), MUSTER_OK);
-}
 
 /* what an item does: it is its index in the array */
 struct plan {
@@ -277,8 +262,6 @@ static void test_refused(void **state)
     }
     pool_end(pool);
 }
-
-#define BOTH(f) cmocka_unit_test_prestate(f, (void *)&in_rank), cmocka_unit_test_prestate(f, (void *)&isolated)
 
 int main(int argc, char **argv)
 {

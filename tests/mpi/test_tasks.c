@@ -21,22 +21,7 @@
 
 #include <muster/muster.h>
 
-#include "support/mpi_case.h"
-
-static const bool in_rank = false, isolated = true;
-
-static muster_pool pool_make(void **state, muster_pool_options options)
-{
-    options.isolated = *(const bool *)*state;
-    muster_pool pool;
-    assert_int_equal(muster_pool_create(&pool, &options), MUSTER_OK);
-    return pool;
-}
-
-static void pool_end(muster_pool pool)
-{
-    assert_int_equal(muster_pool_destroy(pool), MUSTER_OK);
-}
+#include "support/pool_case.h"
 
 static void nap(int ms)
 {
@@ -1134,8 +1119,6 @@ static void test_invalid_array(void **state)
     }
     assert_int_equal(muster_items_next(&item, &array), 1);
 }
-
-#define BOTH(f) cmocka_unit_test_prestate(f, (void *)&in_rank), cmocka_unit_test_prestate(f, (void *)&isolated)
 
 int main(int argc, char **argv)
 {

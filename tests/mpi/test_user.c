@@ -17,25 +17,10 @@
 
 #include <muster/muster.h>
 
-#include "support/mpi_case.h"
+#include "support/pool_case.h"
 
 #define MIB ((size_t)1 << 20)
 enum { N = 120 };
-
-static const bool in_rank = false, isolated = true;
-
-static muster_pool pool_make(void **state, muster_pool_options options)
-{
-    options.isolated = *(const bool *)*state;
-    muster_pool pool;
-    assert_int_equal(muster_pool_create(&pool, &options), MUSTER_OK);
-    return pool;
-}
-
-static void pool_end(muster_pool pool)
-{
-    assert_int_equal(muster_pool_destroy(pool), MUSTER_OK);
-}
 
 /* ---- what a task sees ---- */
 
@@ -237,8 +222,6 @@ static void test_of_initializers(void **state)
         pool_end(pool);
     }
 }
-
-#define BOTH(f) cmocka_unit_test_prestate(f, (void *)&in_rank), cmocka_unit_test_prestate(f, (void *)&isolated)
 
 int main(int argc, char **argv)
 {
