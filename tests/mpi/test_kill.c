@@ -20,40 +20,8 @@
 
 #include <muster/muster.h>
 
+#include "support/killer.h"
 #include "support/mpi_case.h"
-
-/* ---- the killer: a thread of rank 0 that kills children of its nursery ---- */
-
-static _Atomic bool killing;
-static _Atomic int kills;
-
-static int children_of(long pid, long *children, int max)
-{
-    char path[64];
-    int count = 0;
-    snprintf(path, sizeof path, "/proc/%ld/task/%ld/children", pid, pid);
-    FILE *file = fopen(path, "r");
-    while (file && count < max && fscanf(file, "%ld", &children[count]) == 1)
-        count++;
-    if (file)
-        fclose(file);
-    return count;
-}
-
-static void *killer(void *arg)
-{
-    unsigned seed = (unsigned)(uintptr_t)arg;
-    long nursery[8], children[64];
-    while (atomic_load(&killing)) {
-        usleep((useconds_t)(200 + rand_r(&seed) % 3000));
-        if (children_of(getpid(), nursery, 8) < 1)
-            continue;
-        int count = children_of(nursery[0], children, 64);
-        if (count && kill((pid_t)children[rand_r(&seed) % (unsigned)count], SIGKILL) == 0)
-            atomic_fetch_add(&kills, 1);
-    }
-    return NULL;
-}
 
 static void while_killing(void (*work)(int round), int least_kills)
 {
