@@ -11,7 +11,7 @@
 
 #include "simulate/check.h"
 #include "simulate/options.h"
-#include "simulate/output.h"
+#include "common/output.h"
 #include "simulate/plot.h"
 #include "simulate/quick.h"
 #include "simulate/results.h"

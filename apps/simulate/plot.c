@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "simulate/exact.h"
-#include "simulate/output.h"
+#include "common/output.h"
 
 #define CURVE_SAMPLES 400
 #define LARGE_HEAT    1e3 /* stands for the infinity at the critical temperature, above every axis */

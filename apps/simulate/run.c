@@ -25,7 +25,7 @@ struct study {
     int *order;           /* the task number of each */
     bool *done;
     int submitted;
-    struct progress progress;
+    struct study_progress progress;
 };
 
 /* The study this thread waits for, so that a task it runs meanwhile can keep the progress line alive. */
@@ -34,7 +34,7 @@ static _Thread_local struct study *waiting;
 static bool stop_requested(void)
 {
     if (waiting)
-        progress_show(&waiting->progress);
+        study_progress_show(&waiting->progress);
     return muster_interrupted() != 0;
 }
 
@@ -97,7 +97,7 @@ static void report_failure(struct study *s, int number, muster_err err)
     struct chain_task task = experiment_task(s->request->experiment, number);
     if (++s->summary->failed > FAILURES_SHOWN)
         return;
-    progress_end(&s->progress);
+    progress_end(&s->progress.line);
     fprintf(stderr, "simulate: task L = %d, T = %g, replica %d failed: %s", (int)task.size, task.temperature,
             (int)task.replica, muster_err_text(err));
     if (e)
@@ -161,7 +161,7 @@ static muster_err collect_all(struct study *s)
 {
     for (int left = s->submitted; left > 0;) {
         int64_t index;
-        progress_show(&s->progress);
+        study_progress_show(&s->progress);
         muster_err err = muster_task_next(s->handles, s->submitted, s->done, &index, WAIT_MS);
         if (err == MUSTER_ERR_TIMEOUT && !muster_interrupted())
             continue;
@@ -188,7 +188,7 @@ static void run_in_pool(struct study *s)
     waiting = NULL;
     s->summary->interrupted = muster_interrupted();
     s->summary->seconds = progress_clock() - begin;
-    progress_end(&s->progress);
+    progress_end(&s->progress.line);
     if (err != MUSTER_OK && !s->summary->interrupted)
         complain("the run cannot go on", err);
     if (s->summary->failed > FAILURES_SHOWN)
@@ -207,8 +207,8 @@ static int with_pool(struct study *s)
     }
     if (muster_pool_workers(s->pool, &summary->workers) != MUSTER_OK)
         summary->workers = q->workers;
-    s->progress =
-        progress_start(stderr, q->show_progress, summary->tasks, experiment_updates(q->experiment), summary->workers);
+    s->progress = study_progress_start(stderr, q->show_progress, summary->tasks, experiment_updates(q->experiment),
+                                       summary->workers);
     run_in_pool(s);
     if (summary->finished < summary->tasks)
         muster_pool_terminate(s->pool);

@@ -18,7 +18,7 @@
 
 #include "full_disk.h"
 #include "simulate/options.h"
-#include "simulate/output.h"
+#include "common/output.h"
 #include "simulate/plot.h"
 #include "simulate/progress.h"
 #include "simulate/results.h"
@@ -325,24 +325,24 @@ static void test_progress(void **state)
 {
     (void)state;
     char text[160];
-    struct progress p = progress_start(stderr, false, 10, 1e12, 4);
-    assert_null(p.stream);
-    progress_format(&p, 0, text, sizeof text);
+    struct study_progress p = study_progress_start(stderr, false, 10, 1e12, 4);
+    assert_null(p.line.stream);
+    study_progress_format(&p, 0, text, sizeof text);
     assert_string_equal(text, "0 of 10 tasks, 0.00 spin updates/ns, ? left, workers 0% busy");
     p.tasks_done = 3;
     p.work_done = 1e11;
     p.busy_seconds = 180;
-    progress_format(&p, 50, text, sizeof text);
+    study_progress_format(&p, 50, text, sizeof text);
     assert_string_equal(text, "3 of 10 tasks, 2.00 spin updates/ns, 7:30 min left, workers 90% busy");
     FILE *pipe = tmpfile(); /* not a terminal: a line a minute */
     assert_non_null(pipe);
-    p = progress_start(pipe, true, 10, 1e12, 4);
-    progress_show(&p);
+    p = study_progress_start(pipe, true, 10, 1e12, 4);
+    study_progress_show(&p);
     assert_int_equal(ftell(pipe), 0);
-    p.shown -= 60;
-    progress_show(&p);
-    progress_show(&p);
-    progress_end(&p);
+    p.line.shown -= 60;
+    study_progress_show(&p);
+    study_progress_show(&p);
+    progress_end(&p.line);
     rewind(pipe);
     assert_non_null(fgets(text, sizeof text, pipe));
     assert_string_equal(text, "0 of 10 tasks, 0.00 spin updates/ns, ? left, workers 0% busy\n");

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Files in the output directory, never half written: under a temporary name first, then renamed.
+ * Files in a directory, never half written: under a temporary name first, then renamed.
  */
-#ifndef SIMULATE_OUTPUT_H
-#define SIMULATE_OUTPUT_H
+#ifndef COMMON_OUTPUT_H
+#define COMMON_OUTPUT_H
 
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "simulate/output.h"
+#include "common/output.h"
 
 #include <errno.h>
 #include <string.h>
