@@ -12,6 +12,7 @@
 #include <muster/dict.h>
 #include <muster/error.h>
 #include <muster/event.h>
+#include <muster/journal.h>
 #include <muster/lock.h>
 #include <muster/map_array.h>
 #include <muster/names.h>

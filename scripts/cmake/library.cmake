@@ -26,7 +26,7 @@ foreach(library IN ITEMS muster_shared muster_static)
   set_target_properties(${library} PROPERTIES OUTPUT_NAME muster LINKER_LANGUAGE C)
   target_include_directories(${library} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
                                                $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-  target_link_libraries(${library} PRIVATE MPI::MPI_C PkgConfig::HWLOC Threads::Threads)
+  target_link_libraries(${library} PRIVATE MPI::MPI_C PkgConfig::HWLOC PkgConfig::SQLITE Threads::Threads)
   # user programs need a build id as well
   target_link_options(${library} INTERFACE LINKER:--build-id)
 endforeach()
@@ -50,6 +50,7 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/musterConfigVersion.cmake
 file(RELATIVE_PATH pc_prefix /p/${CMAKE_INSTALL_LIBDIR}/pkgconfig /p)
 list(JOIN MPI_C_LIBRARIES " " pc_mpi)
 list(JOIN HWLOC_LDFLAGS " " pc_hwloc)
+list(JOIN SQLITE_LDFLAGS " " pc_sqlite)
 configure_file(scripts/cmake/muster.pc.in ${PROJECT_BINARY_DIR}/muster.pc @ONLY)
 
 install(DIRECTORY include/muster DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
