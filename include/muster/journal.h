@@ -41,6 +41,7 @@ typedef struct muster_journal_options {
     const char *parameters;
     bool anew;            /**< forget what is in it, whosever it is */
     bool read_only;       /**< nothing is recorded, nor is it made */
+    bool any_parameters;  /**< read only: whatever its parameters are */
     bool durable;         /**< a batch that was written survives a power cut: one fsync each */
     int batch_ms;         /**< 0: 200 */
     int batch_records;    /**< 0: 1000 */

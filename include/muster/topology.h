@@ -29,6 +29,13 @@ typedef enum muster_placement {
 MUSTER_API int muster_cores(void);
 
 /**
+ * GPUs and other accelerators of this host, as hwloc finds them on its PCI buses. Looked for by the first call, which
+ * takes some milliseconds.
+ * Threads: any. In tasks: yes. Blocks: no. Hosts: own.
+ */
+MUSTER_API int muster_gpus(void);
+
+/**
  * Writes a text picture of this host: packages, NUMA nodes, L3 groups, cores, and which rank or child sits where.
  * Threads: any. In tasks: yes. Blocks: no. Hosts: own.
  */

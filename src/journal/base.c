@@ -135,7 +135,9 @@ static muster_err check(struct muster__journal_base *base, const muster_journal_
     muster_err err = compare(base, "program", options->program);
     if (err == MUSTER_OK)
         err = compare(base, "version", options->version);
-    return err == MUSTER_OK ? compare_parameters(base, options->parameters) : err;
+    return err == MUSTER_OK && !(options->read_only && options->any_parameters)
+               ? compare_parameters(base, options->parameters)
+               : err;
 }
 
 static muster_err forget(struct muster__journal_base *base)

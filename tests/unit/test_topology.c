@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "full_disk.h"
 #include "topology/topology.h"
@@ -54,6 +56,32 @@ static struct muster__topology *load_captured(const char *name)
     assert_int_equal(err, MUSTER_OK);
     assert_false(muster__topology_is_this_machine(t));
     return t;
+}
+
+/* Of this machine they are counted once: so another process looks at another one. */
+static int gpus_of(const char *name)
+{
+    int status;
+    char path[1024];
+    fixture(name, path, sizeof path);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        setenv("HWLOC_XMLFILE", path, 1);
+        _exit(muster_gpus());
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/* A 3D controller, a display of a maker of GPUs, one that a driver names; not a server's console, nor a network card.
+ */
+static void test_gpus(void **state)
+{
+    (void)state;
+    assert_int_equal(gpus_of("gpus.xml"), 3);
+    assert_int_equal(gpus_of("hbm.xml"), 0);
 }
 
 static struct muster__cpuset cpus_of(int first, int last)
@@ -718,6 +746,7 @@ int main(void)
         cmocka_unit_test(test_picture_of_a_cgroup),
         cmocka_unit_test(test_picture_of_groups_and_one_core),
         cmocka_unit_test(test_picture_stays_narrow),
+        cmocka_unit_test(test_gpus),
         cmocka_unit_test(test_picture_reports_a_full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "farm/status.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "farm/run.h"
+
+#define SHOWN 200 /* running commands at most */
+
+static const char *folder(void)
+{
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    return runtime && *runtime && access(runtime, W_OK) == 0 ? runtime : "/tmp";
+}
+
+static void file_name(char *name, size_t size, long pid)
+{
+    snprintf(name, size, "farm-%u-%ld.status", (unsigned)getuid(), pid);
+}
+
+char *status_path(void)
+{
+    char name[64], *path;
+    file_name(name, sizeof name, (long)getpid());
+    return asprintf(&path, "%s/%s", folder(), name) < 0 ? NULL : path;
+}
+
+static void write_running(const struct farm *f, FILE *file)
+{
+    double now = progress_clock();
+    int shown = 0;
+    for (int i = 0; i < f->n_jobs; i++) {
+        const struct job *job = &f->jobs[i];
+        char since[32];
+        if (!job->command || !job->is_placed || shown++ >= SHOWN)
+            continue;
+        fprintf(file, "running %lld on %s worker %d for %s attempt %d: %.200s\n", (long long)job->command->seq,
+                job->place.host, job->place.worker, progress_duration(now - job->began, since, sizeof since),
+                job->attempt, job->command->text);
+    }
+    if (shown > SHOWN)
+        fprintf(file, "and %d more\n", shown - SHOWN);
+}
+
+void status_write(const struct farm *f, const char *path)
+{
+    const struct report_counts *c = report_counts(f->report);
+    char temporary[4200], time_text[64], since[32], total[32] = "an unknown number";
+    time_t now = time(NULL);
+    struct tm local;
+    snprintf(temporary, sizeof temporary, "%s.tmp", path);
+    FILE *file = fopen(temporary, "we");
+    if (!file)
+        return; /* a farm does without */
+    strftime(time_text, sizeof time_text, "%F %T", localtime_r(&now, &local));
+    if (c->total >= 0)
+        snprintf(total, sizeof total, "%lld", (long long)c->total);
+    fprintf(file, "farm, pid %ld on %s, at %s, for %s\n", (long)getpid(), muster_host(), time_text,
+            progress_duration(progress_clock() - f->progress.begin, since, sizeof since));
+    fprintf(file, "%lld done, %lld failed, %d handed out, of %s; %lld of an earlier run; %d workers%s%s\n",
+            (long long)c->done, (long long)c->failed, f->in_flight, total, (long long)c->known, f->workers,
+            f->stopping ? "; " : "", f->stopping ? f->why_stopped : "");
+    write_running(f, file);
+    if (fclose(file) != 0 || rename(temporary, path) != 0)
+        unlink(temporary);
+}
+
+void status_remove(const char *path)
+{
+    unlink(path);
+}
+
+static int show_file(const char *path)
+{
+    char piece[4096];
+    size_t n;
+    FILE *file = fopen(path, "re");
+    if (!file) {
+        fprintf(stderr, "farm: no status in %s: %s\n", path, strerror(errno));
+        return 1;
+    }
+    while ((n = fread(piece, 1, sizeof piece, file)) > 0)
+        fwrite(piece, 1, n, stdout);
+    fclose(file);
+    return 0;
+}
+
+/* Those of farms that were killed are removed: they say nothing true. */
+static int show_all(void)
+{
+    char prefix[32], path[4096];
+    int shown = 0;
+    DIR *dir = opendir(folder());
+    snprintf(prefix, sizeof prefix, "farm-%u-", (unsigned)getuid());
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        if (strncmp(entry->d_name, prefix, strlen(prefix)))
+            continue;
+        long pid = strtol(entry->d_name + strlen(prefix), NULL, 10);
+        snprintf(path, sizeof path, "%s/%s", folder(), entry->d_name);
+        if (pid <= 0 || (kill((pid_t)pid, 0) != 0 && errno == ESRCH))
+            unlink(path);
+        else if (show_file(path) == 0)
+            shown++;
+    }
+    if (dir)
+        closedir(dir);
+    if (!shown)
+        fprintf(stderr, "farm: no farm of yours tells of itself on this host\n");
+    return shown ? 0 : 1;
+}
+
+int status_show(const char *which)
+{
+    char name[64], path[4096], *end;
+    long pid = which ? strtol(which, &end, 10) : 0;
+    if (!which)
+        return show_all();
+    if (*end || pid <= 0)
+        return show_file(which);
+    file_name(name, sizeof name, pid);
+    snprintf(path, sizeof path, "%s/%s", folder(), name);
+    return show_file(path);
+}
