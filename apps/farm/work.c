@@ -18,11 +18,20 @@ struct kept {
     size_t n, room;
 };
 
+#define OWN_VARIABLES 10
+#define OWN_BYTES     288 /* a list of GPUs is the longest */
+
+struct environment {
+    char **variables;
+    char own[OWN_VARIABLES][OWN_BYTES];
+};
+
 struct working {
     const struct work_shared *shared;
     const struct work_request *request;
     struct kept streams[2];
     struct work_report report;
+    struct environment environment;
     struct work_news *news; /* room for one piece */
     bool told_start;
 };
@@ -98,35 +107,48 @@ static const char *after(const char *string)
     return string + strlen(string) + 1;
 }
 
-/* That of this process, which has no variables of the launcher's, with the job's and the command's own on top. */
-static char **environment_of(struct working *w, const char *strings, const char *gpus)
+/* One variable more, in place of any of that name. What it points to is borrowed. */
+static void put_variable(char **variables, int *n, char *variable)
+{
+    size_t name = strcspn(variable, "=") + 1;
+    for (int i = 0; i < *n; i++)
+        if (strncmp(variables[i], variable, name) == 0) {
+            variables[i] = variable;
+            return;
+        }
+    variables[(*n)++] = variable;
+}
+
+/* That of this process, which has no variables of the launcher's, with the job's and the command's own on top. setenv
+ * would keep each value for ever. */
+static bool make_environment(struct working *w, const char *strings, const char *gpus)
 {
     static const char *const gpu_names[] = {"CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES",
                                             "ZE_AFFINITY_MASK"};
     const struct work_request *q = w->request;
-    char text[64];
-    for (int i = 0; i < w->shared->environment; i++, strings = after(strings)) {
-        const char *value = strchr(strings, '=');
-        char *name = value ? strndup(strings, (size_t)(value - strings)) : NULL;
-        if (name)
-            setenv(name, value + 1, 1);
-        free(name);
-    }
-    snprintf(text, sizeof text, "%lld", (long long)q->seq);
-    setenv("FARM_SEQ", text, 1);
-    setenv("PARALLEL_SEQ", text, 1);
-    snprintf(text, sizeof text, "%d", q->attempt);
-    setenv("FARM_ATTEMPT", text, 1);
-    snprintf(text, sizeof text, "%d", muster_task_worker() + 1);
-    setenv("FARM_JOBSLOT", text, 1);
-    setenv("PARALLEL_JOBSLOT", text, 1);
-    if (q->cores > 0) {
-        snprintf(text, sizeof text, "%d", q->cores);
-        setenv("OMP_NUM_THREADS", text, 1);
-    }
+    struct environment *e = &w->environment;
+    int inherited = 0, n = 0, own = 0;
+    while (environ[inherited])
+        inherited++;
+    e->variables = calloc((size_t)(inherited + w->shared->environment + OWN_VARIABLES + 1), sizeof *e->variables);
+    if (!e->variables)
+        return false;
+    memcpy(e->variables, environ, (size_t)inherited * sizeof *e->variables);
+    n = inherited;
+    for (int i = 0; i < w->shared->environment; i++, strings = after(strings))
+        put_variable(e->variables, &n, (char *)strings);
+    snprintf(e->own[own++], OWN_BYTES, "FARM_SEQ=%lld", (long long)q->seq);
+    snprintf(e->own[own++], OWN_BYTES, "PARALLEL_SEQ=%lld", (long long)q->seq);
+    snprintf(e->own[own++], OWN_BYTES, "FARM_ATTEMPT=%d", q->attempt);
+    snprintf(e->own[own++], OWN_BYTES, "FARM_JOBSLOT=%d", muster_task_worker() + 1);
+    snprintf(e->own[own++], OWN_BYTES, "PARALLEL_JOBSLOT=%d", muster_task_worker() + 1);
+    if (q->cores > 0)
+        snprintf(e->own[own++], OWN_BYTES, "OMP_NUM_THREADS=%d", q->cores);
     for (size_t i = 0; *gpus && i < sizeof gpu_names / sizeof *gpu_names; i++)
-        setenv(gpu_names[i], gpus, 1);
-    return environ;
+        snprintf(e->own[own++], OWN_BYTES, "%s=%s", gpu_names[i], gpus);
+    for (int i = 0; i < own; i++)
+        put_variable(e->variables, &n, e->own[i]);
+    return true;
 }
 
 /* While the machine has too much to do, or too little memory. */
@@ -165,7 +187,7 @@ int work_run(const void *item, void *result, const void *user)
     char slot[16];
     char **argv = calloc((size_t)q->words + 1, sizeof *argv);
     w.news = malloc(sizeof *w.news + WORK_PIECE_BYTES);
-    if (!argv || !w.news)
+    if (!argv || !w.news || !make_environment(&w, after(directory), gpus))
         return free(argv), free(w.news), muster_task_fail(1, "no memory to start a command");
     snprintf(w.report.host, sizeof w.report.host, "%s", muster_host());
     w.report.run = number_of_run();
@@ -178,7 +200,7 @@ int work_run(const void *item, void *result, const void *user)
     struct child_request request = {.shell = shell,
                                     .text = filled,
                                     .argv = q->words ? argv : NULL,
-                                    .environment = environment_of(&w, after(directory), gpus),
+                                    .environment = w.environment.variables,
                                     .directory = *directory ? directory : NULL,
                                     .timeout_s = q->timeout_s,
                                     .memory_bytes = q->memory_bytes};
@@ -189,6 +211,7 @@ int work_run(const void *item, void *result, const void *user)
         free(argv[i]);
     free(argv);
     free(filled);
+    free(w.environment.variables);
     free(w.news);
     free(w.streams[0].bytes);
     free(w.streams[1].bytes);

@@ -9,9 +9,9 @@
 
 #include <muster/muster.h>
 
+#include "common/output.h"
 #include "simulate/check.h"
 #include "simulate/options.h"
-#include "common/output.h"
 #include "simulate/plot.h"
 #include "simulate/quick.h"
 #include "simulate/results.h"
@@ -156,6 +156,8 @@ static void report(struct program *p)
            s->finished, s->tasks, plural(s->tasks), s->seconds, s->workers, plural(s->workers), s->ranks,
            plural(s->ranks), s->host_count, plural(s->host_count), s->seconds > 0 ? s->updates / s->seconds * 1e-9 : 0,
            s->busy_seconds > 0 ? s->updates / s->busy_seconds * 1e-9 : 0);
+    if (s->known > 0)
+        printf("%d of them by earlier runs\n", s->known);
     if (!p->files_failed)
         printf("in %s: results.csv, run.json%s%s\n", p->options.out, s->finished > 0 ? ", results.gp" : "", picture);
 }
@@ -176,7 +178,12 @@ static int compare_with_exact(const struct program *p)
 
 static int run_and_report(struct program *p)
 {
-    struct run_request request = {&p->experiment, p->options.workers, p->options.isolate, !p->options.quiet};
+    struct run_request request = {.experiment = &p->experiment,
+                                  .workers = p->options.workers,
+                                  .isolate = p->options.isolate,
+                                  .show_progress = !p->options.quiet,
+                                  .journal = p->options.journal,
+                                  .anew = p->options.anew};
     int failed = run_study(&request, p->results, &p->summary);
     p->summary.experiment_file = p->options.experiment ? p->options.experiment : "quick.ini (built in)";
     if (estimate_points(p) != 0) {

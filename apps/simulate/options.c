@@ -18,6 +18,8 @@ static const char help[] =
     "  --workers N    number of workers, 1 to 65536 (one per rank)\n"
     "  --isolate      workers are processes of their own, so that a crash costs one task only\n"
     "  --seed N       random seed, instead of the experiment's\n"
+    "  --journal FILE keeps the results of finished tasks; the same line again does those that are missing\n"
+    "  --anew         forget what is in the journal\n"
     "  --check        compare with the exact values; exit 1 if any deviates by over 4 standard errors\n"
     "  --quiet        no table and no progress\n"
     "  --help         this text\n"
@@ -26,13 +28,15 @@ static const char help[] =
     "exit status: 0 done; 1 a task failed, a file could not be written or --check failed; 2 bad option or\n"
     "experiment; 130, 143, 75 after SIGINT, SIGTERM, SIGUSR1 (what was finished is written)\n";
 
-enum { OUT = 256, WORKERS, ISOLATE, SEED, CHECK, QUIET, HELP, VERSION };
+enum { OUT = 256, WORKERS, ISOLATE, SEED, JOURNAL, ANEW, CHECK, QUIET, HELP, VERSION };
 
 static const struct option known[] = {
     {"out", required_argument, NULL, OUT},
     {"workers", required_argument, NULL, WORKERS},
     {"isolate", no_argument, NULL, ISOLATE},
     {"seed", required_argument, NULL, SEED},
+    {"journal", required_argument, NULL, JOURNAL},
+    {"anew", no_argument, NULL, ANEW},
     {"check", no_argument, NULL, CHECK},
     {"quiet", no_argument, NULL, QUIET},
     {"help", no_argument, NULL, HELP},
@@ -52,8 +56,8 @@ static options_outcome bad_option(FILE *err, bool value_missing, const char *arg
     char letter[3] = {'-', (char)optopt, '\0'};
     bool is_short = optopt > ' ' && optopt < OUT;
     fprintf(err,
-            "simulate: %s '%s'; allowed: --out DIR, --workers N, --isolate, --seed N, --check, --quiet, --help, "
-            "--version\n",
+            "simulate: %s '%s'; allowed: --out DIR, --workers N, --isolate, --seed N, --journal FILE, --anew, --check, "
+            "--quiet, --help, --version\n",
             value_missing ? "no value after" : "unknown option, or value where none belongs:",
             is_short ? letter : argument);
     return OPTIONS_BAD;
@@ -78,6 +82,12 @@ static options_outcome apply(int option, const char *value, struct options *o, F
         return OPTIONS_RUN;
     case ISOLATE:
         o->isolate = true;
+        return OPTIONS_RUN;
+    case JOURNAL:
+        o->journal = value;
+        return *value ? OPTIONS_RUN : bad_value(err, "journal", value, "a file");
+    case ANEW:
+        o->anew = true;
         return OPTIONS_RUN;
     case CHECK:
         o->check = true;

@@ -12,10 +12,11 @@
 #define OPTIONS_WORKERS_MAX 65536
 
 struct options {
-    const char *experiment; /**< path; NULL: the built-in one. Borrowed from argv, like out */
+    const char *experiment; /**< path; NULL: the built-in one. Borrowed from argv, like out and journal */
     const char *out;
-    int workers; /**< 0: one a rank */
-    bool isolate, check, quiet;
+    int workers;         /**< 0: one a rank */
+    const char *journal; /**< NULL: none */
+    bool isolate, check, quiet, anew;
     bool seed_given;
     uint64_t seed;
 };

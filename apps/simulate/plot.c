@@ -10,8 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "simulate/exact.h"
 #include "common/output.h"
+#include "simulate/exact.h"
 
 #define CURVE_SAMPLES 400
 #define LARGE_HEAT    1e3 /* stands for the infinity at the critical temperature, above every axis */

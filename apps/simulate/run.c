@@ -6,20 +6,17 @@
 
 #include <muster/muster.h>
 
+#include "simulate/kept.h"
 #include "simulate/progress.h"
 
 #define WAIT_MS        200
 #define FAILURES_SHOWN 20
 
-struct task_result {
-    struct chain_result chain;
-    char host[RUN_HOST_NAME];
-};
-
 struct study {
     const struct run_request *request;
     struct run_summary *summary;
     struct chain_result *results;
+    muster_journal *journal; /* NULL: none */
     muster_pool pool;
     muster_task *handles; /* in order of submission */
     int *order;           /* the task number of each */
@@ -38,11 +35,11 @@ static bool stop_requested(void)
     return muster_interrupted() != 0;
 }
 
-/* muster_task_fn: item is a chain_task, result a task_result. */
+/* muster_task_fn: item is a chain_task, result a kept_result. */
 static int run_task(const void *item, void *result, const void *user)
 {
     const struct chain_task *task = item;
-    struct task_result *r = result;
+    struct kept_result *r = result;
     (void)user;
     snprintf(r->host, sizeof r->host, "%s", muster_host());
     switch (chain_run(task, &r->chain, stop_requested)) {
@@ -78,7 +75,7 @@ static void count_host(struct run_summary *s, const char *name, double busy_seco
     s->hosts[i].busy_seconds += busy_seconds;
 }
 
-static void take(struct study *s, int number, const struct task_result *r)
+static void take(struct study *s, int number, const struct kept_result *r)
 {
     struct chain_task task = experiment_task(s->request->experiment, number);
     s->results[number] = r->chain;
@@ -89,6 +86,24 @@ static void take(struct study *s, int number, const struct task_result *r)
     s->progress.tasks_done++;
     s->progress.work_done += chain_updates(&task);
     s->progress.busy_seconds += r->chain.seconds;
+}
+
+static void take_new(struct study *s, int number, const struct kept_result *r)
+{
+    struct chain_task task = experiment_task(s->request->experiment, number);
+    kept_put(s->journal, &task, r);
+    take(s, number, r);
+}
+
+/* What earlier runs have finished is not in the rates of this one. */
+static void take_known(struct study *s, int number, const struct kept_result *r)
+{
+    struct chain_task task = experiment_task(s->request->experiment, number);
+    s->results[number] = r->chain;
+    s->summary->finished++;
+    s->summary->known++;
+    s->progress.tasks_done++;
+    s->progress.work -= chain_updates(&task);
 }
 
 static void report_failure(struct study *s, int number, muster_err err)
@@ -109,10 +124,10 @@ static void report_failure(struct study *s, int number, muster_err err)
 /* Takes the result of a task that has ended. Returns false when the wait was interrupted. */
 static bool collect(struct study *s, int64_t index)
 {
-    struct task_result r;
+    struct kept_result r;
     muster_err err = muster_task_get(s->handles[index], &r, sizeof r, MUSTER_NOWAIT);
     if (err == MUSTER_OK && r.chain.finished)
-        take(s, s->order[index], &r);
+        take_new(s, s->order[index], &r);
     else if (muster_interrupted() || err == MUSTER_ERR_INTERRUPTED)
         return false;
     else
@@ -123,12 +138,12 @@ static bool collect(struct study *s, int64_t index)
 /* After a signal: what has ended meanwhile; gets that cannot be answered are of no interest any more. */
 static void collect_leftovers(struct study *s)
 {
-    struct task_result r;
+    struct kept_result r;
     for (int i = 0; i < s->submitted; i++) {
         if (s->results[s->order[i]].finished)
             continue;
         if (muster_task_get(s->handles[i], &r, sizeof r, MUSTER_NOWAIT) == MUSTER_OK && r.chain.finished)
-            take(s, s->order[i], &r);
+            take_new(s, s->order[i], &r);
     }
 }
 
@@ -140,17 +155,31 @@ static int larger_first(const void *a, const void *b, void *experiment)
     return difference != 0 ? (difference > 0 ? 1 : -1) : i - j;
 }
 
+/* Those that no earlier run has finished, in `order`; returns how many. */
+static int find_missing(struct study *s)
+{
+    const struct experiment *e = s->request->experiment;
+    struct kept_result r;
+    int missing = 0;
+    for (int i = 0; i < experiment_tasks(e); i++) {
+        struct chain_task task = experiment_task(e, i);
+        if (kept_find(s->journal, &task, &r))
+            take_known(s, i, &r);
+        else
+            s->order[missing++] = i;
+    }
+    return missing;
+}
+
 static muster_err submit_all(struct study *s)
 {
     const struct experiment *e = s->request->experiment;
-    int tasks = experiment_tasks(e);
-    for (int i = 0; i < tasks; i++)
-        s->order[i] = i;
+    int tasks = find_missing(s);
     qsort_r(s->order, (size_t)tasks, sizeof *s->order, larger_first, (void *)e);
     for (; s->submitted < tasks; s->submitted++) {
         struct chain_task task = experiment_task(e, s->order[s->submitted]);
         muster_err err = muster_pool_submit(s->pool, &s->handles[s->submitted], run_task, &task, sizeof task,
-                                            sizeof(struct task_result), NULL);
+                                            sizeof(struct kept_result), NULL);
         if (err != MUSTER_OK)
             return err;
     }
@@ -230,10 +259,12 @@ int run_study(const struct run_request *request, struct chain_result *results, s
     s.order = calloc((size_t)tasks, sizeof *s.order);
     s.done = calloc((size_t)tasks, sizeof *s.done);
     int result = -1;
-    if (s.handles && s.order && s.done)
-        result = with_pool(&s);
-    else
+    if (!s.handles || !s.order || !s.done)
         fprintf(stderr, "simulate: no memory for all tasks (%d)\n", tasks);
+    else if (!request->journal || (s.journal = kept_open(request->journal, request->experiment, request->anew)))
+        result = with_pool(&s);
+    if (kept_close(s.journal) != 0)
+        result = -1;
     free(s.handles);
     free(s.order);
     free(s.done);

@@ -13,10 +13,10 @@
  * same name and input are one: what tells them apart belongs into the name.
  *
  * One process writes a journal, rank 0 as a rule, at any time also before muster_init; the others give it what they
- * found as results. What is recorded is written in batches by a thread of the journal: after 200 ms or 1000 records,
- * whichever comes first, unless its options say otherwise. A crash or a kill -9 of the program loses what was not
- * written yet: those tasks are done once more. So do a crash of the machine and a power cut, of perhaps some batches
- * more, and the journal is whole in any case; with `durable` they lose no batch that was written.
+ * found as results. What is recorded is written at once by a thread of the journal, with what else has come by then,
+ * or, as its options say, in batches. A crash or a kill -9 of the program loses what was not written yet: those tasks
+ * are done once more. A crash of the machine and a power cut lose perhaps some seconds more, and the journal is whole
+ * in any case; with `durable` they lose nothing that was written.
  *
  * The file is an SQLite database (table entries), with a -wal beside it as long as it is open, and PATH.holder, which
  * names who holds it. It is held by a lock on the file: on a file system without locks (some NFS mounts) it is refused.
@@ -43,8 +43,8 @@ typedef struct muster_journal_options {
     bool read_only;       /**< nothing is recorded, nor is it made */
     bool any_parameters;  /**< read only: whatever its parameters are */
     bool durable;         /**< a batch that was written survives a power cut: one fsync each */
-    int batch_ms;         /**< 0: 200 */
-    int batch_records;    /**< 0: 1000 */
+    int batch_ms;         /**< how long a batch waits for more; 0: not at all */
+    int batch_records;    /**< unless it has so many; 0: 1000 */
     uint64_t reserved[4]; /**< zero */
 } muster_journal_options;
 

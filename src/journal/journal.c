@@ -8,9 +8,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BATCH_MS       200
 #define BATCH_RECORDS  1000
-#define BEHIND         16 /* so many batches, or bytes, behind: who records writes them himself */
+#define RETRY_MS       200 /* of a batch that could not be written */
+#define BEHIND         16  /* so many batches, or bytes, behind: who records writes them himself */
 #define BEHIND_BYTES   ((size_t)64 << 20)
 #define NAME_MAX_BYTES ((size_t)1 << 20)
 
@@ -139,10 +139,11 @@ static void wait_for_batch(muster_journal *journal)
         pthread_cond_wait(&journal->wake, &journal->list);
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t ns = until.tv_nsec + (int64_t)journal->batch_ms * 1000000;
+    int64_t ms = journal->failing && journal->batch_ms < RETRY_MS ? RETRY_MS : journal->batch_ms;
+    int64_t ns = until.tv_nsec + ms * 1000000;
     until.tv_sec += ns / 1000000000, until.tv_nsec = ns % 1000000000;
     /* of what could not be written nobody is woken before its time */
-    while ((journal->n < journal->batch_records || journal->failing) && !journal->ending)
+    while (ms > 0 && (journal->n < journal->batch_records || journal->failing) && !journal->ending)
         if (pthread_cond_timedwait(&journal->wake, &journal->list, &until) != 0)
             break;
 }
@@ -196,7 +197,7 @@ muster_err muster_journal_open(muster_journal **opened, const char *path, const 
         return muster__fail(MUSTER_ERR_NOMEM, "journal '%s': no memory", path);
     *journal = (muster_journal){.owner = getpid(),
                                 .read_only = o->read_only,
-                                .batch_ms = o->batch_ms ? o->batch_ms : BATCH_MS,
+                                .batch_ms = o->batch_ms,
                                 .batch_records = o->batch_records ? o->batch_records : BATCH_RECORDS};
     journal->last = &journal->first;
     err = muster__held_open(&journal->held, path, !o->read_only, o->read_only, &writable);

@@ -7,9 +7,11 @@
 
 /*
  * Callbacks: a thread of the process that submitted gets the results and calls, one at a time, as they come. It is
- * there while there is something to wait for. It takes no tasks itself, and calls with no lock held, so a callback may
- * use muster as any thread may.
+ * there while there is something to wait for, and a second longer. It takes no tasks itself, and calls with no lock
+ * held, so a callback may use muster as any thread may.
  */
+
+#define LINGER_NS INT64_C(1000000000)
 
 struct pending {
     muster_task task;
@@ -30,6 +32,7 @@ static struct {
     struct list news;    /* not seen by the thread yet */
     struct pending now;  /* is being called */
     bool runs, calls;
+    bool ends;      /* the process's part of the job does: it is not to linger */
     bool is_joined; /* there is no thread, or nobody waits for its end any more */
     pthread_t thread;
     _Atomic uint32_t caller; /* the thread's number, 0: not yet */
@@ -132,8 +135,11 @@ static int64_t wait_for_one(void)
     return err ? find_stale() : ended;
 }
 
-/* False: there is nothing to wait for any more, and the thread is said to be over. */
-static bool take_news(void)
+enum news { NEWS, NO_NEWS, OVER };
+
+/* OVER: there is nothing to wait for, this is the last look, and the thread is said to be over: it is joined under the
+ * mutex. */
+static enum news take_news(bool last)
 {
     pthread_mutex_lock(&callbacks.mutex);
     atomic_store(&callbacks.came, false);
@@ -145,13 +151,27 @@ static bool take_news(void)
         memmove(callbacks.news.pending, callbacks.news.pending + seen,
                 (size_t)callbacks.news.n * sizeof *callbacks.news.pending);
     bool goes_on = callbacks.waiting.n || callbacks.news.n;
-    callbacks.runs = goes_on;
+    callbacks.runs = goes_on || !(last || callbacks.ends);
     if (!goes_on)
         pthread_cond_broadcast(&callbacks.called);
+    enum news news = goes_on ? NEWS : callbacks.runs ? NO_NEWS : OVER;
     pthread_mutex_unlock(&callbacks.mutex);
-    return goes_on;
+    return news;
 }
 
+/* Until something is submitted again, or that has not been for long. */
+static void linger(void)
+{
+    int64_t until = muster__now_ns() + LINGER_NS;
+    while (!news_came(NULL) && muster__now_ns() < until) {
+        _Atomic uint32_t *bell = &muster__self_state.caller->bell;
+        uint32_t seen = atomic_load(bell);
+        if (!news_came(NULL))
+            (void)muster__sleep(bell, seen, until);
+    }
+}
+
+/* Its end as a caller is that of the thread: what it has in pools is given back there. */
 static void *thread_main(void *unused)
 {
     (void)unused;
@@ -160,14 +180,15 @@ static void *thread_main(void *unused)
         muster__caller_serves();
         atomic_store(&callbacks.caller, muster__self_state.number);
     }
-    while (take_news()) {
-        int64_t ended = wait_for_one();
+    bool last = !knows;
+    for (enum news news; (news = take_news(last)) != OVER; last = news == NO_NEWS || !knows) {
+        int64_t ended = news == NEWS ? wait_for_one() : -1;
         if (ended >= 0)
             call_one(ended);
+        if (news == NO_NEWS)
+            linger();
     }
     atomic_store(&callbacks.caller, 0);
-    if (knows)
-        muster__caller_leave();
     return NULL;
 }
 
@@ -263,6 +284,11 @@ static void end_all(void)
 {
     muster_handle pool;
     pthread_mutex_lock(&callbacks.mutex);
+    callbacks.ends = true;
+    atomic_store(&callbacks.came, true);
+    uint32_t caller = atomic_load(&callbacks.caller);
+    if (caller)
+        muster__ring(caller);
     while (callbacks.runs) {
         bool is_open = open_pool(&pool);
         pthread_mutex_unlock(&callbacks.mutex);
@@ -273,6 +299,7 @@ static void end_all(void)
             pthread_cond_wait(&callbacks.called, &callbacks.mutex);
     }
     join_last();
+    callbacks.ends = false;
     pthread_mutex_unlock(&callbacks.mutex);
 }
 

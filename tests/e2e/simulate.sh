@@ -45,6 +45,22 @@ if command -v gnuplot >/dev/null; then
     [ "$(head -c 4 "$work/one/results.png" | tail -c 3)" = PNG ] || fail 'results.png is not a PNG'
 fi
 
+# the same line again does what is missing, and the bytes are the same
+timeout 120 mpirun --oversubscribe --bind-to none -np 2 "$program" "$fixtures/good.ini" --out "$work/kept" \
+    --journal "$work/journal" >"$work/out" 2>&1 &
+until [ -s "$work/journal-wal" ] || ! kill -0 $! 2>/dev/null; do sleep 0.01; done
+kill -USR1 "$(pgrep -P $! mpirun)" 2>/dev/null || true # it may have ended
+wait $! || true
+[ -s "$work/journal" ] || fail 'no journal'
+on 2 "$fixtures/good.ini" --out "$work/kept" --journal "$work/journal" || fail 'with a journal it failed'
+cmp "$work/one/results.csv" "$work/kept/results.csv" || fail 'with a journal: other bytes'
+on 3 "$fixtures/good.ini" --out "$work/kept" --journal "$work/journal" || fail 'a finished one again failed'
+tasks=$(sed -n 's/^\([0-9]*\) of [0-9]* tasks in.*/\1/p' "$work/out")
+grep -q "^$tasks of them by earlier runs" "$work/out" || fail 'what was finished was run again'
+cmp "$work/one/results.csv" "$work/kept/results.csv" || fail 'a finished one again: other bytes'
+! on 2 "$fixtures/good.ini" --seed 8 --out "$work/kept" --journal "$work/journal" || fail 'the journal of another seed was taken'
+grep -q "'seed=.*' there, 'seed=8' now" "$work/out" || fail 'the difference is not shown'
+
 # alone <argument>...: what ends before any rank is started, so also where none may be
 alone() {
     env -u OMPI_ALLOW_RUN_AS_ROOT -u OMPI_ALLOW_RUN_AS_ROOT_CONFIRM timeout 60 "$program" "$@"

@@ -389,6 +389,23 @@ static void test_callbacks(void **state)
     pool_end(pool);
 }
 
+/* One at a time, so that between two there is nothing to call: 200 times, as many threads have no place in a pool. */
+static void test_callbacks_in_turns(void **state)
+{
+    muster_pool pool = pool_make(state, (muster_pool_options){.workers = 2, .caller_idle = true});
+    called_clear((muster_pool){{0}});
+    for (int i = 0; i < 200; i++) {
+        muster_task task;
+        submit_called(pool, square, &task, 1);
+        assert_int_equal(muster_task_wait(&task, 1, MUSTER_WAIT_ALL, NULL, MUSTER_FOREVER) % MUSTER_ERR_STALE, 0);
+        while (called.results[0] == i && !called.errors[0])
+            sched_yield();
+    }
+    assert_int_equal(called.results[0], 200);
+    assert_false(called.wrong);
+    pool_end(pool);
+}
+
 static int nap_or_square(const void *item, void *result, const void *user)
 {
     int ms = 3, slept;
@@ -1131,6 +1148,7 @@ int main(int argc, char **argv)
         BOTH(test_any_depth),
         BOTH(test_callbacks),
         BOTH(test_callbacks_of_an_end),
+        BOTH(test_callbacks_in_turns),
         cmocka_unit_test(test_max_tasks),
         BOTH(test_wait_all),
         BOTH(test_wait_any),
