@@ -2,6 +2,7 @@
 #include "farm/dry.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "farm/options.h"
 
@@ -9,8 +10,11 @@ int dry_run(struct lines *lines)
 {
     struct line line;
     int there;
-    while ((there = lines_next(lines, &line)) == 1)
-        puts(line.text);
+    while ((there = lines_next(lines, &line)) == 1) {
+        char *text = lines_slot(line.text, NULL);
+        puts(text ? text : line.text);
+        free(text);
+    }
     if (there != 0)
         fprintf(stderr, "farm: %s\n", lines_error(lines));
     lines_close(lines);

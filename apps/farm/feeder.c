@@ -29,7 +29,7 @@ void command_free(struct command *c)
         free(c->args[i]);
     for (int i = 0; i < c->n_words; i++)
         free(c->words[i]);
-    free(c->args), free(c->words), free(c->text), free(c->tag), free(c->name), free(c->after);
+    free(c->args), free(c->words), free(c->text), free(c->raw), free(c->tag), free(c->name), free(c->after);
     free(c);
 }
 
@@ -62,7 +62,8 @@ static struct command *command_of(const struct line *line)
     if (!c)
         return NULL;
     *c = (struct command){.seq = line->seq,
-                          .text = strdup(line->text),
+                          .text = lines_slot(line->text, NULL),
+                          .raw = strdup(line->text),
                           .wait = line->wait,
                           .cores = line->cores,
                           .gpus = line->gpus,
@@ -73,14 +74,14 @@ static struct command *command_of(const struct line *line)
     c->words = copy_strings(line->argv, c->n_words);
     c->args = copy_strings(line->args, line->n_args);
     c->n_args = line->n_args;
-    c->tag = line->n_args ? joined(line->args, line->n_args) : strdup(line->text);
-    return c->text && c->words && c->args && c->tag ? c : NULL; /* without memory it ends anyway */
+    c->tag = line->n_args ? joined(line->args, line->n_args) : lines_slot(line->text, NULL);
+    return c->text && c->raw && c->words && c->args && c->tag ? c : NULL; /* without memory it ends anyway */
 }
 
 struct work_request *command_request(const struct command *c, int64_t job, int attempt, double timeout_s,
                                      int64_t memory_bytes, const char *gpus, size_t *bytes)
 {
-    size_t n = sizeof(struct work_request) + strlen(c->text) + 1 + strlen(gpus) + 1;
+    size_t n = sizeof(struct work_request) + strlen(c->raw) + 1 + strlen(gpus) + 1;
     for (int i = 0; i < c->n_words; i++)
         n += strlen(c->words[i]) + 1;
     struct work_request *request = malloc(n);
@@ -93,7 +94,7 @@ struct work_request *command_request(const struct command *c, int64_t job, int a
                                      .words = c->n_words,
                                      .timeout_s = timeout_s,
                                      .memory_bytes = memory_bytes};
-    char *at = stpcpy(request->strings, c->text) + 1;
+    char *at = stpcpy(request->strings, c->raw) + 1;
     at = stpcpy(at, gpus) + 1;
     for (int i = 0; i < c->n_words; i++)
         at = stpcpy(at, c->words[i]) + 1;

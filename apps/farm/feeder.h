@@ -15,6 +15,7 @@ struct command {
     int64_t seq;
     int32_t number;   /**< how many equal ones came before: for its record */
     char *text, *tag; /**< the command; what it was made of */
+    char *raw;        /**< the command for who runs it, who fills in the slot */
     char **args;
     int n_args;
     char *name, *after; /**< NULL: none */

@@ -28,7 +28,7 @@ static FILE *input_of(const struct options *o)
 
 static struct lines *open_lines(const struct options *o)
 {
-    char error[256];
+    char error[LINES_ERROR_MAX];
     struct lines *lines;
     FILE *input = input_of(o);
     if (!input)
@@ -43,6 +43,7 @@ static struct lines *open_lines(const struct options *o)
 static int run(const struct options *given)
 {
     struct options options = *given;
+    options.lines.slots = options.jobs ? options.jobs * muster_hosts() : muster_ranks();
     struct lines *lines = open_lines(&options);
     char *own_status = options.status ? NULL : status_path();
     if (own_status)

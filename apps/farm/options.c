@@ -67,7 +67,7 @@ static const struct argp_option known[] = {
     {"arg-file", 'a', "FILE", 0, "inputs are the lines of FILE", 1},
     {"delimiter", 'd', "CHAR", 0, "inputs end with CHAR rather than a newline", 1},
     {"null", '0', NULL, 0, "inputs end with a NUL", 1},
-    {"max-args", 'n', "N", 0, "N inputs a command", 1},
+    {"max-args", 'n', "N", 0, "N inputs a command; 0: none of one", 1},
     {"max-replace-args", 'N', "N", 0, "the same, as {1} to {N}", 1},
     {"xargs", 'X', NULL, 0, "as many inputs a command as its line holds, the word with {} repeated", 1},
     {"many", 'm', NULL, 0, "as many as its line holds, in place of {}", 1},
@@ -197,8 +197,9 @@ static error_t parse_input(int key, char *text, struct argp_state *state, struct
         return 0;
     case 'n':
     case 'N':
-        if (whole(state, "max-args", text, 1000000, &number) == 0)
-            l->max_args = number;
+        if (number_whole(text, 0, 1000000, &number) != 0)
+            return bad(state, "max-args", text, "a whole number");
+        l->max_args = number ? number : LINES_NO_ARGS;
         return 0;
     case 'X':
         l->context = true;
