@@ -16,18 +16,23 @@ double progress_clock(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Under mpirun this process writes into a pipe, and mpirun where somebody may look. */
-static bool parent_has_terminal(int fd)
+bool progress_under_mpirun(void)
 {
-    char path[48], name[32] = "", where[64];
+    char path[48], name[32] = "";
     snprintf(path, sizeof path, "/proc/%d/comm", (int)getppid());
     FILE *file = fopen(path, "r");
     if (file && !fgets(name, sizeof name, file))
         name[0] = '\0';
     if (file)
         fclose(file);
-    if (strcmp(name, "mpirun\n") && strcmp(name, "mpiexec\n") && strcmp(name, "orterun\n"))
-        return false;
+    return strcmp(name, "mpirun\n") == 0 || strcmp(name, "mpiexec\n") == 0 || strcmp(name, "orterun\n") == 0;
+}
+
+bool progress_terminal(int fd)
+{
+    char path[48], where[64];
+    if (!progress_under_mpirun())
+        return isatty(fd);
     snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)getppid(), fd);
     ssize_t size = readlink(path, where, sizeof where - 1);
     where[size > 0 ? size : 0] = '\0';
@@ -39,7 +44,7 @@ struct progress progress_start(FILE *stream, bool wanted)
     struct progress p = {.begin = progress_clock()};
     if (wanted)
         p.stream = stream;
-    p.in_place = isatty(fileno(stream)) || parent_has_terminal(fileno(stream));
+    p.in_place = progress_terminal(fileno(stream));
     p.shown = p.in_place ? 0 : p.begin;
     return p;
 }

@@ -19,6 +19,13 @@ struct progress {
 /** Seconds on the monotonic clock. */
 double progress_clock(void);
 
+/** Whether mpirun has started this process, on its own host. */
+bool progress_under_mpirun(void);
+
+/** Whether somebody looks at what is written to fd (1 or 2). Under mpirun, which may hand ranks a terminal of its own
+ * to write to, that is where mpirun writes. */
+bool progress_terminal(int fd);
+
 /** Starts; shows lines only when wanted. */
 struct progress progress_start(FILE *stream, bool wanted);
 

@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Files go out in batches, each a task, and are reported in the order in which they came: the batches that are out
+ * stand in a ring, and home waits for the first. It runs tasks meanwhile, and then a large file may take long: so each
+ * task that reads here calls run_tick now and then, which sends further batches out. How many are out goes by need:
+ * more when the first one takes long.
+ */
+#include "checksum/run.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <muster/muster.h>
+
+#include "checksum/report.h"
+#include "checksum/ring.h"
+#include "checksum/sink.h"
+#include "checksum/source.h"
+#include "checksum/work.h"
+#include "common/progress.h"
+
+#define WAIT_MS    20
+#define STEP       32 /* batches a worker that are out, and more each time that the first one takes long */
+#define LEFTOVER_S 0.5
+
+struct run {
+    const struct options *options;
+    muster_pool pool;
+    int64_t workers;
+    struct source source;
+    struct entry held; /* the source's last entry, if it is not in a batch yet */
+    bool holding;
+    struct ring ring;
+    struct report report;
+    struct progress progress;
+    bool progress_shown;
+    size_t target; /* batches that may be out now */
+    bool filling;
+    bool ended;   /* there is no more input */
+    bool waiting; /* there is none now */
+    bool stopped; /* by a signal, or because nothing can go on */
+    double until; /* then: how long to ask for what is still in hand */
+    int64_t open; /* files that were not read for that */
+    struct sink sink;
+    bool unwritable; /* it is; said */
+};
+
+/* The run whose home this process is. */
+static struct run *home;
+
+static void hide_progress(void *arg)
+{
+    struct run *run = arg;
+    if (run->progress_shown)
+        progress_end(&run->progress);
+    run->progress_shown = false;
+}
+
+static void show_progress(struct run *run)
+{
+    char text[120];
+    const struct report *report = &run->report;
+    if (!progress_due(&run->progress))
+        return;
+    double seconds = progress_clock() - run->progress.begin, gigabytes = (double)report->bytes * 1e-9;
+    snprintf(text, sizeof text, "%lld file%s, %.2f GB, %.2f GB/s", (long long)report->files,
+             report->files == 1 ? "" : "s", gigabytes, seconds > 0 ? gigabytes / seconds : 0);
+    progress_show(&run->progress, text);
+    run->progress_shown = true;
+}
+
+static void complain(struct run *run, const char *what, muster_err err)
+{
+    hide_progress(run);
+    fprintf(stderr, "checksum: %s: %s (%s)\n", what, muster_err_text(err), muster_err_detail());
+    run->report.failed = true;
+}
+
+static void stop(struct run *run)
+{
+    if (run->stopped)
+        return;
+    run->stopped = run->ended = true;
+    run->until = progress_clock() + LEFTOVER_S;
+    muster_pool_cancel_pending(run->pool);
+}
+
+static void output_failed(struct run *run)
+{
+    if (!run->unwritable) {
+        hide_progress(run);
+        fprintf(stderr, "checksum: %s: cannot be written: %s\n",
+                run->options->output ? run->options->output : "standard output", strerror(errno));
+    }
+    run->unwritable = run->report.failed = true;
+    stop(run);
+}
+
+/* So that who reads a pipe has what is done, before home waits. */
+static void flush(struct run *run)
+{
+    if (fflush(run->report.out) != 0)
+        output_failed(run);
+}
+
+/* ---- out ---- */
+
+static muster_err send(struct run *run, struct slot *slot)
+{
+    size_t bytes;
+    if (slot->out == 0)
+        return MUSTER_OK;
+    void *message = slot_message(slot, &bytes);
+    if (!message)
+        return MUSTER_ERR_NOMEM;
+    muster_err err = muster_pool_submit(run->pool, &slot->task, work_run, message, bytes, 0, NULL);
+    free(message);
+    slot->sent = err == MUSTER_OK;
+    return err;
+}
+
+/* The next entry, in run->held. False: none now. */
+static bool hold(struct run *run)
+{
+    if (run->holding)
+        return true;
+    source_state state = source_next(&run->source, &run->held);
+    run->holding = state == SOURCE_ENTRY;
+    run->ended = state == SOURCE_END;
+    run->waiting = state == SOURCE_LATER;
+    return run->holding;
+}
+
+static int put(struct slot *slot, const struct entry *entry)
+{
+    struct outcome outcome = {.error = entry->error};
+    if (entry->is_input) /* this process's: it is read at once */
+        work_input(entry->algorithm, &outcome);
+    return slot_add(slot, entry, entry->is_input || entry->error ? &outcome : NULL);
+}
+
+/* Another batch. False: there is no input now, or no room. */
+static bool fill_one(struct run *run)
+{
+    /* small ones at first, so that of few files each worker has some */
+    size_t limit = (size_t)(1 + run->ring.entries / (8 * run->workers));
+    struct slot *slot = ring_room(&run->ring);
+    muster_err err = MUSTER_OK;
+    if (!slot)
+        return false;
+    while (err == MUSTER_OK && hold(run) && slot_takes(slot, &run->held, limit)) {
+        run->holding = false;
+        if (put(slot, &run->held) != 0)
+            err = MUSTER_ERR_NOMEM;
+    }
+    if (slot->n == 0 && err == MUSTER_OK)
+        return false;
+    if (err == MUSTER_OK)
+        err = send(run, slot);
+    ring_push(&run->ring);
+    if (err != MUSTER_OK) {
+        complain(run, "files cannot be handed out", err);
+        stop(run);
+    }
+    return err == MUSTER_OK;
+}
+
+static void fill(struct run *run)
+{
+    if (run->filling)
+        return; /* standard input is read, by fill_one */
+    run->filling = true;
+    while (!run->ended && run->ring.n < run->target && fill_one(run))
+        continue;
+    run->filling = false;
+}
+
+/* A task that runs here takes its time: meanwhile others want work. */
+static void tick(void)
+{
+    struct run *run = home;
+    show_progress(run);
+    if (run->filling || run->ended)
+        return;
+    run->target += (size_t)(STEP * run->workers);
+    fill(run);
+}
+
+/* ---- back ---- */
+
+/* Waits for a task's answer, a block for free(), and sends others out meanwhile. */
+static muster_err obtain(struct run *run, muster_task task, void **answer, size_t *bytes)
+{
+    for (;;) {
+        muster_err err = muster_task_take(task, answer, bytes, run->stopped ? MUSTER_NOWAIT : WAIT_MS);
+        if (muster_interrupted() && !run->stopped) {
+            stop(run);
+        } else if (err != MUSTER_ERR_TIMEOUT && err != MUSTER_ERR_INTERRUPTED) {
+            return err;
+        } else if (run->stopped) {
+            if (progress_clock() >= run->until)
+                return err;
+            nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+        } else {
+            run->target += (size_t)(STEP * run->workers);
+            fill(run);
+            show_progress(run);
+            flush(run);
+        }
+    }
+}
+
+/* What to say of files whose task gave no answer. */
+static int32_t lost(struct run *run, muster_err err)
+{
+    if (run->stopped)
+        return OUTCOME_OPEN;
+    const muster_task_error *e = muster_pool_last_error();
+    if (err == MUSTER_ERR_TASK && e)
+        complain(run, e->text, err);
+    return err == MUSTER_ERR_TASK || err == MUSTER_ERR_NOMEM ? ENOMEM : OUTCOME_LOST;
+}
+
+/* A large file's outcome, from its tasks. */
+static void gather(struct run *run, const struct entry *entry, const muster_task *tasks, int64_t n,
+                   struct outcome *outcome, char host[WORK_HOST_MAX])
+{
+    struct tree tree;
+    int64_t size = outcome->size;
+    int32_t error = 0;
+    tree_begin(&tree, entry->algorithm);
+    for (int64_t i = 0; i < n; i++) {
+        struct work_part *part;
+        int64_t modified_ns = outcome->modified_ns;
+        muster_err err = obtain(run, tasks[i], (void **)&part, NULL);
+        if (err != MUSTER_OK) {
+            error = error ? error : lost(run, err);
+            continue;
+        }
+        if (!error) {
+            *outcome = part->outcome;
+            error = outcome->error;
+            memcpy(host, part->host, WORK_HOST_MAX);
+        }
+        if (!error && entry->algorithm->tree &&
+            (outcome->size != size || (i > 0 && outcome->modified_ns != modified_ns)))
+            error = OUTCOME_CHANGED;
+        for (int64_t leaf = 0; leaf < part->leaves; leaf++)
+            tree_add(&tree, part->leaf[leaf]);
+        free(part);
+    }
+    unsigned char root[DIGEST_BYTES_MAX];
+    int32_t failed = tree_end(&tree, size, root);
+    if (entry->algorithm->tree && !error) {
+        error = failed;
+        memcpy(outcome->digest, root, sizeof root);
+    }
+    outcome->error = error;
+}
+
+static void say(struct run *run, const struct entry *entry, const struct outcome *outcome, const char *host)
+{
+    if (outcome->error == OUTCOME_OPEN)
+        run->open++;
+    else
+        report_entry(&run->report, entry, outcome, host && muster_hosts() > 1 ? host : NULL);
+}
+
+/* Reports a batch, given the answer of its task, or why there is none. */
+static void report_slot(struct run *run, const struct slot *slot, const struct work_answer *answer, int32_t error)
+{
+    const struct outcome *outcomes = answer ? (const void *)(answer + 1) : NULL;
+    const muster_task *tasks = answer ? (const void *)(outcomes + answer->n) : NULL;
+    for (size_t i = 0; i < slot->n; i++) {
+        struct entry entry = slot_entry(slot, i);
+        struct outcome outcome = {.error = error};
+        char host[WORK_HOST_MAX] = "";
+        if (slot->entries[i].known) {
+            say(run, &entry, slot->entries[i].known, NULL);
+            continue;
+        }
+        if (answer) {
+            outcome = *outcomes++;
+            memcpy(host, answer->host, sizeof host);
+        }
+        if (outcome.error == OUTCOME_LARGE) {
+            int64_t n = work_tasks(outcome.size, entry.algorithm->tree);
+            gather(run, &entry, tasks, n, &outcome, host);
+            tasks += n;
+        }
+        say(run, &entry, &outcome, host);
+    }
+}
+
+static void take_first(struct run *run)
+{
+    struct slot *slot = ring_first(&run->ring);
+    void *answer = NULL;
+    int32_t error = OUTCOME_OPEN;
+    if (slot->sent) {
+        muster_err err = obtain(run, slot->task, &answer, NULL);
+        if (err != MUSTER_OK)
+            error = lost(run, err);
+    }
+    report_slot(run, slot, answer, error);
+    free(answer);
+    ring_pop(&run->ring);
+}
+
+/* ---- all ---- */
+
+static void hand_out(struct run *run)
+{
+    size_t base = (size_t)(STEP * run->workers);
+    for (;;) {
+        run->target = run->ring.n > base ? run->ring.n : base;
+        fill(run);
+        show_progress(run);
+        if (muster_interrupted())
+            stop(run);
+        if (ring_first(&run->ring))
+            take_first(run);
+        else if (run->ended)
+            return;
+        else if (run->waiting)
+            flush(run), source_wait(&run->source, WAIT_MS);
+    }
+}
+
+static void find_extra(struct run *run)
+{
+    struct entry entry;
+    while (!muster_interrupted() && source_extra(&run->source, &entry) == SOURCE_ENTRY) {
+        show_progress(run);
+        if (entry.error)
+            report_entry(&run->report, &entry, &(struct outcome){.error = entry.error}, NULL);
+        else
+            report_extra(&run->report, entry.path);
+    }
+    if (muster_interrupted())
+        stop(run);
+}
+
+static int finish(struct run *run)
+{
+    int signal = muster_interrupted();
+    hide_progress(run);
+    run->report.bad_lines = run->source.list.bad;
+    run->report.failed |= run->source.failed || (run->stopped && !signal);
+    if (signal)
+        fprintf(stderr, "checksum: stopped by signal %d (%s): what was finished is written\n", signal,
+                strsignal(signal));
+    int code = report_end(&run->report, run->stopped);
+    if (sink_close(&run->sink) != 0)
+        output_failed(run);
+    return run->report.failed && !(code & EXIT_FAILED) ? code + EXIT_FAILED : code;
+}
+
+static struct work_context *make_context(const struct run *run, size_t *bytes)
+{
+    struct stat st;
+    char *folder = getcwd(NULL, 0);
+    if (!folder)
+        return NULL;
+    *bytes = sizeof(struct work_context) + strlen(folder) + 1;
+    struct work_context *context = calloc(1, *bytes);
+    if (context) {
+        context->follow = run->options->follow;
+        if (run->options->lists_n == 0 && sink_is_file(&run->sink, &st)) {
+            /* a file in a tree may be the list itself */
+            context->output_device = st.st_dev;
+            context->output_inode = st.st_ino;
+        }
+        strcpy(context->folder, folder);
+    }
+    free(folder);
+    return context;
+}
+
+static int with_pool(struct run *run)
+{
+    int workers = 1;
+    muster_pool_workers(run->pool, &workers);
+    run->workers = workers > 0 ? workers : 1;
+    run->report.out = run->sink.stream;
+    source_begin(&run->source, run->options);
+    /* lines of output are progress enough where somebody looks at them */
+    bool quiet = run->options->quiet || run->options->status;
+    run->progress = progress_start(stderr, !quiet && (run->options->output || !progress_terminal(STDOUT_FILENO)));
+    home = run;
+    work_tick = tick;
+    hand_out(run);
+    if (run->options->strict && !run->stopped)
+        find_extra(run);
+    work_tick = NULL;
+    source_end(&run->source);
+    return finish(run);
+}
+
+static int make_pool(struct run *run)
+{
+    size_t bytes;
+    struct work_context *context = make_context(run, &bytes);
+    if (!context) {
+        fprintf(stderr, "checksum: the working directory cannot be told: %s\n", strerror(errno));
+        return -1;
+    }
+    muster_err err = muster_pool_create(
+        &run->pool, &(muster_pool_options){.name = "checksum", .user = context, .user_bytes = bytes, .retries = 1});
+    free(context);
+    if (err != MUSTER_OK)
+        complain(run, "no pool", err);
+    return err == MUSTER_OK ? 0 : -1;
+}
+
+int run_all(const struct options *options)
+{
+    int code = EXIT_FAILED;
+    struct run *run = calloc(1, sizeof *run);
+    if (!run) {
+        fprintf(stderr, "checksum: no memory\n");
+        return code;
+    }
+    run->options = options;
+    run->report =
+        (struct report){.options = options, .err = stderr, .before_message = hide_progress, .before_arg = run};
+    if (sink_open(&run->sink, options->output) != 0) {
+        output_failed(run);
+    } else if (make_pool(run) == 0) {
+        code = with_pool(run);
+        muster_pool_destroy(run->pool);
+    }
+    if (sink_close(&run->sink) != 0)
+        output_failed(run);
+    ring_free(&run->ring);
+    free(run);
+    return code;
+}
