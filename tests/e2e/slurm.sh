@@ -70,12 +70,21 @@ slurm env $shared srun -N 3 -n 3 --mpi=pmix --cpu-bind=none "$build/tests/around
     "MUSTER_RANKS=2 timeout 20 $build/tests/around" >"$work/out" 2>&1 || fail 'srun: a task that starts a job'
 [ "$(grep -c '^command: 0$\|^ranks [23]$' "$work/out")" -eq 3 ] || fail 'srun: a task that starts a job: not said'
 
-# The notice of the time limit: what is finished is kept, and the code says that it is to be run again. A minute is the
-# least limit there is; Slurm is not exact about the time of the notice.
+# The notice of the time limit: what is finished is kept, and the code says that it is to be run again, which the template
+# sees to: the job is in the queue once more. A minute is the least limit there is; Slurm is not exact about the time of
+# the notice.
+state_of() {
+    slurm squeue -h -o %T -j "$1" 2>/dev/null || true
+}
+
 sed 's/^measurements.*/measurements = 64000000/' "$experiment" >"$work/long.ini"
-job "$build/bin/simulate" "$work/long.ini" --out "$work/cut" --quiet
-code=0
-slurm sbatch -W -t 1 -o "$work/out" "$work/job.sh" >/dev/null || code=$?
-[ "$code" -eq 75 ] || fail "after the notice: exit code $code, expected 75"
+job "$build/bin/simulate" "$work/long.ini" --out "$work/cut" --quiet --journal "$work/journal"
+number=$(slurm sbatch --parsable -t 1 -o "$work/out" "$work/job.sh")
+until [ "$(state_of "$number")" = RUNNING ]; do sleep 0.2; done
+while [ "$(state_of "$number")" = RUNNING ] || [ "$(state_of "$number")" = COMPLETING ]; do sleep 0.5; done
+[ "$(state_of "$number")" = PENDING ] || fail "after the notice: not in the queue again: $(state_of "$number")"
+slurm scancel "$number"
+grep -q 'Exit code:    75' "$work/out" || fail 'after the notice: another exit code than 75'
 [ -s "$work/cut/results.csv" ] || fail 'after the notice: no results'
-printf 'slurm: sbatch with mpirun, srun, the notice of the time limit\n'
+[ -s "$work/journal" ] || fail 'after the notice: no journal'
+printf 'slurm: sbatch with mpirun, srun, the notice of the time limit, the queue once more\n'
