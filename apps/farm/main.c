@@ -63,8 +63,11 @@ int main(int argc, char **argv)
 {
     struct options options;
     int code = -1;
-    if (argc > 1 && argc < 4 && strcmp(argv[1], "status") == 0)
-        return status_show(argv[2]);
+    if (argc > 1 && strcmp(argv[1], "status") == 0) {
+        bool live = argc > 2 && strcmp(argv[2], "--live") == 0;
+        if (argc <= 3 + live)
+            return status_show(argv[2 + live], live);
+    }
     if (argc > 1 && strcmp(argv[1], "show") == 0)
         return show_journal(argc - 2, argv + 2);
     if (!muster_launched()) { /* else rank 0 alone says what is wrong */

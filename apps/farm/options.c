@@ -21,7 +21,7 @@ static const char doc[] =
     "made "
     "of inputs as GNU parallel makes it."
     "\v"
-    "farm status [FILE|PID] tells of a running farm; farm show JOURNAL what the commands of a journal said.\n"
+    "farm status [--live] [FILE|PID] tells of a running farm; farm show JOURNAL what the commands of a journal said.\n"
     "\n"
     "  mpirun -np 16 farm commands.txt\n"
     "  mpirun -np 16 farm -k --tag gzip -9 {} ::: *.log\n"
@@ -55,6 +55,7 @@ enum {
     ENV,
     DRY_RUN,
     QUIET,
+    LIVE,
     HEADER,
     LINK,
     TRIM,
@@ -106,6 +107,7 @@ static const struct argp_option known[] = {
     {"joblog", JOBLOG, "FILE", 0, "a line a try, in GNU parallel's format", 4},
     {"results", RESULTS, "DIR", 0, "also into DIR/1/INPUT/.../attempt-1/stdout, stderr", 4},
     {"status", STATUS, "FILE", 0, "where farm status looks", 4},
+    {"live", LIVE, NULL, 0, "a page on the terminal: what runs where; for output that goes elsewhere", 4},
     {"quiet", QUIET, NULL, 0, "no progress line", 4},
     {"dry-run", DRY_RUN, NULL, 0, "print the commands", 4},
     {NULL, 0, NULL, 0, "The same line again:", 5},
@@ -277,6 +279,9 @@ static error_t parse_output(int key, char *text, struct options *o)
         return 0;
     case QUIET:
         o->quiet = true;
+        return 0;
+    case LIVE:
+        o->live = true;
         return 0;
     case DRY_RUN:
         o->dry_run = true;

@@ -17,7 +17,7 @@ struct options {
     struct lines_options lines;
     const char *commands; /**< the file of commands; NULL: standard input, or what lines.words say */
     int jobs;             /**< commands at a time on each host; 0: one a rank */
-    bool keep_order, by_lines, tag, dry_run, quiet;
+    bool keep_order, by_lines, tag, dry_run, quiet, live;
     bool done; /**< --help or --version */
     const char *joblog, *results, *journal, *status;
     bool resume, resume_failed, anew;

@@ -316,6 +316,7 @@ static void take_news(struct farm *f, const struct work_news *news, size_t n)
     case WORK_STARTED:
         if (is_of_try) {
             memcpy(&job->place, news->bytes, sizeof job->place);
+            job->began = progress_clock() - WORK_STARTED_SECONDS;
             job->is_placed = true;
         }
         break;
@@ -368,8 +369,13 @@ static void show(struct farm *f)
         progress_show(&f->progress, text);
     }
     if (f->options->status && now - f->status_shown >= STATUS_SECONDS) {
+        char *text = status_text(f);
         f->status_shown = now;
-        status_write(f, f->options->status);
+        if (text)
+            status_write(text, f->options->status);
+        if (text && f->page)
+            page_draw(f->page, text);
+        free(text);
         look_at_limit(f);
     }
 }
@@ -517,7 +523,8 @@ static bool begin(struct farm *f, struct lines *lines)
     f->feeder = f->jobs ? feeder_start(lines, f->news) : NULL;
     if (!f->feeder)
         return fprintf(stderr, "farm: no memory\n"), false;
-    f->progress = progress_start(stderr, !o->quiet);
+    f->page = o->live ? page_open() : NULL;
+    f->progress = progress_start(stderr, !o->quiet && !f->page);
     return true;
 }
 
@@ -534,6 +541,8 @@ static int64_t count_rest(struct farm *f)
 static void last_words(struct farm *f)
 {
     int64_t rest = f->stopping ? count_rest(f) : 0;
+    page_close(f->page);
+    f->page = NULL;
     progress_end(&f->progress);
     report_failures(f->report, stderr);
     if (f->stopping && rest > 0)

@@ -10,6 +10,7 @@
 #include "farm/follow.h"
 #include "farm/options.h"
 #include "farm/out.h"
+#include "farm/page.h"
 #include "farm/record.h"
 #include "farm/report.h"
 #include "farm/work.h"
@@ -61,6 +62,7 @@ struct farm {
     const char *why_stopped;
     int64_t not_run;
     struct progress progress;
+    struct page *page; /**< --live; NULL: none */
     double status_shown;
     char *buffer; /**< one item of news */
 };

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "farm/page.h"
 #include "farm/run.h"
 
 #define SHOWN 200 /* running commands at most */
@@ -48,16 +49,16 @@ static void write_running(const struct farm *f, FILE *file)
         fprintf(file, "and %d more\n", shown - SHOWN);
 }
 
-void status_write(const struct farm *f, const char *path)
+char *status_text(const struct farm *f)
 {
     const struct report_counts *c = report_counts(f->report);
-    char temporary[4200], time_text[64], since[32], total[32] = "an unknown number";
+    char time_text[64], since[32], total[32] = "an unknown number", *text = NULL;
+    size_t size;
     time_t now = time(NULL);
     struct tm local;
-    snprintf(temporary, sizeof temporary, "%s.tmp", path);
-    FILE *file = fopen(temporary, "we");
+    FILE *file = open_memstream(&text, &size);
     if (!file)
-        return; /* a farm does without */
+        return NULL;
     strftime(time_text, sizeof time_text, "%F %T", localtime_r(&now, &local));
     if (c->total >= 0)
         snprintf(total, sizeof total, "%lld", (long long)c->total);
@@ -67,7 +68,19 @@ void status_write(const struct farm *f, const char *path)
             (long long)c->done, (long long)c->failed, f->in_flight, total, (long long)c->known, f->workers,
             f->stopping ? "; " : "", f->stopping ? f->why_stopped : "");
     write_running(f, file);
-    if (fclose(file) != 0 || rename(temporary, path) != 0)
+    return fclose(file) == 0 ? text : NULL;
+}
+
+/* Where it cannot be written a farm does without. */
+void status_write(const char *text, const char *path)
+{
+    char temporary[4200];
+    snprintf(temporary, sizeof temporary, "%s.tmp", path);
+    FILE *file = fopen(temporary, "we");
+    if (!file)
+        return;
+    bool written = fputs(text, file) >= 0;
+    if (fclose(file) != 0 || !written || rename(temporary, path) != 0)
         unlink(temporary);
 }
 
@@ -99,7 +112,7 @@ static int show_all(void)
     DIR *dir = opendir(folder());
     snprintf(prefix, sizeof prefix, "farm-%u-", (unsigned)getuid());
     for (struct dirent *entry; dir && (entry = readdir(dir));) {
-        if (strncmp(entry->d_name, prefix, strlen(prefix)))
+        if (strncmp(entry->d_name, prefix, strlen(prefix)) || strstr(entry->d_name, ".tmp"))
             continue;
         long pid = strtol(entry->d_name + strlen(prefix), NULL, 10);
         snprintf(path, sizeof path, "%s/%s", folder(), entry->d_name);
@@ -115,15 +128,55 @@ static int show_all(void)
     return shown ? 0 : 1;
 }
 
-int status_show(const char *which)
+/* Until the file goes, which it does with the farm. */
+static int watch(const char *path)
+{
+    struct page *page = page_open();
+    char text[65536];
+    if (!page) {
+        fprintf(stderr, "farm: --live needs a terminal\n");
+        return 1;
+    }
+    for (FILE *file; (file = fopen(path, "re"));) {
+        text[fread(text, 1, sizeof text - 1, file)] = '\0';
+        fclose(file);
+        page_draw(page, text);
+        if (page_left(page, 1000))
+            break;
+    }
+    page_close(page);
+    return 0;
+}
+
+/* The one farm of this user that lives here. */
+static bool find_one(char *path, size_t size)
+{
+    char prefix[32];
+    bool found = false;
+    DIR *dir = opendir(folder());
+    snprintf(prefix, sizeof prefix, "farm-%u-", (unsigned)getuid());
+    for (struct dirent *entry; dir && !found && (entry = readdir(dir));) {
+        if (strncmp(entry->d_name, prefix, strlen(prefix)) || strstr(entry->d_name, ".tmp"))
+            continue;
+        snprintf(path, size, "%s/%.200s", folder(), entry->d_name);
+        found = kill((pid_t)strtol(entry->d_name + strlen(prefix), NULL, 10), 0) == 0 || errno != ESRCH;
+    }
+    if (dir)
+        closedir(dir);
+    return found;
+}
+
+int status_show(const char *which, bool live)
 {
     char name[64], path[4096], *end;
     long pid = which ? strtol(which, &end, 10) : 0;
-    if (!which)
+    if (!which && (!live || !find_one(path, sizeof path)))
         return show_all();
-    if (*end || pid <= 0)
-        return show_file(which);
-    file_name(name, sizeof name, pid);
-    snprintf(path, sizeof path, "%s/%s", folder(), name);
-    return show_file(path);
+    if (which && !*end && pid > 0) {
+        file_name(name, sizeof name, pid);
+        snprintf(path, sizeof path, "%s/%s", folder(), name);
+    } else if (which) {
+        snprintf(path, sizeof path, "%s", which);
+    }
+    return live ? watch(path) : show_file(path);
 }

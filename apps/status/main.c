@@ -14,15 +14,20 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <muster/runtime.h>
+
 enum { JOBS_MAX = 256 };
 
 static void usage(FILE *to)
 {
     fprintf(to,
-            "usage: muster-status [PID]\n"
+            "usage: muster-status [PID]\n\n"
             "Tells what a running muster job of yours does: who waits for what, since when and where; its objects\n"
             "and, under MUSTER_COUNTERS, its counters. PID: any process of the job on this host, or its mpirun.\n"
-            "Without one: the only job there is, else a list of them. Ask on rank 0's host to hear of all hosts.\n");
+            "Without one: the only job there is, else a list of them. Ask on rank 0's host to hear of all hosts.\n"
+            "\n"
+            "  --help     this text\n"
+            "  --version  version\n");
 }
 
 static int by_number(const void *a, const void *b)
@@ -117,9 +122,11 @@ static int list(const int *pids, int count)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {0}};
+    static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {0}};
     int pids[JOBS_MAX], count = find_jobs(pids);
     for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
+        if (option == 'V')
+            return puts("muster-status " MUSTER_VERSION) < 0;
         usage(option == 'h' ? stdout : stderr);
         return option == 'h' ? 0 : 2;
     }
