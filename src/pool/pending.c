@@ -53,10 +53,8 @@ static void cancel_record(const struct seat *seat, uint32_t index)
 static void cancel_here(const struct seat *seat)
 {
     struct pool *pool = seat->pool;
-    uint32_t slabs = atomic_load(&pool->slabs);
-    for (uint32_t slab = 0; slab < slabs && slab < POOL_SLABS; slab++)
-        for (uint32_t i = 0, index = slab_begin(slab); i < slab_records(slab) && pool->slab_offset[slab]; i++, index++)
-            cancel_record(seat, index);
+    for (uint32_t index = 0; pool_walk(pool, &index); index++)
+        cancel_record(seat, index);
     sched_ring_waiters(pool);
 }
 

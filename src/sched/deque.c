@@ -55,6 +55,15 @@ void deque_steal_end(struct deque *deque, int64_t at)
     atomic_compare_exchange_strong(&deque->top, &at, at + 1);
 }
 
+void deque_hollow(struct deque *deque)
+{
+    if (deque_size(deque) > 0)
+        return;
+    for (int i = 0; i < DEQUE_BUFFERS; i++)
+        if (deque->buffers[i])
+            muster__heap_hollow(muster__heap_at(deque->buffers[i]), sizeof(uint64_t) << (DEQUE_FIRST_BITS + i));
+}
+
 int64_t deque_size(const struct deque *deque)
 {
     int64_t top = atomic_load_explicit(&deque->top, memory_order_acquire);

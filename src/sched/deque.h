@@ -112,6 +112,9 @@ static inline void deque_take_end(struct deque *deque)
  */
 bool deque_steal_begin(const struct deque *deque, uint64_t *entry, int64_t *at);
 void deque_steal_end(struct deque *deque, int64_t at);
+/** Owner: gives the pages of its buffers back, if it is empty. A thief that has read where an entry stands, and now
+ * finds a zero there, claims nothing by it: no record has that generation; and its turn at the top is over. */
+void deque_hollow(struct deque *deque);
 /** How many entries there seem to be: exact while nobody works on it. */
 int64_t deque_size(const struct deque *deque);
 /** After the owner's death, by who takes its place: drops all entries and makes the deque whole; see sched/recover.c.

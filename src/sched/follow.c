@@ -280,21 +280,19 @@ void follow_make_anew(struct pool *pool, struct shelf *shelf)
     for (uint32_t slab = 0; heads && slab < slabs && slab < POOL_SLABS; slab++)
         if (heads[slab])
             memset(muster__at(heads[slab]), 0, slab_records(slab) * sizeof(edge_ref));
-    for (uint32_t slab = 0; heads && slab < slabs && slab < POOL_SLABS; slab++)
-        for (uint32_t i = 0, index = slab_begin(slab); i < slab_records(slab) && pool->slab_offset[slab]; i++, index++)
-            if (state_phase(atomic_load(&pool_record(pool, index)->state)) == RECORD_HELD)
-                hold_again(pool, shelf, index);
+    struct record *record;
+    for (uint32_t index = 0; heads && (record = pool_walk(pool, &index)); index++)
+        if (state_phase(atomic_load(&record->state)) == RECORD_HELD)
+            hold_again(pool, shelf, index);
 }
 
 void follow_recover(struct pool *pool)
 {
     const struct shelf *shelf = shelf_of(pool);
-    uint32_t slabs = atomic_load(&pool->slabs);
-    for (uint32_t slab = 0; shelf && shelf->heads_at && slab < slabs && slab < POOL_SLABS; slab++)
-        for (uint32_t i = 0, index = slab_begin(slab); i < slab_records(slab) && pool->slab_offset[slab];
-             i++, index++) {
-            uint64_t state = atomic_load(&pool_record(pool, index)->state);
-            if (state & STATE_FOLLOWED && phase_final(state_phase(state)))
-                follow_ended(pool, index, (uint32_t)(state >> 32));
-        }
+    struct record *record;
+    for (uint32_t index = 0; shelf && shelf->heads_at && (record = pool_walk(pool, &index)); index++) {
+        uint64_t state = atomic_load(&record->state);
+        if (state & STATE_FOLLOWED && phase_final(state_phase(state)))
+            follow_ended(pool, index, (uint32_t)(state >> 32));
+    }
 }

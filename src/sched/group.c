@@ -95,13 +95,10 @@ static bool is_member(uint64_t state, const struct record *record, uint32_t grou
 
 static bool any_member(struct pool *pool, uint32_t group)
 {
-    for (uint32_t slab = 0; slab < POOL_SLABS && slab < atomic_load(&pool->slabs); slab++)
-        for (uint32_t i = 0, index = slab_begin(slab); i < slab_records(slab) && pool->slab_offset[slab];
-             i++, index++) {
-            const struct record *record = pool_record(pool, index);
-            if (is_member(atomic_load(&pool_record(pool, index)->state), record, group))
-                return true;
-        }
+    struct record *record;
+    for (uint32_t index = 0; (record = pool_walk(pool, &index)); index++)
+        if (is_member(atomic_load(&record->state), record, group))
+            return true;
     return false;
 }
 

@@ -152,14 +152,12 @@ int64_t pool_submitted(struct pool *pool)
 
 static bool any_open(struct pool *pool)
 {
-    for (uint32_t slab = 0; slab < POOL_SLABS && slab < atomic_load(&pool->slabs); slab++)
-        for (uint32_t i = 0, index = slab_begin(slab); i < slab_records(slab) && pool->slab_offset[slab];
-             i++, index++) {
-            struct record *record = pool_record(pool, index);
-            enum phase phase = state_phase(atomic_load(&record->state));
-            if (phase != RECORD_FREE && !phase_final(phase) && record->kind == RECORD_TASK)
-                return true;
-        }
+    struct record *record;
+    for (uint32_t index = 0; (record = pool_walk(pool, &index)); index++) {
+        enum phase phase = state_phase(atomic_load(&record->state));
+        if (phase != RECORD_FREE && !phase_final(phase) && record->kind == RECORD_TASK)
+            return true;
+    }
     return false;
 }
 

@@ -1,7 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "sched/sched.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+/*
+ * Pages are given back by the owner of the lane that the records are of. Until then a record that is free keeps the
+ * generation that its next task has; of a slab without pages that is the largest one of its records: so no handle names
+ * two tasks. Others may still look at such a record, by a handle that is stale: they see zeros, which no handle names.
+ * Should the owner die meanwhile, a slab stays as it is to the pool's end.
+ */
+#define HOLLOW_MIN (4 << POOL_LARGE_BITS) /* free records, before anybody looks */
 
 /* False: none is left that has so many records. */
 static bool slab_number(struct pool *pool, uint32_t *slab, uint32_t records)
@@ -11,6 +20,20 @@ static bool slab_number(struct pool *pool, uint32_t *slab, uint32_t records)
         if (atomic_compare_exchange_weak(&pool->slabs, slab, *slab + 1))
             return true;
     return false;
+}
+
+/* In front of the lane's free ones, once that begins with the first, whose index is returned. */
+static uint32_t records_make(struct lane *lane, struct record *records, uint32_t slab, uint32_t generation)
+{
+    uint32_t first = slab_begin(slab), count = slab_records(slab);
+    for (uint32_t i = 0; i < count; i++) {
+        records[i].home = (uint16_t)lane->index;
+        records[i].data = records[i].extra = 0;
+        records[i].next = i + 1 < count ? first + i + 2 : lane->free_list;
+        atomic_store_explicit(&records[i].state, state_make(generation, 0, RECORD_FREE), memory_order_relaxed);
+    }
+    lane->free_records += count;
+    return first;
 }
 
 /* Memory first: numbers do not come back. Slabs are adopted by the pool before they are handed over; see recover.c. */
@@ -25,14 +48,8 @@ static bool slab_add(const struct seat *seat)
         return ref && atomic_load(&pool->slabs) < POOL_SLABS && slab_add(seat); /* others have begun the large ones */
     }
     struct record *records = muster__heap_at(ref);
-    uint32_t first = slab_begin(slab), count = slab_records(slab);
-    for (uint32_t i = 0; i < count; i++) {
-        records[i].home = (uint16_t)seat->lane->index;
-        records[i].data = records[i].extra = 0;
-        records[i].next = i + 1 < count ? first + i + 2 : seat->lane->free_list;
-        /* generations begin at 1: a zero task handle names nothing */
-        atomic_store_explicit(&records[i].state, state_make(1, 0, RECORD_FREE), memory_order_relaxed);
-    }
+    uint32_t first = records_make(seat->lane, records, slab, 1); /* a zero task handle names nothing */
+    pool->slab_lane[slab] = (uint16_t)seat->lane->index;
     pool->slab_ref[slab] = ref;
     atomic_thread_fence(memory_order_release);
     pool->slab_offset[slab] = muster__offset(records);
@@ -46,7 +63,8 @@ struct record *record_new(const struct seat *seat, uint32_t *index)
     struct lane *lane = seat->lane;
     if (MUSTER__UNLIKELY(!lane->free_list)) {
         lane->free_list = atomic_exchange(&lane->returned, 0);
-        if (!lane->free_list && !slab_add(seat))
+        lane->free_records = 0; /* how many those are nobody has counted */
+        if (!lane->free_list && !record_fill(seat) && !slab_add(seat))
             return NULL;
     }
     *index = lane->free_list - 1;
@@ -55,6 +73,7 @@ struct record *record_new(const struct seat *seat, uint32_t *index)
     atomic_store_explicit(&record->state, state_make((uint32_t)(state >> 32), lane->index, RECORD_FILLING),
                           memory_order_relaxed);
     lane->free_list = record->next;
+    lane->free_records--;
     lane->kept -= record->data != 0;
     return record;
 }
@@ -97,6 +116,8 @@ void record_free(struct pool *pool, struct record *record, uint32_t index, struc
         record->next = home->free_list;
         atomic_store_explicit(&record->state, state_make(generation, 0, RECORD_FREE), memory_order_release);
         home->free_list = index + 1;
+        if (MUSTER__UNLIKELY(++home->free_records >= home->hollow_at))
+            record_hollow(&(struct seat){.pool = pool, .lane = home, .self = self});
         return;
     }
     atomic_store_explicit(&record->state, state_make(generation, 0, RECORD_FREE), memory_order_release);
@@ -198,4 +219,91 @@ struct extra *record_extra(struct pool *pool, struct record *record, uint32_t se
     record->extra = ref;
     muster__heap_hand_over(ref, self, pool_owner(pool));
     return extra;
+}
+
+/* ---- pages of what is not in use ---- */
+
+/* What others have given back comes to the free ones; returns how many there are of each slab, for free(). */
+static uint32_t *count_free(const struct seat *seat, uint32_t slabs)
+{
+    struct pool *pool = seat->pool;
+    struct lane *lane = seat->lane;
+    uint32_t *counts = calloc(slabs, sizeof *counts), *end = &lane->free_list;
+    if (!counts)
+        return NULL;
+    lane->free_records = 0;
+    for (bool more = true; more;) {
+        for (; *end; end = &pool_record(pool, *end - 1)->next, lane->free_records++)
+            counts[slab_of(*end - 1)]++;
+        *end = atomic_exchange(&lane->returned, 0);
+        more = *end != 0;
+    }
+    return counts;
+}
+
+/* Those of whole slabs leave the list, which is one at each moment. */
+static void take_out(const struct seat *seat, const uint32_t *counts)
+{
+    struct pool *pool = seat->pool;
+    for (uint32_t *at = &seat->lane->free_list; *at;) {
+        struct record *record = pool_record(pool, *at - 1);
+        uint32_t slab = slab_of(*at - 1);
+        if (slab >= POOL_SMALL_SLABS && counts[slab] == slab_records(slab)) {
+            *at = record->next;
+            seat->lane->free_records--;
+        } else {
+            at = &record->next;
+        }
+    }
+}
+
+static void give_pages_back(const struct seat *seat, uint32_t slab)
+{
+    struct pool *pool = seat->pool;
+    struct record *records = pool_record(pool, slab_begin(slab));
+    uint32_t generation = 1;
+    for (uint32_t i = 0; i < slab_records(slab); i++) {
+        uint32_t its = (uint32_t)(atomic_load_explicit(&records[i].state, memory_order_relaxed) >> 32);
+        generation = its > generation ? its : generation;
+        seat->lane->kept -= records[i].data != 0;
+        muster__heap_free(records[i].data, seat->self);
+        records[i].data = 0;
+    }
+    pool->slab_hollow[slab] = generation;
+    atomic_thread_fence(memory_order_release);
+    muster__heap_hollow(records, sizeof *records * slab_records(slab));
+}
+
+void record_hollow(const struct seat *seat)
+{
+    struct pool *pool = seat->pool;
+    struct lane *lane = seat->lane;
+    uint32_t slabs = atomic_load(&pool->slabs);
+    uint32_t *counts = slabs > POOL_SMALL_SLABS ? count_free(seat, slabs < POOL_SLABS ? slabs : POOL_SLABS) : NULL;
+    if (counts) {
+        take_out(seat, counts);
+        for (uint32_t slab = POOL_SMALL_SLABS; slab < slabs && slab < POOL_SLABS; slab++)
+            if (counts[slab] == slab_records(slab))
+                give_pages_back(seat, slab);
+        deque_hollow(&lane->deque);
+    }
+    free(counts);
+    lane->hollow_at = lane->free_records > HOLLOW_MIN / 2 ? 2 * lane->free_records : HOLLOW_MIN;
+}
+
+bool record_fill(const struct seat *seat)
+{
+    struct pool *pool = seat->pool;
+    struct lane *lane = seat->lane;
+    uint32_t slabs = atomic_load(&pool->slabs);
+    for (uint32_t slab = POOL_SMALL_SLABS; slab < slabs && slab < POOL_SLABS; slab++) {
+        if (!pool->slab_hollow[slab] || pool->slab_lane[slab] != lane->index)
+            continue;
+        uint32_t first = records_make(lane, pool_record(pool, slab_begin(slab)), slab, pool->slab_hollow[slab]);
+        atomic_thread_fence(memory_order_release);
+        pool->slab_hollow[slab] = 0;
+        lane->free_list = first + 1;
+        return true;
+    }
+    return false;
 }

@@ -103,13 +103,12 @@ static void visit_all(const struct death *death, uint32_t dead,
 {
     struct pool *pool = death->seat.pool;
     uint32_t slabs = atomic_load(&pool->slabs);
-    for (uint32_t slab = 0; slab < slabs && slab < POOL_SLABS; slab++) {
-        if (!pool->slab_offset[slab])
-            continue;
-        muster__heap_hand_over(pool->slab_ref[slab], dead, pool_owner(pool));
-        for (uint32_t i = 0, index = slab_begin(slab); i < slab_records(slab); i++, index++)
-            visitor(death, pool_record(pool, index), index);
-    }
+    struct record *record;
+    for (uint32_t slab = 0; slab < slabs && slab < POOL_SLABS; slab++)
+        if (pool->slab_offset[slab])
+            muster__heap_hand_over(pool->slab_ref[slab], dead, pool_owner(pool));
+    for (uint32_t index = 0; (record = pool_walk(pool, &index)); index++)
+        visitor(death, record, index);
 }
 
 /*

@@ -163,6 +163,8 @@ struct lane {
     _Atomic uint32_t member;
     uint32_t index;
     uint32_t free_list;        /* owner alone */
+    int64_t free_records;      /* owner alone: in that, at least so many */
+    int64_t hollow_at;         /* owner alone: how many of them have it look for pages to give back */
     bool light;                /* owner alone: its bit in pool.light */
     int64_t numbers;           /* tasks numbered so far by this lane */
     _Atomic int64_t submitted; /* owner alone writes */
@@ -248,6 +250,8 @@ struct pool {
     _Alignas(MUSTER__LINE) _Atomic uint64_t waiters[POOL_LANES / 64];
     _Alignas(MUSTER__LINE) _Atomic uint64_t light[POOL_LANES / 64]; /* lanes that queue behind half a barrier */
     uint64_t slab_offset[POOL_SLABS];                               /* 0: not there (yet) */
+    uint32_t slab_hollow[POOL_SLABS]; /* not 0: its pages are given back; the generation that its records go on with */
+    uint16_t slab_lane[POOL_SLABS];   /* that its records are of */
     muster__ref slab_ref[POOL_SLABS];
     uint64_t workers_offset; /* struct worker_slot[workers], behind the lanes */
     struct lane lane[];
@@ -280,6 +284,20 @@ static inline struct record *pool_record(struct pool *pool, uint32_t index)
 {
     uint32_t slab = slab_of(index);
     return (struct record *)muster__at(pool->slab_offset[slab]) + (index & (slab_records(slab) - 1));
+}
+/**
+ * The first record that is there from *index on, which becomes its; NULL: there is none. All of a pool, as they are at
+ * some time while this goes on:
+ *
+ *     for (uint32_t index = 0; (record = pool_walk(pool, &index)); index++)
+ */
+static inline struct record *pool_walk(struct pool *pool, uint32_t *index)
+{
+    uint32_t slabs = atomic_load(&pool->slabs);
+    for (uint32_t slab; (slab = slab_of(*index)) < slabs && slab < POOL_SLABS; *index = slab_begin(slab + 1))
+        if (pool->slab_offset[slab] && !pool->slab_hollow[slab])
+            return pool_record(pool, *index);
+    return NULL;
 }
 static inline struct worker_slot *pool_worker(struct pool *pool, int i)
 {
@@ -426,6 +444,13 @@ static inline unsigned char *record_block(const struct record *record)
 void *record_arg(struct record *record);
 void *record_result(struct record *record);
 /** Makes room for an argument and a result; false: no memory. */
+/**
+ * Gives the pages of slabs back of which no record is in use, those that others have given back included. By the lane's
+ * owner, from time to time: it goes through the lane's free records.
+ */
+void record_hollow(const struct seat *seat);
+/** A slab of the lane whose pages were given back, in use again: its records are the lane's free ones. False: none. */
+bool record_fill(const struct seat *seat);
 bool record_reserve(struct pool *pool, struct record *record, size_t arg_bytes, size_t result_bytes, uint32_t self);
 struct extra *record_extra(struct pool *pool, struct record *record, uint32_t self);
 

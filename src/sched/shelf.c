@@ -456,14 +456,12 @@ static void make_anew(struct pool *pool, struct shelf *shelf)
         atomic_store(&shelf->line[i].count, 0);
     }
     atomic_store(&pool->shelved, 0);
-    uint32_t slabs = atomic_load(&pool->slabs);
-    for (uint32_t slab = 0; slab < slabs && slab < POOL_SLABS; slab++)
-        for (uint32_t i = 0, index = slab_begin(slab); i < slab_records(slab) && pool->slab_offset[slab];
-             i++, index++) {
-            uint64_t state = atomic_load(&pool_record(pool, index)->state);
-            if (state_phase(state) == RECORD_QUEUED && state_lane(state) >= SHELF_AIMED)
-                link_in(pool, shelf, index + 1);
-        }
+    struct record *record;
+    for (uint32_t index = 0; (record = pool_walk(pool, &index)); index++) {
+        uint64_t state = atomic_load(&record->state);
+        if (state_phase(state) == RECORD_QUEUED && state_lane(state) >= SHELF_AIMED)
+            link_in(pool, shelf, index + 1);
+    }
     follow_make_anew(pool, shelf);
 }
 

@@ -2,6 +2,8 @@
 #include "segment/heap.h"
 
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define UNIT       ((uint64_t)1 << MUSTER__UNIT_BITS)
 #define GENERATION 1u /* of the arenas' latches: arenas never end */
@@ -299,6 +301,14 @@ void *muster__heap_at(muster__ref ref)
     if (!names_used(ref, &unit, &w))
         return NULL;
     return muster__at(heap()->units_offset + ((uint64_t)unit << MUSTER__UNIT_BITS));
+}
+
+void muster__heap_hollow(void *memory, size_t bytes)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t begin = ((uintptr_t)memory + page - 1) / page * page, end = ((uintptr_t)memory + bytes) / page * page;
+    if (begin < end)
+        (void)madvise((void *)begin, end - begin, MADV_REMOVE);
 }
 
 size_t muster__heap_size(muster__ref ref)

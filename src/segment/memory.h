@@ -96,6 +96,8 @@ bool muster__heap_hand_over(muster__ref ref, uint32_t from, uint32_t to);
 void *muster__heap_at(muster__ref ref);
 /** Bytes the block has room for (at least what was asked). */
 size_t muster__heap_size(muster__ref ref);
+/** Gives the whole pages of a part of a block back to the system: there it becomes zero, or stays as it is. */
+void muster__heap_hollow(void *memory, size_t bytes);
 /** Frees all blocks of an owner, who need not be a caller. */
 void muster__heap_sweep(uint32_t owner, uint32_t self);
 /** The same; false: busy, for a thread that hurries, and perhaps some are left. */

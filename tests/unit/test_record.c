@@ -140,6 +140,66 @@ static void few_are_kept(void **state)
     end(pool);
 }
 
+/* ---- pages of what is gone ---- */
+
+enum { CROWD = 120000 };
+
+static int64_t hollow_slabs(struct pool *pool, int64_t *resident)
+{
+    int64_t hollow = 0;
+    unsigned char pages[512];
+    for (uint32_t slab = 0; slab < atomic_load(&pool->slabs); slab++) {
+        if (!pool->slab_hollow[slab])
+            continue;
+        uintptr_t begin = ((uintptr_t)pool_record(pool, slab_begin(slab)) + 4095) / 4096 * 4096;
+        size_t bytes = slab_records(slab) * sizeof(struct record) - 4096;
+        hollow++;
+        assert_int_equal(mincore((void *)begin, bytes, pages), 0);
+        for (size_t i = 0; i < bytes / 4096; i++)
+            *resident += pages[i] & 1;
+    }
+    return hollow;
+}
+
+/* A task for each number, all at a time; then all are got, in a new order each round. */
+static void crowd(muster_pool pool, muster_task *tasks, int round)
+{
+    for (uint64_t i = 0; i < CROWD; i++)
+        assert_int_equal(muster_pool_submit(pool, &tasks[i], sum, &i, sizeof i, sizeof(uint64_t), NULL), MUSTER_OK);
+    for (uint64_t k = 0; k < CROWD; k++) {
+        uint64_t i = round % 2 ? CROWD - 1 - k : k, result;
+        assert_int_equal(muster_task_get(tasks[i], &result, sizeof result, MUSTER_FOREVER), MUSTER_OK);
+        assert_int_equal(result, sum_of((unsigned char *)&i, sizeof i));
+    }
+}
+
+/* They are given back, and used again; handles of what was there before name nothing, whatever is there now. */
+static void pages_come_back(void **state)
+{
+    (void)state;
+    muster_pool pool = make(1);
+    muster_task *tasks = calloc(CROWD, sizeof *tasks), *before = calloc(CROWD, sizeof *before);
+    struct pool *inside = pool_of(muster__object_slot(pool.handle.slot));
+    assert_non_null(tasks);
+    assert_non_null(before);
+    for (int round = 0; round < 3; round++) {
+        int64_t resident = 0;
+        crowd(pool, tasks, round);
+        assert_true(hollow_slabs(inside, &resident) >= 4);
+        assert_int_equal(resident, 0);
+        for (int i = 0; i < CROWD; i += 7) {
+            bool ready;
+            assert_int_equal(muster_task_ready(tasks[i], &ready), MUSTER_ERR_STALE);
+            if (round)
+                assert_int_equal(muster_task_ready(before[i], &ready), MUSTER_ERR_STALE);
+            before[i] = tasks[i];
+        }
+    }
+    free(tasks);
+    free(before);
+    end(pool);
+}
+
 /* A process has one segment in its life, and threads remember what they knew of it. */
 int main(void)
 {
@@ -147,6 +207,7 @@ int main(void)
         cmocka_unit_test(sizes_in_all_orders),
         cmocka_unit_test(sizes_in_a_worker),
         cmocka_unit_test(few_are_kept),
+        cmocka_unit_test(pages_come_back),
     };
     return cmocka_run_group_tests(tests, case_setup, case_teardown);
 }
