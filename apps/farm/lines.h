@@ -14,6 +14,7 @@
 
 /** All zero but for the delimiter: each line of standard input is a command. Borrowed until lines_close. */
 struct lines_options {
+    const char *input_name;   /**< what messages call standard_input; NULL: "standard input" */
     const char *const *words; /**< what stands behind farm's own options: the command's words, ":::" and so on */
     int n_words;
     const char *arg_file; /**< -a: as one more ":::: FILE" before the others; NULL: none */
@@ -29,11 +30,12 @@ struct lines_options {
     int slots;      /**< with xargs or context: when inputs end, what is left is shared between so many; 0: one */
     long max_chars; /**< -s: bytes of a command at most; 0: what the system allows for one argument */
     bool no_run_if_empty; /**< -r: inputs that are blank are skipped */
-    bool trim_l, trim_r;  /**< blanks of inputs that go */
-    bool link;            /**< --link: of several sources one input each, the shorter ones again from their beginning */
-    const char *end;      /**< -E: inputs end where this is one; NULL: none */
-    bool quote;           /**< -q: the command's own words are quoted, too */
-    bool directives;      /**< lines that begin with # are directives or comments, blank ones are skipped */
+    bool trim_l, trim_r;  /**< blanks of inputs that go; with columns both, and of each column, unless no_trim */
+    bool no_trim;
+    bool link;       /**< --link: of several sources one input each, the shorter ones again from their beginning */
+    const char *end; /**< -E: inputs end where this is one; NULL: none */
+    bool quote;      /**< -q: the command's own words are quoted, too */
+    bool directives; /**< lines that begin with # are directives or comments, blank ones are skipped */
 };
 
 #define LINES_NO_ARGS (-1)
