@@ -230,6 +230,7 @@ static error_t parse_input(int key, char *text, struct argp_state *state, struct
     case TRIM:
         l->trim_l = strchr(text, 'l');
         l->trim_r = strchr(text, 'r');
+        l->no_trim = strchr(text, 'n');
         return strspn(text, "lrn") == strlen(text) ? 0 : bad(state, "trim", text, "l, r, lr or n");
     case 'r':
         l->no_run_if_empty = true;
@@ -348,6 +349,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
         int first = state->next - 1;
         if (is_command_file(state->argc - first, state->argv + first)) {
             o->commands = text;
+            o->lines.input_name = strcmp(text, "-") ? text : NULL;
         } else {
             o->lines.words = (const char *const *)state->argv + first;
             o->lines.n_words = state->argc - first;
