@@ -122,7 +122,8 @@ for how in INT TERM USR1 KILL KILL; do
     session=$!
     until [ "$(wc -l 2>/dev/null <ended)" -ge $((RANDOM % 30 + 1)) ] 2>/dev/null; do sleep 0.02; done
     if [ $how = KILL ]; then
-        kill -9 -- "-$session" $(pgrep -s "$session" | xargs) 2>/dev/null || true
+        mapfile -t all < <(pgrep -s "$session")
+        kill -9 "${all[@]}" 2>/dev/null || true
         wait $session 2>/dev/null || true
         # workers lead groups of their own; they see that their rank has gone
         while pgrep -s "$session" >/dev/null; do sleep 0.05; done
