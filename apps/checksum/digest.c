@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <openssl/err.h>
@@ -14,6 +15,7 @@
 
 #define BUFFER_BYTES ((size_t)256 << 10) /* stays in a core's own cache between the kernel's copy and the hash */
 #define STOP_BYTES   ((int64_t)4 << 20)  /* how often to ask whether to stop */
+#define SETTLED_NS   INT64_C(2000000000) /* above the ticks of clocks that file systems have, and some difference */
 #define WAIT_MS      100                 /* for a pipe, between two such questions */
 
 static const unsigned char leaf_mark = 0, root_mark = 1;
@@ -74,10 +76,21 @@ int digest_open(int at, const char *path, bool follow)
     return fd < 0 && errno == ENAMETOOLONG ? open_long(at, path, flags) : fd;
 }
 
-static struct outcome seen(const struct stat *st)
+static int64_t nanoseconds(struct timespec t)
 {
-    return (struct outcome){.size = st->st_size,
-                            .modified_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec};
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+struct outcome digest_seen(const struct stat *st)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    struct outcome seen = {.size = st->st_size,
+                           .modified_ns = nanoseconds(st->st_mtim),
+                           .changed_ns = nanoseconds(st->st_ctim),
+                           .inode = st->st_ino};
+    seen.settled = nanoseconds(now) - seen.changed_ns > SETTLED_NS;
+    return seen;
 }
 
 static bool stopped(const struct digester *d)
@@ -141,7 +154,7 @@ static int32_t same(int fd, const struct outcome *before)
     struct stat st;
     if (fstat(fd, &st) != 0)
         return errno;
-    struct outcome after = seen(&st);
+    struct outcome after = digest_seen(&st);
     return after.size == before->size && after.modified_ns == before->modified_ns ? 0 : OUTCOME_CHANGED;
 }
 
@@ -197,7 +210,7 @@ void digest_file(struct digester *d, const struct algorithm *algorithm, int fd, 
                  struct outcome *outcome)
 {
     bool regular = S_ISREG(st->st_mode);
-    *outcome = seen(st);
+    *outcome = digest_seen(st);
     if (regular && outcome->size > (int64_t)BUFFER_BYTES)
         posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     outcome->error = (algorithm->tree ? read_tree : read_whole)(d, algorithm, fd, regular, outcome);
@@ -215,7 +228,7 @@ int64_t tree_pieces(int64_t size)
 void digest_pieces(struct digester *d, const struct algorithm *algorithm, int fd, const struct stat *st, int64_t first,
                    int64_t n, unsigned char (*leaves)[DIGEST_BYTES_MAX], struct outcome *outcome)
 {
-    *outcome = seen(st);
+    *outcome = digest_seen(st);
     outcome->error = S_ISREG(st->st_mode) ? 0 : OUTCOME_CHANGED;
     if (!outcome->error && lseek(fd, first * TREE_PIECE, SEEK_SET) < 0)
         outcome->error = errno;

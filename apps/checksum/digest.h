@@ -29,14 +29,16 @@ enum {
     OUTCOME_FOLDER = -6,    /**< the working directory is not on that host */
     OUTCOME_OUTPUT = -7,    /**< what this program writes */
     OUTCOME_LARGE = -8,     /**< left to others */
-    OUTCOME_LOST = -9       /**< who had it in hand has died */
+    OUTCOME_LOST = -9,      /**< who had it in hand has died */
+    OUTCOME_SAME = -10      /**< as it was when an earlier run read it */
 };
 
 /** What a file, or pieces of it, came to. */
 struct outcome {
-    int32_t error; /**< 0, errno, or OUTCOME_... */
-    int32_t reserved;
-    int64_t size, modified_ns;
+    int32_t error;   /**< 0, errno, or OUTCOME_... */
+    int32_t settled; /**< its last change was so long ago that another one would show in its times */
+    int64_t size, modified_ns, changed_ns;
+    uint64_t inode;
     unsigned char digest[DIGEST_BYTES_MAX]; /**< of pieces: none */
 };
 
@@ -66,6 +68,9 @@ int digest_open(int at, const char *path, bool follow);
  */
 void digest_file(struct digester *d, const struct algorithm *algorithm, int fd, const struct stat *st,
                  struct outcome *outcome);
+
+/** What fstat or stat says of a file, as an outcome without a digest. */
+struct outcome digest_seen(const struct stat *st);
 
 /** How many pieces a file of that size has. */
 int64_t tree_pieces(int64_t size);

@@ -21,12 +21,13 @@ static const char doc[] =
     "  checksum -c SHA256SUMS --strict data      also, what in data is not listed\n"
     "  find . -name '*.c' -print0 | checksum -0 --files-from -\n"
     "  checksum --tree disk.img                  one large file, by all ranks\n"
+    "  checksum --resume j data >SHA256SUMS      after an interruption: again\n"
     "\n"
     "Exit status:\n"
     "  0    all is well\n"
     "  1    a file could not be read, or is not what the list says; a list has\n"
     "       no good line; output could not be written\n"
-    "  2    bad option, or a list that cannot be used\n"
+    "  2    bad option, or a list or journal that cannot be used\n"
     "  130, 143, 75  after SIGINT, SIGTERM, SIGUSR1; what was finished is written\n"
     "With --strict, added up:\n"
     "  1    a file could not be read, or a line of the list\n"
@@ -34,7 +35,7 @@ static const char doc[] =
     "  8    a file has changed: it is not what the list says\n"
     "  16   a file is extra: in a DIR and not in the list\n";
 
-enum { TAG = 256, STRICT, IGNORE_MISSING, QUIET, STATUS, FILES_FROM, TREE, HELP, USAGE, VERSION };
+enum { TAG = 256, STRICT, IGNORE_MISSING, QUIET, STATUS, FILES_FROM, TREE, RESUME, ANEW, HELP, USAGE, VERSION };
 
 static const struct argp_option known[] = {
     {.doc = "What is read:", .group = 1},
@@ -62,6 +63,11 @@ static const struct argp_option known[] = {
     {"status", STATUS, NULL, 0, "Nothing on stdout: the exit status says it", 3},
     {"warn", 'w', NULL, 0, "Say where lines are that are none", 3},
     {.doc = "Other:", .group = 4},
+    {"resume", RESUME, "JOURNAL", 0,
+     "Note each file that was read in JOURNAL, made if need be; one that is there and has not changed is not read "
+     "again",
+     4},
+    {"anew", ANEW, NULL, 0, "What JOURNAL has from earlier runs counts no more", 4},
     {"help", HELP, NULL, 0, "This text", 4},
     {"usage", USAGE, NULL, 0, "The options in short", 4},
     {"version", VERSION, NULL, 0, "Version", 4},
@@ -144,6 +150,12 @@ static error_t take(int key, char *value, struct argp_state *state)
             bad(g, "--files-from twice; allowed: one list (cat both into '--files-from -')");
         o->files_from = value;
         return 0;
+    case RESUME:
+        o->resume = value;
+        return 0;
+    case ANEW:
+        o->anew = true;
+        return 0;
     case HELP:
     case USAGE:
         argp_state_help(state, stdout,
@@ -194,6 +206,8 @@ static void check_together(struct gathered *g)
         check_checks(g);
     else if (o->strict || o->ignore_missing || o->status || o->warn)
         bad(g, "--strict, --ignore-missing, --status and --warn have a meaning with --check LIST alone");
+    if (o->anew && !o->resume)
+        bad(g, "--anew has a meaning with --resume JOURNAL alone");
     if (o->null && !o->files_from)
         bad(g, "--null has a meaning with --files-from LIST alone; for output --zero");
     if (inputs(o) > 1)

@@ -21,6 +21,8 @@ struct options {
     int lists_n;
     bool strict, ignore_missing, quiet, status, warn;
     const char *output; /**< a file; NULL: standard output */
+    const char *resume; /**< a journal; NULL: none */
+    bool anew;          /**< what is in it counts no more */
 };
 
 typedef enum options_outcome {

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "checksum/work.h"
-
 struct slot *ring_room(struct ring *ring)
 {
     if (ring->n == RING_SLOTS_MAX || ring->bytes >= RING_BYTES_MAX)
@@ -30,11 +28,20 @@ struct slot *ring_first(const struct ring *ring)
 
 static void empty(struct slot *slot)
 {
-    for (size_t i = 0; i < slot->n; i++)
+    for (size_t i = 0; i < slot->n; i++) {
         free(slot->entries[i].known);
-    slot->n = slot->out = slot->used = 0;
-    slot->algorithm = NULL;
-    slot->sent = false;
+        free(slot->entries[i].before);
+    }
+    for (uint64_t i = 0; slot->parts && i < slot->answer->tasks; i++)
+        free(slot->parts[i].part);
+    free(slot->parts);
+    free(slot->answer);
+    *slot = (struct slot){.bytes = slot->bytes, .room = slot->room};
+}
+
+struct slot *ring_at(const struct ring *ring, size_t n)
+{
+    return ring->slots[(ring->begin + n) % RING_SLOTS_MAX];
 }
 
 void ring_pop(struct ring *ring)
@@ -77,26 +84,35 @@ static int put(struct slot *slot, const void *bytes, size_t n, size_t *where)
     return 0;
 }
 
-int slot_add(struct slot *slot, const struct entry *entry, const struct outcome *known)
+static int copy(struct outcome **to, const struct outcome *from)
 {
-    struct slot_entry *e = &slot->entries[slot->n];
+    if (!from)
+        return 0;
+    *to = malloc(sizeof **to);
+    if (!*to)
+        return -1;
+    **to = *from;
+    return 0;
+}
+
+int slot_add(struct slot *slot, const struct entry *entry, const struct outcome *known, const struct outcome *before)
+{
+    struct slot_entry *e = &slot->entries[slot->n++];
     *e = (struct slot_entry){.algorithm = entry->algorithm,
                              .in_tree = entry->in_tree,
                              .is_input = entry->is_input,
                              .has_expected = entry->expected};
     if (put(slot, entry->path, strlen(entry->path) + 1, &e->path) != 0 ||
-        (entry->expected && put(slot, entry->expected, entry->algorithm->bytes, &e->expected) != 0))
+        (entry->expected && put(slot, entry->expected, entry->algorithm->bytes, &e->expected) != 0) ||
+        copy(&e->known, known) != 0 || copy(&e->before, before) != 0) {
+        free(e->known);
+        slot->n--;
         return -1;
-    if (known) {
-        e->known = malloc(sizeof *e->known);
-        if (!e->known)
-            return -1;
-        *e->known = *known;
-    } else {
+    }
+    if (!known) {
         slot->algorithm = entry->algorithm;
         slot->out++;
     }
-    slot->n++;
     return 0;
 }
 
@@ -128,6 +144,8 @@ void *slot_message(const struct slot *slot, size_t *bytes)
         if (slot->entries[i].known)
             continue;
         item->in_tree = slot->entries[i].in_tree;
+        if (slot->entries[i].before)
+            item->before = work_seen(slot->entries[i].before);
         item->path_bytes = (uint32_t)work_path_bytes(path);
         strcpy((char *)(item + 1), path);
         item = (void *)((char *)(item + 1) + item->path_bytes);

@@ -16,7 +16,9 @@
 
 #include <muster/muster.h>
 
+#include "checksum/collect.h"
 #include "checksum/report.h"
+#include "checksum/resume.h"
 #include "checksum/ring.h"
 #include "checksum/sink.h"
 #include "checksum/source.h"
@@ -26,6 +28,7 @@
 #define WAIT_MS    20
 #define STEP       32 /* batches a worker that are out, and more each time that the first one takes long */
 #define LEFTOVER_S 0.5
+#define KEEP_S     0.1
 
 struct run {
     const struct options *options;
@@ -40,11 +43,14 @@ struct run {
     bool progress_shown;
     size_t target; /* batches that may be out now */
     bool filling;
-    bool ended;   /* there is no more input */
-    bool waiting; /* there is none now */
-    bool stopped; /* by a signal, or because nothing can go on */
-    double until; /* then: how long to ask for what is still in hand */
-    int64_t open; /* files that were not read for that */
+    bool ended;            /* there is no more input */
+    bool waiting;          /* there is none now */
+    bool stopped;          /* by a signal, or because nothing can go on */
+    double until;          /* then: how long to ask for what is still in hand */
+    int64_t open;          /* files that were not read for that */
+    struct resume *resume; /* NULL: none */
+    double keep_next;      /* when to look again at what is finished behind the first batch */
+    int64_t again;         /* files that were read by an earlier run */
     struct sink sink;
     bool unwritable; /* it is; said */
 };
@@ -135,12 +141,14 @@ static bool hold(struct run *run)
     return run->holding;
 }
 
-static int put(struct slot *slot, const struct entry *entry)
+static int put(struct run *run, struct slot *slot, const struct entry *entry)
 {
-    struct outcome outcome = {.error = entry->error};
+    struct outcome outcome = {.error = entry->error}, before;
     if (entry->is_input) /* this process's: it is read at once */
         work_input(entry->algorithm, &outcome);
-    return slot_add(slot, entry, entry->is_input || entry->error ? &outcome : NULL);
+    bool known = entry->is_input || entry->error;
+    bool found = !known && run->resume && resume_find(run->resume, entry, &before);
+    return slot_add(slot, entry, known ? &outcome : NULL, found ? &before : NULL);
 }
 
 /* Another batch. False: there is no input now, or no room. */
@@ -154,7 +162,7 @@ static bool fill_one(struct run *run)
         return false;
     while (err == MUSTER_OK && hold(run) && slot_takes(slot, &run->held, limit)) {
         run->holding = false;
-        if (put(slot, &run->held) != 0)
+        if (put(run, slot, &run->held) != 0)
             err = MUSTER_ERR_NOMEM;
     }
     if (slot->n == 0 && err == MUSTER_OK)
@@ -168,6 +176,8 @@ static bool fill_one(struct run *run)
     }
     return err == MUSTER_OK;
 }
+
+static void keep_ready(struct run *run);
 
 static void fill(struct run *run)
 {
@@ -184,6 +194,8 @@ static void tick(void)
 {
     struct run *run = home;
     show_progress(run);
+    if (!run->filling)
+        keep_ready(run);
     if (run->filling || run->ended)
         return;
     run->target += (size_t)(STEP * run->workers);
@@ -192,122 +204,84 @@ static void tick(void)
 
 /* ---- back ---- */
 
-/* Waits for a task's answer, a block for free(), and sends others out meanwhile. */
-static muster_err obtain(struct run *run, muster_task task, void **answer, size_t *bytes)
+/* collect_fn: waits, and sends others out meanwhile. After a stop, for what is in hand yet, a little while. */
+static muster_err take_waiting(void *arg, muster_task task, void **result)
 {
+    struct run *run = arg;
     for (;;) {
-        muster_err err = muster_task_take(task, answer, bytes, run->stopped ? MUSTER_NOWAIT : WAIT_MS);
+        muster_err err = muster_task_take(task, result, NULL, run->stopped ? MUSTER_NOWAIT : WAIT_MS);
         if (muster_interrupted() && !run->stopped) {
             stop(run);
         } else if (err != MUSTER_ERR_TIMEOUT && err != MUSTER_ERR_INTERRUPTED) {
             return err;
         } else if (run->stopped) {
             if (progress_clock() >= run->until)
-                return err;
+                return MUSTER_ERR_TIMEOUT;
             nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
         } else {
             run->target += (size_t)(STEP * run->workers);
             fill(run);
+            keep_ready(run);
             show_progress(run);
             flush(run);
         }
     }
 }
 
-/* What to say of files whose task gave no answer. */
-static int32_t lost(struct run *run, muster_err err)
+/* What an entry came to, and it is kept for a later run. False: it is not known. */
+static bool settle(struct run *run, struct slot *slot, size_t i, collect_fn take, struct outcome *outcome,
+                   const char **host)
 {
-    if (run->stopped)
-        return OUTCOME_OPEN;
-    const muster_task_error *e = muster_pool_last_error();
-    if (err == MUSTER_ERR_TASK && e)
-        complain(run, e->text, err);
-    return err == MUSTER_ERR_TASK || err == MUSTER_ERR_NOMEM ? ENOMEM : OUTCOME_LOST;
-}
-
-/* A large file's outcome, from its tasks. */
-static void gather(struct run *run, const struct entry *entry, const muster_task *tasks, int64_t n,
-                   struct outcome *outcome, char host[WORK_HOST_MAX])
-{
-    struct tree tree;
-    int64_t size = outcome->size;
-    int32_t error = 0;
-    tree_begin(&tree, entry->algorithm);
-    for (int64_t i = 0; i < n; i++) {
-        struct work_part *part;
-        int64_t modified_ns = outcome->modified_ns;
-        muster_err err = obtain(run, tasks[i], (void **)&part, NULL);
-        if (err != MUSTER_OK) {
-            error = error ? error : lost(run, err);
-            continue;
-        }
-        if (!error) {
-            *outcome = part->outcome;
-            error = outcome->error;
-            memcpy(host, part->host, WORK_HOST_MAX);
-        }
-        if (!error && entry->algorithm->tree &&
-            (outcome->size != size || (i > 0 && outcome->modified_ns != modified_ns)))
-            error = OUTCOME_CHANGED;
-        for (int64_t leaf = 0; leaf < part->leaves; leaf++)
-            tree_add(&tree, part->leaf[leaf]);
-        free(part);
-    }
-    unsigned char root[DIGEST_BYTES_MAX];
-    int32_t failed = tree_end(&tree, size, root);
-    if (entry->algorithm->tree && !error) {
-        error = failed;
-        memcpy(outcome->digest, root, sizeof root);
-    }
-    outcome->error = error;
-}
-
-static void say(struct run *run, const struct entry *entry, const struct outcome *outcome, const char *host)
-{
-    if (outcome->error == OUTCOME_OPEN)
-        run->open++;
-    else
-        report_entry(&run->report, entry, outcome, host && muster_hosts() > 1 ? host : NULL);
-}
-
-/* Reports a batch, given the answer of its task, or why there is none. */
-static void report_slot(struct run *run, const struct slot *slot, const struct work_answer *answer, int32_t error)
-{
-    const struct outcome *outcomes = answer ? (const void *)(answer + 1) : NULL;
-    const muster_task *tasks = answer ? (const void *)(outcomes + answer->n) : NULL;
-    for (size_t i = 0; i < slot->n; i++) {
+    struct slot_entry *e = &slot->entries[i];
+    if (!collect(slot, i, take, run, outcome, host))
+        return false;
+    if (outcome->error == OUTCOME_SAME) {
+        *outcome = *e->before;
+        run->again += !e->recorded;
+    } else if (run->resume && !outcome->error && !e->recorded) {
         struct entry entry = slot_entry(slot, i);
-        struct outcome outcome = {.error = error};
-        char host[WORK_HOST_MAX] = "";
-        if (slot->entries[i].known) {
-            say(run, &entry, slot->entries[i].known, NULL);
-            continue;
-        }
-        if (answer) {
-            outcome = *outcomes++;
-            memcpy(host, answer->host, sizeof host);
-        }
-        if (outcome.error == OUTCOME_LARGE) {
-            int64_t n = work_tasks(outcome.size, entry.algorithm->tree);
-            gather(run, &entry, tasks, n, &outcome, host);
-            tasks += n;
-        }
-        say(run, &entry, &outcome, host);
+        resume_put(run->resume, &entry, outcome);
     }
+    e->recorded = true;
+    return true;
+}
+
+static muster_err take_ready(void *arg, muster_task task, void **result)
+{
+    (void)arg;
+    muster_err err = muster_task_take(task, result, NULL, MUSTER_NOWAIT);
+    return err == MUSTER_ERR_INTERRUPTED ? MUSTER_ERR_TIMEOUT : err;
+}
+
+/* While the first batch takes long: what is finished behind it goes into the journal, so that it is not done again if
+ * this run is killed. */
+static void keep_ready(struct run *run)
+{
+    struct outcome outcome;
+    const char *host;
+    if (!run->resume || progress_clock() < run->keep_next)
+        return;
+    for (size_t n = 1; n < run->ring.n; n++) {
+        struct slot *slot = ring_at(&run->ring, n);
+        for (size_t i = 0; i < slot->n; i++)
+            if (!slot->entries[i].recorded && !settle(run, slot, i, take_ready, &outcome, &host) && !slot->answer)
+                break;
+    }
+    run->keep_next = progress_clock() + KEEP_S;
 }
 
 static void take_first(struct run *run)
 {
     struct slot *slot = ring_first(&run->ring);
-    void *answer = NULL;
-    int32_t error = OUTCOME_OPEN;
-    if (slot->sent) {
-        muster_err err = obtain(run, slot->task, &answer, NULL);
-        if (err != MUSTER_OK)
-            error = lost(run, err);
+    for (size_t i = 0; i < slot->n; i++) {
+        struct entry entry = slot_entry(slot, i);
+        struct outcome outcome;
+        const char *host;
+        if (!settle(run, slot, i, take_waiting, &outcome, &host) || outcome.error == OUTCOME_OPEN)
+            run->open++;
+        else
+            report_entry(&run->report, &entry, &outcome, *host && muster_hosts() > 1 ? host : NULL);
     }
-    report_slot(run, slot, answer, error);
-    free(answer);
     ring_pop(&run->ring);
 }
 
@@ -350,7 +324,11 @@ static int finish(struct run *run)
     int signal = muster_interrupted();
     hide_progress(run);
     run->report.bad_lines = run->source.list.bad;
-    run->report.failed |= run->source.failed || (run->stopped && !signal);
+    run->report.failed |= run->source.failed || (run->stopped && !signal) || resume_close(run->resume) != 0;
+    if (run->again > 0 && !run->options->quiet && !run->options->status)
+        fprintf(stderr, "checksum: %lld of %lld file%s had been read before\n", (long long)run->again,
+                (long long)run->report.files, run->report.files == 1 ? "" : "s");
+    run->resume = NULL;
     if (signal)
         fprintf(stderr, "checksum: stopped by signal %d (%s): what was finished is written\n", signal,
                 strsignal(signal));
@@ -428,7 +406,9 @@ int run_all(const struct options *options)
     run->options = options;
     run->report =
         (struct report){.options = options, .err = stderr, .before_message = hide_progress, .before_arg = run};
-    if (sink_open(&run->sink, options->output) != 0) {
+    if (options->resume && !(run->resume = resume_open(options->resume, options->anew))) {
+        code = EXIT_BAD;
+    } else if (sink_open(&run->sink, options->output) != 0) {
         output_failed(run);
     } else if (make_pool(run) == 0) {
         code = with_pool(run);
@@ -436,6 +416,7 @@ int run_all(const struct options *options)
     }
     if (sink_close(&run->sink) != 0)
         output_failed(run);
+    resume_close(run->resume);
     ring_free(&run->ring);
     free(run);
     return code;

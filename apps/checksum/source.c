@@ -51,12 +51,33 @@ static source_state take_path(struct source *source, struct entry *entry, const 
     return SOURCE_ENTRY;
 }
 
+/* Whether a file in a tree is the journal of this run, or stands beside it for SQLite. */
+static bool is_journal(const struct source *source, const char *path)
+{
+    const char *journal = source->options->resume;
+    char beside[4096];
+    struct stat st, own;
+    if (!journal)
+        return false;
+    const char *name = strrchr(journal, '/'), *found = strrchr(path, '/');
+    name = name ? name + 1 : journal;
+    found = found ? found + 1 : path;
+    if (strncmp(found, name, strlen(name)) != 0)
+        return false;
+    snprintf(beside, sizeof beside, "%s%s", journal, found + strlen(name));
+    return stat(path, &st) == 0 && stat(beside, &own) == 0 && st.st_dev == own.st_dev && st.st_ino == own.st_ino;
+}
+
 /* Of the tree at hand; SOURCE_END: no more. */
 static source_state take_walked(struct source *source, struct entry *entry)
 {
     const char *path;
     int error;
-    if (walk_next(&source->walk, &path, &error) == WALK_END) {
+    walk_state state;
+    do
+        state = walk_next(&source->walk, &path, &error);
+    while (state == WALK_FILE && is_journal(source, path));
+    if (state == WALK_END) {
         walk_end(&source->walk);
         source->walking = false;
         return SOURCE_END;

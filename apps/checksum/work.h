@@ -36,7 +36,19 @@ struct work_batch {
     uint32_t n;
 };
 
+/** By which a file is known again. */
+struct work_seen {
+    int64_t size, modified_ns, changed_ns;
+    uint64_t inode; /* 0: it was not read before */
+};
+
+static inline struct work_seen work_seen(const struct outcome *o)
+{
+    return (struct work_seen){o->size, o->modified_ns, o->changed_ns, o->inode};
+}
+
 struct work_item {
+    struct work_seen before; /* still so: OUTCOME_SAME, and it is not read */
     uint32_t in_tree;
     uint32_t path_bytes; /* with the zero byte, and more up to a multiple of 8; it follows */
 };

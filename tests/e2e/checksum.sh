@@ -191,9 +191,9 @@ says 1 '(1 changed meanwhile)'
 
 # ---- signals: what was finished is there ----
 mkfifo names.fifo
-ends() { # exit code, signal
+ends() { # exit code, signal, option...
     local code=0
-    MUSTER_RANKS=2 timeout -k 5 60 "$program" --files-from - <names.fifo >out 2>err &
+    MUSTER_RANKS=2 timeout -k 5 60 "$program" "${@:3}" --files-from - <names.fifo >out 2>err &
     pid=$!
     exec 3>names.fifo
     printf 'tree/sub/%s\n' {10..109} >&3
@@ -212,7 +212,24 @@ ends() { # exit code, signal
 }
 ends 130 INT
 ends 143 TERM
-ends 75 USR1
+
+# ---- resume: what an earlier run has read is not read again, unless it has changed since ----
+while [ $(($(date +%s) - $(stat -c %Z tree/sub/109))) -lt 4 ]; do sleep 0.2; done # too new to tell a change
+ends 75 USR1 --resume journal
+printf 'changed' >tree/sub/20
+gives 0 hosts --resume journal tree
+says 1 'checksum: 99 of [0-9]* files had been read before'
+find tree -type f -print0 | sort -z | xargs -0 sha256sum >theirs
+same <(tr '\n' '\0' <out) <(tr '\n' '\0' <theirs)
+cp theirs list
+printf 'other' >tree/sub/21
+gives 1 1 --resume journal --check list
+grep -qx 'tree/sub/21: FAILED' out || fail 'resume: a change was not seen'
+[ "$(grep -c ': OK$' out)" -eq $(($(wc -l <list) - 1)) ] || fail 'resume: not all that is well'
+gives 0 1 --resume journal --anew tree
+says 0 'had been read before'
+gives 2 1 --resume list tree
+says 1 'no journal'
 
 # ---- mistakes: before anything starts, so also where nothing may ----
 for mistake in --nonsense --algorithm=none --strict '--check gone' '--files-from gone'; do
