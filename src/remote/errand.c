@@ -14,7 +14,8 @@ enum { STACK_BYTES = 256 << 10 };
 struct job {
     struct job *next;
     uint64_t id;
-    char *bytes;
+    char *bytes;       /* of a small payload: a copy */
+    muster__ref block; /* a large one stays where it came to: copying it would keep the agent from its hosts */
     muster_err err;
     char text[REMOTE_TEXT];
     struct muster__errand errand;
@@ -44,6 +45,7 @@ static void job_free(void *arg)
 
 static void answer(struct job *job)
 {
+    muster__heap_free(job->block, muster__self_state.number);
     struct frame frame = {.type = FRAME_ANSWER, .id = job->id, .object = job->errand.object};
     frame.answer.err = job->err;
     frame.answer.free = muster__seats_free();
@@ -95,7 +97,7 @@ static bool start_thread(struct job *job)
     return made;
 }
 
-static struct job *job_make(int host, const struct frame *frame, const void *payload)
+static struct job *job_make(int host, const struct frame *frame, const void *payload, muster__ref block)
 {
     struct job *job = calloc(1, sizeof *job);
     MUSTER__CHECK_EQ(job != NULL, true);
@@ -106,20 +108,20 @@ static struct job *job_make(int host, const struct frame *frame, const void *pay
                                           .timeout_ms = frame->call.timeout_ms,
                                           .size = frame->size,
                                           .capacity = frame->call.capacity};
-    job->bytes = frame->size ? malloc(frame->size) : NULL;
+    job->block = block;
+    job->bytes = frame->size && !block ? malloc(frame->size) : NULL;
     job->errand.reply = frame->call.capacity ? malloc(frame->call.capacity) : NULL;
-    MUSTER__CHECK_EQ((job->bytes || !frame->size) && (job->errand.reply || !frame->call.capacity), true);
-    if (frame->size)
+    MUSTER__CHECK_EQ((job->bytes || block || !frame->size) && (job->errand.reply || !frame->call.capacity), true);
+    if (job->bytes)
         memcpy(job->bytes, payload, frame->size);
-    job->errand.bytes = job->bytes;
+    job->errand.bytes = block ? payload : job->bytes;
     return job;
 }
 
 void errand_begin(int host, const struct frame *frame, const void *payload, muster__ref block)
 {
     uint32_t kind = frame->object.kind_home >> 24;
-    struct job *job = job_make(host, frame, payload);
-    muster__heap_free(block, muster__self_state.number);
+    struct job *job = job_make(host, frame, payload, block);
     if (kind >= MUSTER__KINDS || !errands[kind]) {
         job->err = MUSTER_ERR_UNSUPPORTED;
         answer(job);
