@@ -96,24 +96,27 @@ static bool put_quoted(struct text *to, const char **at)
 /* One word, at *at. Returns false where a shell is needed. */
 static bool put_word(struct text *to, const char **at)
 {
-    static const char special[] = "|&;<>()$`*?[]{}~!#=%\n\r\v\f";
+    static const char special[] = " \t'\"\\|&;<>()$`*?[]{}~!#\n\r\v\f";
     const char *begin = *at;
-    while (**at && **at != ' ' && **at != '\t') {
+    for (;;) {
+        size_t run = strcspn(*at, special);
+        text_put(to, *at, run);
+        *at += run;
+        if (**at == '\0' || **at == ' ' || **at == '\t')
+            break;
         char c = *(*at)++;
         if (c == '\'' || c == '"') {
             if (!put_quoted(to, at))
                 return false;
-        } else if (c == '\\') {
-            if (!**at || **at == '\n')
-                return false;
+        } else if (c == '\\' && **at && **at != '\n') {
             text_put(to, (*at)++, 1);
         } else if (c == '{' && strncmp(*at, "%}", 2) == 0) {
             text_put_string(to, "{%}");
             *at += 2;
-        } else if (strchr(special, c) && !(c == '#' && *at - 1 != begin) && c != '%' && c != '=') {
-            return false;
+        } else if (c == '#' && *at - 1 != begin) {
+            text_put(to, "#", 1);
         } else {
-            text_put(to, &c, 1);
+            return false;
         }
     }
     text_put(to, "", 1); /* its NUL */
