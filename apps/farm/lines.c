@@ -223,8 +223,8 @@ static int next_made(struct lines *l, struct line *line)
     render(l, n);
     while (l->text.n + 1 > l->most && n > 1)
         render(l, --n);
-    if (n < l->batch.n && l->options.max_args > 0)
-        l->total = -1; /* there are more commands than inputs make if each has all it may have */
+    if (l->options.max_args > 0 && (n < l->batch.n || (n < l->options.max_args && !l->ended)))
+        l->total = -1; /* more commands than if each had all that it may have */
     l->taken = n;
     line->args = l->batch.args;
     line->n_args = l->batch.tuples[n - 1].args;

@@ -11,7 +11,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 #define WORDS    40
-#define COMMANDS 2000 /* combinations of many inputs are many */
+#define COMMANDS 300 /* combinations of many inputs are many */
 
 static void set_option(struct lines_options *o, char letter)
 {
