@@ -335,7 +335,7 @@ static int put_record(struct inputs *in, int member, char *const *columns, int n
     const struct source *source = &in->members[member].source;
     bool last = member == in->n_members - 1;
     if (source->names && !last && n > source->names) {
-        source_say(source, in->error, "%d columns, and the header names %d", n, source->names);
+        source_say(source, in->error, "number of columns: %d, and the header names %d", n, source->names);
         return -1;
     }
     if (put_args(in, columns, n) != 0)

@@ -259,7 +259,7 @@ int lines_next(struct lines *l, struct line *line)
         return fail(l, "no memory for a command");
     if (l->text.n + 1 > l->most) {
         source_say_at(l->error, line->source, line->line_number,
-                      "its command has %zu bytes, and no more than %zu are allowed", l->text.n, l->most - 1);
+                      "its command has %zu B, and no more than %zu are allowed", l->text.n, l->most - 1);
         return fail(l, l->error);
     }
     line->text = l->text.bytes;

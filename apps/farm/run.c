@@ -122,7 +122,7 @@ static bool may_begin(struct farm *f, const struct command *c, struct job *job)
     job->command = NULL;
     if (never) {
         char text[200];
-        snprintf(text, sizeof text, "command %lld wants %d cores and %d GPUs, and no host has them", (long long)c->seq,
+        snprintf(text, sizeof text, "command %lld: no host has what it wants: cores: %d, GPUs: %d", (long long)c->seq,
                  c->cores, c->gpus);
         fail(f, text);
     }
@@ -177,7 +177,7 @@ static enum follow_may follows(struct farm *f, struct command **c)
     enum follow_may may = follow_check(f->follow, (*c)->after, &unknown);
     if (may == FOLLOW_UNKNOWN) {
         char text[300];
-        snprintf(text, sizeof text, "command %lld comes after '%.100s', and no command before it has that name",
+        snprintf(text, sizeof text, "command %lld is to come after '%.100s', and no command before it has that name",
                  (long long)(*c)->seq, unknown);
         fail(f, text);
     } else if (may == FOLLOW_NEVER) {

@@ -65,7 +65,7 @@ static int read_file(struct source *s, char *error)
     else if (text->failed)
         source_say(s, error, "no memory for so long a line");
     else if (text->n == INPUTS_BYTES_MAX)
-        source_say(s, error, "no end in %d bytes; -d says what inputs end with", INPUTS_BYTES_MAX);
+        source_say(s, error, "no end within %d B; -d says what inputs end with", INPUTS_BYTES_MAX);
     else
         return 1;
     return -1;

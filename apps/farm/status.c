@@ -64,7 +64,7 @@ char *status_text(const struct farm *f)
         snprintf(total, sizeof total, "%lld", (long long)c->total);
     fprintf(file, "farm, pid %ld on %s, at %s, for %s\n", (long)getpid(), muster_host(), time_text,
             progress_duration(progress_clock() - f->progress.begin, since, sizeof since));
-    fprintf(file, "%lld done, %lld failed, %d handed out, of %s; %lld of an earlier run; %d workers%s%s\n",
+    fprintf(file, "%lld done, %lld failed, %d handed out, of %s; %lld of an earlier run; workers: %d%s%s\n",
             (long long)c->done, (long long)c->failed, f->in_flight, total, (long long)c->known, f->workers,
             f->stopping ? "; " : "", f->stopping ? f->why_stopped : "");
     write_running(f, file);

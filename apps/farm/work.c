@@ -74,7 +74,7 @@ static void heard(void *arg, int stream, const char *bytes, size_t n)
         k->room = 2 * (k->n + n);
         char *more = realloc(k->bytes, k->room);
         if (!more) {
-            fprintf(stderr, "farm: no memory for what command %lld says\n", (long long)w->request->seq);
+            fprintf(stderr, "farm: no memory for the output of command %lld\n", (long long)w->request->seq);
             abort();
         }
         k->bytes = more;

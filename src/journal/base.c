@@ -294,7 +294,7 @@ static muster_err take(const struct muster__journal_base *base, muster_journal_e
     muster_journal_entry row = entry_of(base->select);
     void *result = NULL;
     if (row.result_bytes && !(result = malloc(row.result_bytes)))
-        return muster__fail(MUSTER_ERR_NOMEM, "journal '%s': no memory for a result of %zu bytes", base->path,
+        return muster__fail(MUSTER_ERR_NOMEM, "journal '%s': no memory for a result of %zu B", base->path,
                             row.result_bytes);
     if (result)
         memcpy(result, row.result, row.result_bytes);

@@ -54,7 +54,8 @@ static muster_err names_task(const char *operation, const muster_journal_entry *
     if (err == MUSTER_OK)
         err = MUSTER__RESERVED(operation, entry);
     if (err == MUSTER_OK && (!entry->name || !*entry->name || strlen(entry->name) > NAME_MAX_BYTES))
-        err = muster__fail(MUSTER_ERR_INVAL, "%s: a task has a name of 1 to %zu bytes", operation, NAME_MAX_BYTES);
+        err = muster__fail(MUSTER_ERR_INVAL, "%s: a task has a name of at least 1 and at most %zu B", operation,
+                           NAME_MAX_BYTES);
     if (err == MUSTER_OK && entry->input_bytes)
         err = MUSTER__NULL_BAD(operation, entry->input);
     if (err == MUSTER_OK && (entry->input_bytes > INT32_MAX / 2 || entry->result_bytes > INT32_MAX / 2))
@@ -268,7 +269,7 @@ muster_err muster_journal_record(muster_journal *journal, const muster_journal_e
         pthread_cond_signal(&journal->wake);
     journal->told |= untold;
     if (untold)
-        err = muster__fail(MUSTER_ERR_SYSTEM, "%s (%lld records are kept, and tried again)", journal->why,
+        err = muster__fail(MUSTER_ERR_SYSTEM, "%s (not written, and tried again: %lld)", journal->why,
                            (long long)journal->n);
     behind &= !journal->failing;
     pthread_mutex_unlock(&journal->list);
@@ -347,7 +348,7 @@ muster_err muster_journal_close(muster_journal *journal)
         pthread_join(journal->writer, NULL);
     err = write_now(journal);
     if (err != MUSTER_OK)
-        muster__fail(err, "%s (%lld records are lost)", journal->why, (long long)journal->n);
+        muster__fail(err, "%s (records lost: %lld)", journal->why, (long long)journal->n);
     muster__journal_base_close(&journal->base);
     muster__held_close(&journal->held);
     free_list(journal->first);

@@ -104,7 +104,7 @@ exits 0
 [ "$(xargs <out)" = '1 1 1 1 1 1' ] || fail 'GPUs'
 on 2 --cores 3 list
 exits 255
-says err 'wants 3 cores and 0 GPUs, and no host has them'
+says err 'no host has what it wants: cores: 3, GPUs: 0'
 
 # --halt ends what runs
 printf 'sleep 1000\nfalse\n' >list

@@ -292,7 +292,7 @@ static void test_endless_line(void **state)
     rewind(file);
     assert_int_equal(lines_open(&lines, &options, file, error), 0);
     assert_int_equal(lines_next(lines, &line), -1);
-    assert_string_equal(lines_error(lines), "standard input:1: no end in 16777216 bytes; -d says what inputs end with");
+    assert_string_equal(lines_error(lines), "standard input:1: no end within 16777216 B; -d says what inputs end with");
     lines_close(lines);
     fclose(file);
 }
