@@ -2,7 +2,7 @@
 /*
  * Files go out in batches, each a task, and are reported in the order in which they came: the batches that are out
  * stand in a ring, and home waits for the first. It runs tasks meanwhile, and then a large file may take long: so each
- * task that reads here calls run_tick now and then, which sends further batches out. How many are out goes by need:
+ * task that reads here calls tick now and then, which sends further batches out. How many are out goes by need:
  * more when the first one takes long.
  */
 #include "checksum/run.h"
@@ -43,14 +43,15 @@ struct run {
     bool progress_shown;
     size_t target; /* batches that may be out now */
     bool filling;
-    bool ended;            /* there is no more input */
-    bool waiting;          /* there is none now */
-    bool stopped;          /* by a signal, or because nothing can go on */
-    double until;          /* then: how long to ask for what is still in hand */
-    int64_t open;          /* files that were not read for that */
-    struct resume *resume; /* NULL: none */
-    double keep_next;      /* when to look again at what is finished behind the first batch */
-    int64_t again;         /* files that were read by an earlier run */
+    bool in_task;                 /* that reads a file here */
+    bool ended;                   /* there is no more input */
+    bool waiting;                 /* there is none now */
+    bool stopped;                 /* by a signal, or because nothing can go on */
+    double until;                 /* then: how long to ask for what is still in hand */
+    struct work_context *context; /* what workers are told */
+    struct resume *resume;        /* NULL: none */
+    double keep_next;             /* when to look again at what is finished behind the first batch */
+    int64_t again;                /* files that were read by an earlier run */
     struct sink sink;
     bool unwritable; /* it is; said */
 };
@@ -113,120 +114,7 @@ static void flush(struct run *run)
         output_failed(run);
 }
 
-/* ---- out ---- */
-
-static muster_err send(struct run *run, struct slot *slot)
-{
-    size_t bytes;
-    if (slot->out == 0)
-        return MUSTER_OK;
-    void *message = slot_message(slot, &bytes);
-    if (!message)
-        return MUSTER_ERR_NOMEM;
-    muster_err err = muster_pool_submit(run->pool, &slot->task, work_run, message, bytes, 0, NULL);
-    free(message);
-    slot->sent = err == MUSTER_OK;
-    return err;
-}
-
-/* The next entry, in run->held. False: none now. */
-static bool hold(struct run *run)
-{
-    if (run->holding)
-        return true;
-    source_state state = source_next(&run->source, &run->held);
-    run->holding = state == SOURCE_ENTRY;
-    run->ended = state == SOURCE_END;
-    run->waiting = state == SOURCE_LATER;
-    return run->holding;
-}
-
-static int put(struct run *run, struct slot *slot, const struct entry *entry)
-{
-    struct outcome outcome = {.error = entry->error}, before;
-    if (entry->is_input) /* this process's: it is read at once */
-        work_input(entry->algorithm, &outcome);
-    bool known = entry->is_input || entry->error;
-    bool found = !known && run->resume && resume_find(run->resume, entry, &before);
-    return slot_add(slot, entry, known ? &outcome : NULL, found ? &before : NULL);
-}
-
-/* Another batch. False: there is no input now, or no room. */
-static bool fill_one(struct run *run)
-{
-    /* small ones at first, so that of few files each worker has some */
-    size_t limit = (size_t)(1 + run->ring.entries / (8 * run->workers));
-    struct slot *slot = ring_room(&run->ring);
-    muster_err err = MUSTER_OK;
-    if (!slot)
-        return false;
-    while (err == MUSTER_OK && hold(run) && slot_takes(slot, &run->held, limit)) {
-        run->holding = false;
-        if (put(run, slot, &run->held) != 0)
-            err = MUSTER_ERR_NOMEM;
-    }
-    if (slot->n == 0 && err == MUSTER_OK)
-        return false;
-    if (err == MUSTER_OK)
-        err = send(run, slot);
-    ring_push(&run->ring);
-    if (err != MUSTER_OK) {
-        complain(run, "files cannot be handed out", err);
-        stop(run);
-    }
-    return err == MUSTER_OK;
-}
-
-static void keep_ready(struct run *run);
-
-static void fill(struct run *run)
-{
-    if (run->filling)
-        return; /* standard input is read, by fill_one */
-    run->filling = true;
-    while (!run->ended && run->ring.n < run->target && fill_one(run))
-        continue;
-    run->filling = false;
-}
-
-/* A task that runs here takes its time: meanwhile others want work. */
-static void tick(void)
-{
-    struct run *run = home;
-    show_progress(run);
-    if (!run->filling)
-        keep_ready(run);
-    if (run->filling || run->ended)
-        return;
-    run->target += (size_t)(STEP * run->workers);
-    fill(run);
-}
-
-/* ---- back ---- */
-
-/* collect_fn: waits, and sends others out meanwhile. After a stop, for what is in hand yet, a little while. */
-static muster_err take_waiting(void *arg, muster_task task, void **result)
-{
-    struct run *run = arg;
-    for (;;) {
-        muster_err err = muster_task_take(task, result, NULL, run->stopped ? MUSTER_NOWAIT : WAIT_MS);
-        if (muster_interrupted() && !run->stopped) {
-            stop(run);
-        } else if (err != MUSTER_ERR_TIMEOUT && err != MUSTER_ERR_INTERRUPTED) {
-            return err;
-        } else if (run->stopped) {
-            if (progress_clock() >= run->until)
-                return MUSTER_ERR_TIMEOUT;
-            nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
-        } else {
-            run->target += (size_t)(STEP * run->workers);
-            fill(run);
-            keep_ready(run);
-            show_progress(run);
-            flush(run);
-        }
-    }
-}
+/* ---- what files come to ---- */
 
 /* What an entry came to, and it is kept for a later run. False: it is not known. */
 static bool settle(struct run *run, struct slot *slot, size_t i, collect_fn take, struct outcome *outcome,
@@ -270,6 +158,122 @@ static void keep_ready(struct run *run)
     run->keep_next = progress_clock() + KEEP_S;
 }
 
+/* ---- out ---- */
+
+static muster_err send(struct run *run, struct slot *slot)
+{
+    size_t bytes;
+    if (slot->out == 0)
+        return MUSTER_OK;
+    void *message = slot_message(slot, &bytes);
+    if (!message)
+        return MUSTER_ERR_NOMEM;
+    muster_err err = muster_pool_submit(run->pool, &slot->task, work_run, message, bytes, 0, NULL);
+    free(message);
+    slot->sent = err == MUSTER_OK;
+    return err;
+}
+
+/* The next entry, in run->held. False: none now; none that may be read within a task that reads another one, as
+ * standard input. */
+static bool hold(struct run *run)
+{
+    if (!run->holding) {
+        source_state state = source_next(&run->source, &run->held);
+        run->holding = state == SOURCE_ENTRY;
+        run->ended = state == SOURCE_END;
+        run->waiting = state == SOURCE_LATER;
+    }
+    return run->holding && !(run->held.is_input && run->in_task);
+}
+
+static int put(struct run *run, struct slot *slot, const struct entry *entry)
+{
+    struct outcome outcome = {.error = entry->error}, before;
+    if (entry->is_input) /* this process's: it is read at once */
+        work_input(entry->algorithm, &outcome);
+    bool known = entry->is_input || entry->error;
+    bool found = !known && run->resume && resume_find(run->resume, entry, &before);
+    return slot_add(slot, entry, known ? &outcome : NULL, found ? &before : NULL);
+}
+
+/* Another batch. False: there is no input now, or no room. */
+static bool fill_one(struct run *run)
+{
+    /* small ones at first, so that of few files each worker has some */
+    size_t limit = (size_t)(1 + run->ring.entries / (8 * run->workers));
+    struct slot *slot = ring_room(&run->ring);
+    muster_err err = MUSTER_OK;
+    if (!slot && ring_first(&run->ring))
+        return false;
+    if (!slot)
+        err = MUSTER_ERR_NOMEM;
+    while (err == MUSTER_OK && hold(run) && slot_takes(slot, &run->held, limit)) {
+        run->holding = false;
+        if (put(run, slot, &run->held) != 0)
+            err = MUSTER_ERR_NOMEM;
+    }
+    if (err == MUSTER_OK && slot->n == 0)
+        return false;
+    if (err == MUSTER_OK)
+        err = send(run, slot);
+    if (slot)
+        ring_push(&run->ring);
+    if (err != MUSTER_OK) {
+        complain(run, "files cannot be handed out", err);
+        stop(run);
+    }
+    return err == MUSTER_OK;
+}
+
+static void fill(struct run *run)
+{
+    run->filling = true;
+    while (!run->ended && run->ring.n < run->target && fill_one(run))
+        continue;
+    run->filling = false;
+}
+
+/* A task that runs here takes its time: meanwhile others want work. */
+static void tick(void)
+{
+    struct run *run = home;
+    show_progress(run);
+    if (run->filling)
+        return; /* fill_one reads standard input */
+    keep_ready(run);
+    run->in_task = true;
+    run->target += (size_t)(STEP * run->workers);
+    fill(run);
+    run->in_task = false;
+}
+
+/* ---- back ---- */
+
+/* collect_fn: waits, and sends others out meanwhile. After a stop, for what is in hand yet, a little while. */
+static muster_err take_waiting(void *arg, muster_task task, void **result)
+{
+    struct run *run = arg;
+    for (;;) {
+        muster_err err = muster_task_take(task, result, NULL, run->stopped ? MUSTER_NOWAIT : WAIT_MS);
+        if (muster_interrupted() && !run->stopped) {
+            stop(run);
+        } else if (err != MUSTER_ERR_TIMEOUT && err != MUSTER_ERR_INTERRUPTED) {
+            return err;
+        } else if (run->stopped) {
+            if (progress_clock() >= run->until)
+                return MUSTER_ERR_TIMEOUT;
+            nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+        } else {
+            run->target += (size_t)(STEP * run->workers);
+            fill(run);
+            keep_ready(run);
+            show_progress(run);
+            flush(run);
+        }
+    }
+}
+
 static void take_first(struct run *run)
 {
     struct slot *slot = ring_first(&run->ring);
@@ -278,9 +282,12 @@ static void take_first(struct run *run)
         struct outcome outcome;
         const char *host;
         if (!settle(run, slot, i, take_waiting, &outcome, &host) || outcome.error == OUTCOME_OPEN)
-            run->open++;
-        else
-            report_entry(&run->report, &entry, &outcome, *host && muster_hosts() > 1 ? host : NULL);
+            continue;
+        if (outcome.error == OUTCOME_LOST && !run->stopped) { /* the file may well be there yet */
+            work_here(run->context, &entry, &outcome);
+            host = muster_host();
+        }
+        report_entry(&run->report, &entry, &outcome, *host && muster_hosts() > 1 ? host : NULL);
     }
     ring_pop(&run->ring);
 }
@@ -324,11 +331,12 @@ static int finish(struct run *run)
     int signal = muster_interrupted();
     hide_progress(run);
     run->report.bad_lines = run->source.list.bad;
-    run->report.failed |= run->source.failed || (run->stopped && !signal) || resume_close(run->resume) != 0;
+    bool kept = resume_close(run->resume) == 0;
+    run->resume = NULL;
+    run->report.failed |= run->source.failed || !kept || (run->stopped && !signal);
     if (run->again > 0 && !run->options->quiet && !run->options->status)
         fprintf(stderr, "checksum: %lld of %lld file%s had been read before\n", (long long)run->again,
                 (long long)run->report.files, run->report.files == 1 ? "" : "s");
-    run->resume = NULL;
     if (signal)
         fprintf(stderr, "checksum: stopped by signal %d (%s): what was finished is written\n", signal,
                 strsignal(signal));
@@ -336,27 +344,6 @@ static int finish(struct run *run)
     if (sink_close(&run->sink) != 0)
         output_failed(run);
     return run->report.failed && !(code & EXIT_FAILED) ? code + EXIT_FAILED : code;
-}
-
-static struct work_context *make_context(const struct run *run, size_t *bytes)
-{
-    struct stat st;
-    char *folder = getcwd(NULL, 0);
-    if (!folder)
-        return NULL;
-    *bytes = sizeof(struct work_context) + strlen(folder) + 1;
-    struct work_context *context = calloc(1, *bytes);
-    if (context) {
-        context->follow = run->options->follow;
-        if (run->options->lists_n == 0 && sink_is_file(&run->sink, &st)) {
-            /* a file in a tree may be the list itself */
-            context->output_device = st.st_dev;
-            context->output_inode = st.st_ino;
-        }
-        strcpy(context->folder, folder);
-    }
-    free(folder);
-    return context;
 }
 
 static int with_pool(struct run *run)
@@ -382,14 +369,16 @@ static int with_pool(struct run *run)
 static int make_pool(struct run *run)
 {
     size_t bytes;
-    struct work_context *context = make_context(run, &bytes);
-    if (!context) {
+    struct stat output; /* may lie in a tree */
+    bool listed = run->options->lists_n == 0 && sink_is_file(&run->sink, &output);
+    run->context = work_context(run->options->follow, listed ? &output : NULL, &bytes);
+    if (!run->context) {
         fprintf(stderr, "checksum: the working directory cannot be told: %s\n", strerror(errno));
         return -1;
     }
     muster_err err = muster_pool_create(
-        &run->pool, &(muster_pool_options){.name = "checksum", .user = context, .user_bytes = bytes, .retries = 1});
-    free(context);
+        &run->pool,
+        &(muster_pool_options){.name = "checksum", .user = run->context, .user_bytes = bytes, .retries = 1});
     if (err != MUSTER_OK)
         complain(run, "no pool", err);
     return err == MUSTER_OK ? 0 : -1;
@@ -418,6 +407,7 @@ int run_all(const struct options *options)
         output_failed(run);
     resume_close(run->resume);
     ring_free(&run->ring);
+    free(run->context);
     free(run);
     return code;
 }

@@ -34,6 +34,23 @@ static bool stop(void *arg)
     return muster_interrupted() != 0;
 }
 
+struct work_context *work_context(bool follow, const struct stat *output, size_t *bytes)
+{
+    char *here = getcwd(NULL, 0);
+    if (!here)
+        return NULL;
+    *bytes = sizeof(struct work_context) + strlen(here) + 1;
+    struct work_context *context = calloc(1, *bytes);
+    if (context) {
+        context->follow = follow;
+        context->output_device = output ? output->st_dev : 0;
+        context->output_inode = output ? output->st_ino : 0;
+        strcpy(context->folder, here);
+    }
+    free(here);
+    return context;
+}
+
 static bool ready(const struct work_context *context)
 {
     if (folder < 0 && context) {
@@ -107,6 +124,17 @@ static int run_large(const void *item, void *result, const void *user)
     muster_err err = muster_task_return(part, bytes);
     free(part);
     return err;
+}
+
+void work_here(const struct work_context *context, const struct entry *entry, struct outcome *outcome)
+{
+    struct stat st;
+    *outcome = (struct outcome){.error = ready(context) ? 0 : ENOMEM};
+    int fd = outcome->error ? -1 : open_entry(context, entry->path, entry->in_tree, &st, outcome);
+    if (fd < 0)
+        return;
+    digest_file(&digester, entry->algorithm, fd, &st, outcome);
+    close(fd);
 }
 
 /* The batch at hand. */

@@ -29,6 +29,9 @@ struct work_context {
     char folder[]; /* the working directory; a string */
 };
 
+/** Makes it: a block of so many bytes for free(), or NULL with errno set. output: see there; NULL: none. */
+struct work_context *work_context(bool follow, const struct stat *output, size_t *bytes);
+
 /** A batch: this, then a work_item each with its path. */
 struct work_batch {
     char algorithm[ALGORITHM_NAME_MAX];
@@ -80,6 +83,9 @@ int64_t work_tasks(int64_t size, bool tree);
 
 /** Runs a batch: a muster_task_fn. */
 int work_run(const void *item, void *result, const void *user);
+
+/** Reads a file here, at once, whatever its size. context: as workers have it. */
+void work_here(const struct work_context *context, const struct entry *entry, struct outcome *outcome);
 
 /** Digest of standard input, here. */
 void work_input(const struct algorithm *algorithm, struct outcome *outcome);

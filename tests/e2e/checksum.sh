@@ -83,6 +83,9 @@ gives 0 2 --null --files-from - <names
 cmp out theirs || fail 'names from a list: other lines'
 gives 0 1 --algorithm md5 tree/plain - tree/plain <names
 cmp out <(md5sum tree/plain - tree/plain <names) || fail 'standard input'
+many=(tree/sub/large tree/sub/{1..300} tree/sub/{1..300} -) # input's turn comes while the large one is read, here
+gives 0 1 "${many[@]}" <names
+cmp out <(sha256sum "${many[@]}" <names) || fail 'standard input behind a large file'
 
 # ---- failures ----
 for way in 1 hosts; do
@@ -230,6 +233,26 @@ gives 0 1 --resume journal --anew tree
 says 0 'had been read before'
 gives 2 1 --resume list tree
 says 1 'no journal'
+
+# ---- a host that dies: others read what it had in hand ----
+MUSTER_HOST_RANKS=1 timeout -k 5 60 mpirun --enable-recovery --oversubscribe --bind-to none -np 3 "$program" --files-from - \
+    <names.fifo >out 2>err &
+pid=$!
+exec 3>names.fifo
+printf 'tree/sub/%s\n' {10..109} >&3
+for _ in {1..600}; do
+    [ "$(wc -l <out)" -lt 100 ] || break
+    sleep 0.1
+done
+launcher=$(pgrep -P "$pid")
+for rank in $(pgrep -P "$launcher"); do
+    ! tr '\0' '\n' <"/proc/$rank/environ" | grep -qx OMPI_COMM_WORLD_RANK=2 || kill -9 "$rank"
+done
+printf 'tree/sub/%s\n' {110..300} >&3
+exec 3>&-
+wait "$pid" || true # mpirun says that a rank was killed
+pid=
+cmp out <(sha256sum tree/sub/{10..300}) || fail 'a host died: other lines'
 
 # ---- mistakes: before anything starts, so also where nothing may ----
 for mistake in --nonsense --algorithm=none --strict '--check gone' '--files-from gone'; do
