@@ -6,7 +6,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 build=${MUSTER_BUILD_DIR:-$root/build} # where everything built goes
 
 build_packages=(gcc make libc6-dev cmake pkg-config openmpi-bin libopenmpi-dev libhwloc-dev librandom123-dev
-    libinih-dev libcjson-dev libsqlite3-dev libncurses-dev libssl-dev help2man)
+    libinih-dev libcjson-dev libsqlite3-dev libncurses-dev libssl-dev libsodium-dev help2man)
 run_packages=(gnuplot-nox)
 test_packages=(gnuplot-nox g++ libcmocka-dev clang libclang-rt-14-dev valgrind shellcheck iproute2
     slurmctld slurmd slurm-client mpich libmpich-dev abigail-tools
