@@ -19,7 +19,7 @@ static const char doc[] =
     "  mpirun -np 16 checksum data >SHA256SUMS   the same, by 16 ranks\n"
     "  checksum --check SHA256SUMS               read them again and compare\n"
     "  checksum -c SHA256SUMS --strict data      also, what in data is not listed\n"
-    "  find . -name '*.c' -print0 | checksum -0 --files-from -\n"
+    "  checksum -0 --files-from - <names         of find -print0, or a pipe from it\n"
     "  checksum --tree disk.img                  one large file, by all ranks\n"
     "  checksum --resume j data >SHA256SUMS      after an interruption: again\n"
     "\n"
