@@ -92,7 +92,7 @@ build_in() {
     mkdir -p "$folder"
     say "building in $folder"
     if ! { cmake -S "$root" -B "$folder" "$@" && cmake --build "$folder" -j "$(nproc)" --target "$target"; } >"$log" 2>&1; then
-        grep -E -A8 'error|Error' "$log" | head -60 >&2
+        { grep -E -A8 'error|Error' "$log" || tail -n 5 "$log"; } | head -60 >&2
         say "the build failed; its whole output: $log" >&2
         return 1
     fi

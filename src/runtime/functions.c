@@ -365,3 +365,10 @@ uint64_t functions_build_id(void)
     atomic_store(&known, id);
     return id;
 }
+
+uint64_t functions_library_id(void)
+{
+    static const char here;
+    struct search search = {.address = (uintptr_t)&here};
+    return find_module(&search) ? search.found.id : 0;
+}

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -142,13 +143,18 @@ static bool in_path(const char *program)
     return false;
 }
 
+/* 0: that is mpirun's to say */
+static int64_t ranks_wanted(void)
+{
+    int64_t wanted = muster__setting(MUSTER__SET_RANKS);
+    return wanted || may_be_elsewhere() ? wanted : muster__cores_allowed(); /* mpirun takes all of the machine */
+}
+
 static char **command(int argc, char **argv, char *self)
 {
     static char *fixed[] = {"mpirun", "--bind-to", "none"};
     static char ranks[24];
-    int64_t wanted = muster__setting(MUSTER__SET_RANKS);
-    if (!wanted && !may_be_elsewhere()) /* mpirun takes all cores of the machine */
-        wanted = muster__cores_allowed();
+    int64_t wanted = ranks_wanted();
     char **line = calloc((size_t)argc + 10, sizeof *line);
     int n = 0;
     if (!line)
@@ -223,6 +229,25 @@ static muster_err refuse_root(void)
                         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1, or MUSTER_LAUNCH=0 to stay on one rank");
 }
 
+/* mpirun hangs where it cannot open what it needs: three files a rank, and some of its own. */
+static muster_err refuse_many(void)
+{
+    long long wanted = ranks_wanted(), needs = 3 * wanted + 40;
+    struct rlimit files;
+    if (may_be_elsewhere())
+        return MUSTER_OK;
+    if (wanted > MUSTER__MEMBERS_MAX)
+        return muster__fail_logged(MUSTER_ERR_INVAL, "MUSTER_RANKS=%lld: a host has at most %d processes of a job",
+                                   wanted, MUSTER__MEMBERS_MAX);
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY || files.rlim_cur >= (rlim_t)needs)
+        return MUSTER_OK;
+    return muster__fail_logged(
+        MUSTER_ERR_SYSTEM,
+        "mpirun needs %lld open files for %lld ranks and may have %lld: ulimit -n %lld, or fewer "
+        "by MUSTER_RANKS",
+        needs, wanted, (long long)files.rlim_cur, needs);
+}
+
 /* Slurm has started this process several times, without anything that MPI could find the others by. */
 static muster_err refuse_srun(void)
 {
@@ -251,6 +276,8 @@ muster_err launch_self(int *argc, char ***argv, const muster_options *options)
         return MUSTER_OK;
     }
     err = refuse_root();
+    if (!err)
+        err = refuse_many();
     if (err)
         return err;
     char self[4096];

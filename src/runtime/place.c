@@ -122,10 +122,11 @@ void place_memory(uint32_t number)
     muster__caller_near(node < 0 ? 0 : (uint32_t)node);
 }
 
-static void unbind(void)
+/* A child begins with what its rank had from its launcher, and a spare with the seat that was guessed for it. */
+static void unbind(bool is_rank)
 {
     struct muster__cpuset all = muster__topology_pus(topology_copy());
-    if (bound_to >= 0)
+    if (is_rank ? bound_to >= 0 : muster__me.tables->bind)
         muster__cpuset_bind(&all, NULL);
     bound_to = -1;
 }
@@ -161,7 +162,7 @@ void place_self(uint32_t number)
     if (tables->bind && member->seat >= 0 && !shared && !(is_rank && tables->launcher_bound))
         bound = bind_to(member->seat);
     else
-        unbind();
+        unbind(is_rank);
     atomic_store(&member->placed, bound || !tables->bind ? PLACED_BOUND : PLACED_FREELY);
     place_memory(number);
 }

@@ -162,37 +162,57 @@ static muster_err make_segment(const struct muster__world *world, const muster_o
 /* ---- the same program everywhere ---- */
 
 struct identity {
-    uint64_t build;
+    uint64_t program, library; /* build ids */
     char version[16];
     char host[64], path[180];
 };
+
+static bool same_muster(const struct identity *a, const struct identity *b)
+{
+    return a->library == b->library && strcmp(a->version, b->version) == 0;
+}
+
+static void say_mixture(const struct identity *first, const struct identity *other, int rank)
+{
+    if (!same_muster(first, other))
+        muster__log(MUSTER__ERROR,
+                    "ranks run different versions of muster: rank 0 on %s has %s (build %08x), rank %d on %s has %s "
+                    "(build %08x), for %s; install the same one on all hosts",
+                    first->host, first->version, (unsigned)first->library, rank, other->host, other->version,
+                    (unsigned)other->library, other->path);
+    else
+        muster__log(MUSTER__ERROR,
+                    "ranks run different programs: rank 0 on %s runs %s (build %08x), rank %d on %s runs %s (build "
+                    "%08x); build once and give all hosts the same file",
+                    first->host, first->path, (unsigned)first->program, rank, other->host, other->path,
+                    (unsigned)other->program);
+}
 
 static muster_err refuse_mixture(const struct muster__world *world, const struct identity *mine)
 {
     struct identity *all = world->rank == 0 ? calloc((size_t)world->ranks, sizeof *all) : NULL;
     muster__transport_gather(mine, sizeof *mine, all);
     for (int i = 1; all && i < world->ranks; i++) {
-        if (all[i].build == all[0].build && strcmp(all[i].version, all[0].version) == 0)
+        if (all[i].program == all[0].program && same_muster(&all[i], &all[0]))
             continue;
-        muster__log(MUSTER__ERROR,
-                    "ranks run different programs: rank 0 on %s runs %s (muster %s), rank %d on %s runs %s "
-                    "(muster %s); build once and give all hosts the same file",
-                    all[0].host, all[0].path, all[0].version, i, all[i].host, all[i].path, all[i].version);
+        say_mixture(&all[0], &all[i], i);
         break;
     }
     free(all);
-    return muster__fail(MUSTER_ERR_BROKEN, "ranks run different programs; rank 0 has said which");
+    return muster__fail(MUSTER_ERR_BROKEN,
+                        "ranks run different programs, or versions of muster; rank 0 has said which");
 }
 
 static muster_err check_same_program(const struct muster__world *world)
 {
-    struct identity mine = {.build = functions_build_id(), .version = MUSTER_VERSION};
+    struct identity mine = {
+        .program = functions_build_id(), .library = functions_library_id(), .version = MUSTER_VERSION};
     struct utsname name;
     uname(&name);
     snprintf(mine.host, sizeof mine.host, "%.63s", name.nodename);
     ssize_t length = readlink("/proc/self/exe", mine.path, sizeof mine.path - 1);
     mine.path[length > 0 ? length : 0] = '\0';
-    uint64_t both = mine.build ^ muster__hash(mine.version, sizeof mine.version);
+    uint64_t both = mine.program ^ mine.library * 3 ^ muster__hash(mine.version, sizeof mine.version);
     return muster__transport_same(both) ? MUSTER_OK : refuse_mixture(world, &mine);
 }
 

@@ -182,6 +182,8 @@ void nursery_check(void);
 enum { MODULES_MAX = 1024, FUNCTIONS_TABLE_BYTES = MODULES_MAX * (sizeof(struct muster__module) + 8) };
 /** Hash of the executable's build id; 0: it has none. */
 uint64_t functions_build_id(void);
+/** Likewise of what muster is in: its library, or the executable. */
+uint64_t functions_library_id(void);
 
 /* nursery.c */
 muster_err nursery_start(int local);

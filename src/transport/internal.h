@@ -22,6 +22,10 @@ int transport_address_tries(int to);
 /* share.c: the mapping at once, the window while MPI still works and all ranks of the host come */
 void transport_share_unmap(void);
 void transport_share_free(void);
+/* leftovers.c: removes what Open MPI has left of jobs that are provably dead (once a host); what it would leave of this
+ * rank, which ends without MPI_Finalize */
+void transport_tidy(void);
+void transport_unlink_own(void);
 /** Notes why in the log and in the detail line; returns err MPI. */
 muster_err transport_failed(const char *what, int code);
 

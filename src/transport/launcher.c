@@ -38,7 +38,11 @@ __attribute__((constructor)) static void read_launcher(void)
         told.slurm_task = number("SLURM_PROCID");
     }
     note(told.pmix_job, sizeof told.pmix_job, "PMIX_NAMESPACE");
-    note(told.pmix_rank, sizeof told.pmix_rank, "PMIX_RANK");
+    told.local = -1;
+    if (told.open_mpi)
+        told.local = number("OMPI_COMM_WORLD_LOCAL_RANK");
+    else if (getenv("SLURM_STEP_ID"))
+        told.local = number("SLURM_LOCALID");
 }
 
 const struct muster__launcher *muster__launcher(void)

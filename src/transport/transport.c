@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 static struct {
@@ -94,6 +93,7 @@ static muster_err initialize(int *argc, char ***argv)
     MPI_Finalized(&over);
     if (over)
         return muster__fail(MUSTER_ERR_STATE, "muster_init: MPI_Finalize was called before");
+    transport_tidy(); /* before MPI needs the room */
     if (muster__transport_runs()) {
         state.programs = true;
     } else {
@@ -350,24 +350,11 @@ void muster__transport_collect(const void *mine, size_t size, void **all, size_t
     free(sizes);
 }
 
-/* What Open MPI 4 would unlink in MPI_Finalize: 4 MiB a rank that nobody else removes. */
-static void unlink_rank_memory(void)
-{
-    const struct muster__launcher *told = muster__launcher();
-    struct utsname name;
-    char path[160];
-    if (!*told->pmix_job || uname(&name) != 0)
-        return;
-    snprintf(path, sizeof path, "/dev/shm/vader_segment.%.80s.%u.%lx.%.12s", name.nodename, (unsigned)geteuid(),
-             strtoul(told->pmix_job, NULL, 10), told->pmix_rank);
-    unlink(path);
-}
-
 void muster__transport_stop(bool politely)
 {
     transport_share_unmap();
     if (!politely) {
-        unlink_rank_memory();
+        transport_unlink_own();
         return;
     }
     watch_end_no_more();

@@ -26,7 +26,8 @@ struct muster__launcher {
     bool launched, open_mpi; /* as a rank; by Open MPI's mpirun */
     int processes, rank;     /* of the job; 0: not told */
     int slurm_tasks, slurm_task;
-    char pmix_job[80], pmix_rank[12]; /* "": not told */
+    int local;         /* among the ranks of its host; -1: not told */
+    char pmix_job[80]; /* "": not told */
 };
 const struct muster__launcher *muster__launcher(void);
 /** Takes what only ranks are told out of the environment, for what this process starts. */

@@ -66,6 +66,20 @@ if mkdir -p "$group/in" 2>/dev/null && echo 100000 >"$group/cpu.cfs_quota_us"; t
     until rmdir "$group/in" "$group" 2>/dev/null; do sleep 0.1; done
 fi
 
+# more than there are cores, and more than can be
+MUSTER_RANKS=$(($(nproc) + 1)) timeout -k 1 20 "$program" >"$output" 2>&1
+says 1 "^ranks $(($(nproc) + 1))$"
+if (ulimit -n 64 && MUSTER_RANKS=30 timeout -k 1 20 "$program") >"$output" 2>&1; then
+    printf '30 ranks with 64 open files\n'
+    exit 1
+fi
+says 1 'error mpirun needs 130 open files for 30 ranks and may have 64: ulimit -n 130, or fewer'
+if MUSTER_RANKS=5000 timeout -k 1 20 "$program" >"$output" 2>&1; then
+    printf '5000 ranks\n'
+    exit 1
+fi
+says 1 'error MUSTER_RANKS=5000: a host has at most 4096 processes of a job'
+
 # threads that were there before
 "${many[@]}" "$program" early </dev/null >"$output" 2>&1
 says 1 'warn 1 thread was made before muster_init'

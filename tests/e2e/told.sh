@@ -83,11 +83,20 @@ sleep 0.5
 told INT 2
 kill -INT -- "-$pid"
 within 1
-# to mpirun: which one it was the ranks cannot know, so it is what they get from it
+# to mpirun alone: which one it was the ranks cannot know, so it is what they get from it; and again
+for name in TERM INT; do
+    begin "${many[@]}"
+    kill -"$name" "$pid"
+    within 4
+    told TERM 15
+    is 1
+done
 begin "${many[@]}"
-kill -TERM "$pid"
-within 4
+kill -INT "$pid"
+sleep 0.5
 told TERM 15
+kill -INT "$pid"
+within 1
 is 1
 # to a rank: the program's own handlers are called, too; and again
 begin "${many[@]}"

@@ -4,7 +4,8 @@
  * full (the same, when somebody has filled /dev/shm since muster_init), read (says how many lines it is given), inside
  * and isolated (has a task run the shell command that follows), leave (tasks and processes start what runs longer than
  * they), stay (a process starts that, and all wait), told (waits until it is told to stop, says by what, and goes on
- * for ten seconds; has handlers of its own), early (makes a thread before muster_init).
+ * for ten seconds; has handlers of its own), early (makes a thread before muster_init), places (shows where ranks and
+ * isolated workers sit, says which processes the workers are, and waits for a line).
  */
 #include <pthread.h>
 #include <signal.h>
@@ -140,6 +141,36 @@ static void wait_until_told(const char *file)
         usleep(100000);
 }
 
+static int say_worker(const void *item, void *result, const void *user)
+{
+    (void)item, (void)result;
+    printf("worker %d %d\n", muster_task_worker(), (int)getpid());
+    fflush(stdout);
+    return muster_semaphore_release(*(const muster_semaphore *)user, 1) ? 1 : 0;
+}
+
+static void show_places(void)
+{
+    muster_semaphore said;
+    muster_pool pool;
+    int workers;
+    must(muster_semaphore_create(&said, 0, 0, NULL));
+    must(muster_pool_create(&pool, &(muster_pool_options){.isolated = true,
+                                                          .workers = muster_ranks(),
+                                                          .initializer = say_worker,
+                                                          .user = &said,
+                                                          .user_bytes = sizeof said}));
+    must(muster_pool_workers(pool, &workers));
+    for (int i = 0; i < workers; i++)
+        must(muster_semaphore_acquire(said, MUSTER_FOREVER));
+    must(muster_topology_print(stdout));
+    printf("placed %d\n", workers);
+    fflush(stdout);
+    while (getchar() != '\n')
+        continue;
+    must(muster_pool_destroy(pool));
+}
+
 static void *rest(void *unused)
 {
     (void)unused;
@@ -171,6 +202,8 @@ int main(int argc, char **argv)
         start_process(true);
     if (strcmp(what, "told") == 0)
         wait_until_told(argc > 2 ? argv[2] : NULL);
+    if (strcmp(what, "places") == 0)
+        show_places();
     printf("ranks %d\n", muster_ranks());
     return muster_finalize();
 }
