@@ -10,7 +10,7 @@
 
 #include "farm/child.h"
 
-#define WORK_STARTED_SECONDS 0.5 /* after which a command is told of as running */
+#define WORK_STARTED_SECONDS 0.5    /* after which a command is told of as running */
 #define WORK_PIECE_BYTES     262144 /* what is said beyond this goes ahead as news */
 
 /** Of all commands: the pool's user. Strings follow: shell, directory, then so many of the environment. */

@@ -28,7 +28,7 @@ struct run_summary {
     struct run_host *hosts; /**< host_seen of them, those that finished tasks; owned by the summary */
     int hosts_seen;
     int tasks, finished, failed;
-    int known; /**< of the finished ones: those of earlier runs */
+    int known;       /**< of the finished ones: those of earlier runs */
     int interrupted; /**< signal, or 0 */
     time_t started;
     double seconds;      /**< from the first submission to the last result */

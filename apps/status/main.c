@@ -20,14 +20,13 @@ enum { JOBS_MAX = 256 };
 
 static void usage(FILE *to)
 {
-    fprintf(to,
-            "usage: muster-status [PID]\n\n"
-            "Tells what a running muster job of yours does: who waits for what, since when and where; its objects\n"
-            "and, under MUSTER_COUNTERS, its counters. PID: any process of the job on this host, or its mpirun.\n"
-            "Without one: the only job there is, else a list of them. Ask on rank 0's host to hear of all hosts.\n"
-            "\n"
-            "  --help     this text\n"
-            "  --version  version\n");
+    fprintf(to, "usage: muster-status [PID]\n\n"
+                "Tells what a running muster job of yours does: who waits for what, since when and where; its objects\n"
+                "and, under MUSTER_COUNTERS, its counters. PID: any process of the job on this host, or its mpirun.\n"
+                "Without one: the only job there is, else a list of them. Ask on rank 0's host to hear of all hosts.\n"
+                "\n"
+                "  --help     this text\n"
+                "  --version  version\n");
 }
 
 static int by_number(const void *a, const void *b)

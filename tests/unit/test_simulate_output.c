@@ -16,9 +16,9 @@
 
 #include <cjson/cJSON.h>
 
+#include "common/output.h"
 #include "full_disk.h"
 #include "simulate/options.h"
-#include "common/output.h"
 #include "simulate/plot.h"
 #include "simulate/progress.h"
 #include "simulate/results.h"
