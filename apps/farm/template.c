@@ -425,24 +425,25 @@ bool template_takes_all(const struct template *t)
 
 void template_slot(struct text *to, const char *rendered, const char *slot)
 {
-    const char *brace;
-    while ((brace = strstr(rendered, "{%"))) {
+    const char *brace, *end = rendered + strlen(rendered);
+    while ((brace = memchr(rendered, '{', (size_t)(end - rendered)))) {
         size_t percents = strspn(brace + 1, "%");
-        text_put(to, rendered, (size_t)(brace - rendered));
-        rendered = brace + 1 + percents;
-        if (*rendered != '}') {
-            text_put(to, brace, 1 + percents);
+        const char *behind = brace + 1 + percents;
+        if (percents == 0 || *behind != '}') {
+            text_put(to, rendered, (size_t)(behind - rendered));
+            rendered = behind;
             continue;
         }
-        rendered++;
+        text_put(to, rendered, (size_t)(brace - rendered));
         if (percents > 1) {
-            text_put(to, brace, percents);
+            text_put(to, brace, percents); /* one less */
             text_put(to, "}", 1);
         } else {
             text_put_string(to, slot ? slot : "{%}");
         }
+        rendered = behind + 1;
     }
-    text_put_string(to, rendered);
+    text_put(to, rendered, (size_t)(end - rendered));
 }
 
 void template_free(struct template *t)
