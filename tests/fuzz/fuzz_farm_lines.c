@@ -53,6 +53,9 @@ static void set_option(struct lines_options *o, char letter)
     case 'C':
         o->colsep = ",";
         break;
+    case 'B':
+        o->colsep = "\\>|[,;]+";
+        break;
     case 'I':
         o->replace = ",";
         break;
