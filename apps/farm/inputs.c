@@ -9,14 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "farm/kept.h"
 #include "farm/source.h"
-
-/* Inputs that are kept, each a list of columns. */
-struct kept {
-    char ***inputs;
-    int *n_columns;
-    int64_t n, room;
-};
 
 struct member {
     struct source source;
@@ -45,50 +39,6 @@ struct inputs {
     int n_args, n_first, room; /* n_first: of the first group */
     char error[LINES_ERROR_MAX];
 };
-
-/* ---- what is kept ---- */
-
-static char **copy_columns(char *const *columns, int n)
-{
-    size_t bytes = (size_t)(n + 1) * sizeof *columns;
-    for (int i = 0; i < n; i++)
-        bytes += strlen(columns[i]) + 1;
-    char **copy = malloc(bytes);
-    char *at = copy ? (char *)(copy + n + 1) : NULL;
-    for (int i = 0; copy && i < n; i++) {
-        copy[i] = at;
-        at = stpcpy(at, columns[i]) + 1;
-    }
-    return copy;
-}
-
-static int keep(struct kept *k, char *const *columns, int n)
-{
-    if (k->n == k->room) {
-        int64_t room = k->room ? 2 * k->room : 16;
-        char ***inputs = realloc(k->inputs, (size_t)room * sizeof *inputs);
-        if (inputs)
-            k->inputs = inputs;
-        int *n_columns = realloc(k->n_columns, (size_t)room * sizeof *n_columns);
-        if (n_columns)
-            k->n_columns = n_columns;
-        if (!inputs || !n_columns)
-            return -1;
-        k->room = room;
-    }
-    if (!(k->inputs[k->n] = copy_columns(columns, n)))
-        return -1;
-    k->n_columns[k->n++] = n;
-    return 0;
-}
-
-static void kept_free(struct kept *k)
-{
-    for (int64_t i = 0; i < k->n; i++)
-        free(k->inputs[i]);
-    free(k->inputs);
-    free(k->n_columns);
-}
 
 /* ---- opening ---- */
 
@@ -355,7 +305,7 @@ static int put_again(struct inputs *in, int member)
     int there = source_next(&m->source, in->error);
     if (there < 0)
         return -1;
-    if (there == 1 && keep(kept, m->source.record.columns, m->source.record.n) != 0)
+    if (there == 1 && kept_add(kept, m->source.record.columns, m->source.record.n) != 0)
         return no_memory(in->error);
     if (kept->n == 0)
         return 0;
@@ -392,7 +342,7 @@ static int load(struct inputs *in)
         struct group *g = &in->groups[i];
         int there;
         while ((in->n_args = 0, there = put_group(in, g)) == 1)
-            if (keep(&g->kept, in->args, in->n_args) != 0)
+            if (kept_add(&g->kept, in->args, in->n_args) != 0)
                 return no_memory(in->error);
         if (there < 0)
             return -1;

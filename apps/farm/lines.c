@@ -202,8 +202,6 @@ static int fill(struct lines *l)
 static int take(struct lines *l)
 {
     int n = l->batch.n;
-    if (l->options.max_args > 0 && n > l->options.max_args)
-        n = (int)l->options.max_args;
     if (!l->many || !l->ended || l->options.slots < 2)
         return n;
     if (l->share == 0)

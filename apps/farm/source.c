@@ -126,7 +126,7 @@ static int split(struct source *s, char *error)
     while (s->separator && *from && regexec(s->separator, from, 1, &at, from == r->text.bytes ? 0 : REG_NOTBOL) == 0) {
         char *next = from + at.rm_eo;
         if (at.rm_eo == at.rm_so) { /* of no bytes, as a boundary of a word */
-            from = next + 1;
+            from = *next ? next + 1 : next;
             continue;
         }
         from[at.rm_so] = '\0';

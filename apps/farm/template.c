@@ -9,13 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "farm/change.h"
 #include "farm/shell.h"
 
 enum part_kind { PART_TEXT, PART_BLANKS, PART_NEXT_ARGUMENT, PART_ALL, PART_AT, PART_SEQ, PART_SLOT };
-
-enum change { CHANGE_NONE, CHANGE_EXTENSION, CHANGE_BASE, CHANGE_FOLDER, CHANGE_BASE_EXTENSION, CHANGES };
-
-static const char *const changes[CHANGES] = {"", ".", "/", "//", "/."};
 
 struct part {
     enum part_kind kind;
@@ -72,19 +69,6 @@ static void add_text(struct template *t, const char *text, size_t n)
     }
 }
 
-/* What stands behind a position or a name: one of the changes, then '}'. Returns the bytes of both; 0: none. */
-static size_t parse_change(const char *text, enum change *change)
-{
-    for (int i = 0; i < CHANGES; i++) {
-        size_t n = strlen(changes[i]);
-        if (strncmp(text, changes[i], n) == 0 && text[n] == '}') {
-            *change = (enum change)i;
-            return n + 1;
-        }
-    }
-    return 0;
-}
-
 /* A position, or a name, as the options have them. Returns its bytes. */
 static size_t parse_which(const char *text, const struct template_options *o, struct part *part)
 {
@@ -92,7 +76,7 @@ static size_t parse_which(const char *text, const struct template_options *o, st
     for (int i = 0; i < o->n_names; i++) {
         size_t n = strlen(o->names[i].name);
         enum change change;
-        if (n > 0 && strncmp(text, o->names[i].name, n) == 0 && parse_change(text + n, &change)) {
+        if (n > 0 && strncmp(text, o->names[i].name, n) == 0 && change_parse(text + n, &change)) {
             part->position = o->names[i].position;
             return n;
         }
@@ -117,7 +101,7 @@ static size_t parse_one(const char *text, const struct template_options *o, stru
         return 3;
     }
     size_t which = parse_which(text + 1, o, part);
-    size_t rest = parse_change(text + 1 + which, &part->change);
+    size_t rest = change_parse(text + 1 + which, &part->change);
     if (!rest || (which == 0 && part->change == CHANGE_NONE)) /* that is {}, which another text may stand for */
         return 0;
     part->kind = which ? PART_AT : PART_ALL;
@@ -228,48 +212,6 @@ int template_compile(struct template **made, const struct template_options *opti
 
 /* ---- rendering ---- */
 
-static size_t without_extension(const char *arg, size_t n)
-{
-    for (size_t i = n; i > 0 && arg[i - 1] != '/'; i--)
-        if (arg[i - 1] == '.')
-            return i - 1;
-    return n;
-}
-
-static size_t without_slashes(const char *arg, size_t n)
-{
-    while (n > 0 && arg[n - 1] == '/')
-        n--;
-    return n;
-}
-
-static void folder_of(const char **arg, size_t *n)
-{
-    size_t end = without_slashes(*arg, *n);
-    while (end > 0 && (*arg)[end - 1] != '/')
-        end--;
-    size_t bare = without_slashes(*arg, end);
-    if (bare == 0)
-        *arg = **arg == '/' ? "/" : ".";
-    *n = bare ? bare : 1;
-}
-
-static void change_arg(enum change change, const char **arg, size_t *n)
-{
-    if (change == CHANGE_FOLDER) {
-        folder_of(arg, n);
-        return;
-    }
-    if (change == CHANGE_BASE || change == CHANGE_BASE_EXTENSION) {
-        const char *slash = memrchr(*arg, '/', *n);
-        const char *base = slash ? slash + 1 : *arg;
-        *n -= (size_t)(base - *arg);
-        *arg = base;
-    }
-    if (change == CHANGE_EXTENSION || change == CHANGE_BASE_EXTENSION)
-        *n = without_extension(*arg, *n);
-}
-
 void template_put(struct text *to, const char *bytes, size_t n)
 {
     const char *brace;
@@ -305,7 +247,7 @@ static void put_arg(struct rendering *r, enum change change, const char *arg)
 {
     struct template *t = r->t;
     size_t n = strlen(arg);
-    change_arg(change, &arg, &n);
+    change_apply(change, &arg, &n);
     if (t->quote || t->raw) {
         put_literal(r, arg, n);
         return;
@@ -425,24 +367,25 @@ bool template_takes_all(const struct template *t)
 
 void template_slot(struct text *to, const char *rendered, const char *slot)
 {
-    const char *brace;
-    while ((brace = strstr(rendered, "{%"))) {
+    const char *brace, *end = rendered + strlen(rendered);
+    while ((brace = memchr(rendered, '{', (size_t)(end - rendered)))) {
         size_t percents = strspn(brace + 1, "%");
-        text_put(to, rendered, (size_t)(brace - rendered));
-        rendered = brace + 1 + percents;
-        if (*rendered != '}') {
-            text_put(to, brace, 1 + percents);
+        const char *behind = brace + 1 + percents;
+        if (percents == 0 || *behind != '}') {
+            text_put(to, rendered, (size_t)(behind - rendered));
+            rendered = behind;
             continue;
         }
-        rendered++;
+        text_put(to, rendered, (size_t)(brace - rendered));
         if (percents > 1) {
-            text_put(to, brace, percents);
+            text_put(to, brace, percents); /* one less */
             text_put(to, "}", 1);
         } else {
             text_put_string(to, slot ? slot : "{%}");
         }
+        rendered = behind + 1;
     }
-    text_put_string(to, rendered);
+    text_put(to, rendered, (size_t)(end - rendered));
 }
 
 void template_free(struct template *t)

@@ -12,6 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 #define WORDS    40
 #define COMMANDS 300 /* combinations of many inputs are many */
+#define BYTES    (1 << 20)
 
 static void set_option(struct lines_options *o, char letter)
 {
@@ -51,6 +52,9 @@ static void set_option(struct lines_options *o, char letter)
         break;
     case 'C':
         o->colsep = ",";
+        break;
+    case 'B':
+        o->colsep = "\\>|[,;]+";
         break;
     case 'I':
         o->replace = ",";
@@ -131,17 +135,19 @@ static void run(const struct lines_options *o, FILE *input)
     char error[LINES_ERROR_MAX] = "";
     struct lines *lines;
     struct line line;
-    int there, n = 0;
+    int there = 1, n = 0;
+    size_t put = 0;
     if (lines_open(&lines, o, input, error) != 0) {
         REQUIRE(*error && strlen(error) < sizeof error);
         return;
     }
-    while (n < COMMANDS && (there = lines_next(lines, &line)) == 1) {
+    while (n < COMMANDS && put < BYTES && (there = lines_next(lines, &line)) == 1) {
+        put += strlen(line.text);
         REQUIRE(line.seq == ++n);
         require_command(&line, o);
         REQUIRE(lines_total(lines) == -1 || lines_total(lines) >= n);
     }
-    if (n < COMMANDS) {
+    if (there != 1) {
         REQUIRE(lines_next(lines, &line) == there);
         REQUIRE(there == 0 ? lines_total(lines) == n : *lines_error(lines) != '\0');
     }
