@@ -77,8 +77,9 @@ static int spawn(struct running *r, int out, int err)
     if (!error && q->directory)
         error = posix_spawn_file_actions_addchdir_np(&actions, q->directory);
     if (!error)
-        error = q->argv ? posix_spawnp(&r->pid, q->argv[0], &actions, &attributes, q->argv, q->environment)
-                        : posix_spawn(&r->pid, q->shell, &actions, &attributes, shell, q->environment);
+        error = q->argv ? posix_spawnp(&r->pid, q->argv[0], &actions, &attributes, q->argv, q->environment) : ENOEXEC;
+    if (error == ENOEXEC) /* what a shell can start alone, as a script without a first line that says by what */
+        error = posix_spawn(&r->pid, q->shell, &actions, &attributes, shell, q->environment);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
     return error;

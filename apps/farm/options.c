@@ -70,11 +70,11 @@ static const struct argp_option known[] = {
     {"null", '0', NULL, 0, "inputs end with a NUL", 1},
     {"max-args", 'n', "N", 0, "N inputs a command; 0: none of one", 1},
     {"max-replace-args", 'N', "N", 0, "the same, as {1} to {N}", 1},
-    {"xargs", 'X', NULL, 0, "as many inputs a command as its line holds, the word with {} repeated", 1},
-    {"many", 'm', NULL, 0, "as many as its line holds, in place of {}", 1},
+    {"context", 'X', NULL, 0, "as many inputs a command as its line holds, the word with {} repeated", 1},
+    {"xargs", 'm', NULL, 0, "as many as its line holds, in place of {}", 1},
     {"replace", 'I', "TEXT", 0, "TEXT stands for the input, rather than {}", 1},
     {"colsep", 'C', "REGEX", 0, "splits an input into {1}, {2} ...", 1},
-    {"header", HEADER, "REGEX", 0, "the first line names the columns, as {name}; ':' for one column", 1},
+    {"header", HEADER, "REGEX", 0, "the first line names the columns, as {name}; --header=: where each is one", 1},
     {"link", LINK, NULL, 0, "of several lists take the first of each, then the second ...", 1},
     {"xapply", LINK, NULL, OPTION_ALIAS, NULL, 1},
     {"eof", 'E', "TEXT", 0, "inputs end at this line", 1},
@@ -202,6 +202,7 @@ static error_t parse_input(int key, char *text, struct argp_state *state, struct
         if (number_whole(text, 0, 1000000, &number) != 0)
             return bad(state, "max-args", text, "a whole number");
         l->max_args = number ? number : LINES_NO_ARGS;
+        l->context |= key == 'N'; /* as GNU parallel has it */
         return 0;
     case 'X':
         l->context = true;

@@ -34,6 +34,7 @@ struct working {
     struct environment environment;
     struct work_news *news; /* room for one piece */
     bool told_start;
+    bool own_path; /* programs are looked for where the job says: by the shell */
 };
 
 static uint64_t number_of_run(void)
@@ -135,8 +136,10 @@ static bool make_environment(struct working *w, const char *strings, const char 
         return false;
     memcpy(e->variables, environ, (size_t)inherited * sizeof *e->variables);
     n = inherited;
-    for (int i = 0; i < w->shared->environment; i++, strings = after(strings))
+    for (int i = 0; i < w->shared->environment; i++, strings = after(strings)) {
         put_variable(e->variables, &n, (char *)strings);
+        w->own_path |= strncmp(strings, "PATH=", 5) == 0;
+    }
     snprintf(e->own[own++], OWN_BYTES, "FARM_SEQ=%lld", (long long)q->seq);
     snprintf(e->own[own++], OWN_BYTES, "PARALLEL_SEQ=%lld", (long long)q->seq);
     snprintf(e->own[own++], OWN_BYTES, "FARM_ATTEMPT=%d", q->attempt);
@@ -199,7 +202,7 @@ int work_run(const void *item, void *result, const void *user)
     wait_for_room(w.shared);
     struct child_request request = {.shell = shell,
                                     .text = filled,
-                                    .argv = q->words ? argv : NULL,
+                                    .argv = q->words && !w.own_path ? argv : NULL,
                                     .environment = w.environment.variables,
                                     .directory = *directory ? directory : NULL,
                                     .timeout_s = q->timeout_s,

@@ -114,8 +114,10 @@ void report_page(const struct plan *plan, double load, FILE *to)
         page_table(plan, first, to);
         if (laws.amdahl) {
             put_fitted(to, "\nAmdahl: serial part", &laws.serial);
-            fprintf(to, ", so a speed-up of %.1f at most\n",
-                    laws.serial.value > 1e-6 ? 1 / laws.serial.value : INFINITY);
+            if (laws.serial.value > 1e-6 && laws.serial.value <= 1)
+                fprintf(to, ", so a speed-up of %.1f at most\n", 1 / laws.serial.value);
+            else
+                fprintf(to, "%s\n", laws.serial.value > 1 ? "; more ranks are slower: the law does not fit" : "");
         }
         if (laws.usl) {
             put_fitted(to, "\nUniversal Scalability Law: contention", &laws.contention);

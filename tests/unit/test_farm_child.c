@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -96,6 +97,21 @@ static void test_without_shell(void **state)
     assert_end(run(&(struct child_request){.directory = "/no/such"}, "pwd"), CHILD_NOT_STARTED, 127, 0);
 }
 
+/* What begins with no #! a shell runs. */
+static void test_script(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/muster-farm-XXXXXX", *words[] = {path, NULL};
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_true(dprintf(fd, "echo script\n") > 0);
+    assert_int_equal(fchmod(fd, 0700), 0);
+    close(fd);
+    assert_end(run(&(struct child_request){.argv = words}, path), CHILD_ENDED, 0, 0);
+    assert_string_equal(said.text[0], "script\n");
+    unlink(path);
+}
+
 static void test_large_output(void **state)
 {
     (void)state;
@@ -146,7 +162,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ends),        cmocka_unit_test(test_without_shell), cmocka_unit_test(test_large_output),
-        cmocka_unit_test(test_left_behind), cmocka_unit_test(test_timeout),       cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_left_behind), cmocka_unit_test(test_script),        cmocka_unit_test(test_timeout),
+        cmocka_unit_test(test_memory),
     };
     alarm(100);
     child_prepare();
