@@ -92,7 +92,7 @@ static void page_noise(const struct plan *plan, double load, FILE *to)
     if (load > 0.5)
         fprintf(to, "\n**Not alone**: the load of the machine was %.1f before the first run.\n", load);
     if (!plan->options->launcher && most > cores)
-        fprintf(to, "\n**More ranks than cores**: %d ranks, %ld here; they took turns.\n", most, cores);
+        fprintf(to, "\n**More ranks than cores**: up to %d, and %ld here; they took turns.\n", most, cores);
 }
 
 void report_page(const struct plan *plan, double load, FILE *to)
@@ -104,7 +104,7 @@ void report_page(const struct plan *plan, double load, FILE *to)
         fprintf(to, "the kernel %s", o->kernel);
     for (int i = 0; i < o->n_program; i++)
         fprintf(to, "%s%s", i ? " " : "", o->program[i]);
-    fprintf(to, "\n\n%s; %d runs of each point, in random order (seed %llu)%s\n",
+    fprintf(to, "\n\n%s; runs of each point: %d, in random order (seed %llu)%s\n",
             o->weak ? "Weak scaling" : "Strong scaling", o->repetitions, (unsigned long long)o->seed,
             o->repetitions < 6 ? "; too few for an interval of 95 %" : "");
     for (int first = 0; first < plan->n_points; first += o->n_ranks) {

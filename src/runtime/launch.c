@@ -237,13 +237,13 @@ static muster_err refuse_many(void)
     if (may_be_elsewhere())
         return MUSTER_OK;
     if (wanted > MUSTER__MEMBERS_MAX)
-        return muster__fail_logged(MUSTER_ERR_INVAL, "MUSTER_RANKS=%lld: a host has at most %d processes of a job",
+        return muster__fail_logged(MUSTER_ERR_INVAL, "MUSTER_RANKS=%lld: of a job no more than %d processes may be on a host",
                                    wanted, MUSTER__MEMBERS_MAX);
     if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY || files.rlim_cur >= (rlim_t)needs)
         return MUSTER_OK;
     return muster__fail_logged(
         MUSTER_ERR_SYSTEM,
-        "mpirun needs %lld open files for %lld ranks and may have %lld: ulimit -n %lld, or fewer "
+        "mpirun has to open more files than it may (%lld for %lld ranks; may: %lld): ulimit -n %lld, or fewer "
         "by MUSTER_RANKS",
         needs, wanted, (long long)files.rlim_cur, needs);
 }
