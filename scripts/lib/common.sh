@@ -9,7 +9,7 @@ build_packages=(gcc make libc6-dev cmake pkg-config openmpi-bin libopenmpi-dev l
     libinih-dev libcjson-dev libsqlite3-dev libncurses-dev libssl-dev libsodium-dev help2man)
 run_packages=(gnuplot-nox)
 test_packages=(gnuplot-nox g++ libcmocka-dev clang libclang-rt-14-dev valgrind shellcheck iproute2
-    slurmctld slurmd slurm-client mpich libmpich-dev abigail-tools
+    slurmctld slurmd slurm-client screen tmux mpich libmpich-dev abigail-tools
     libgomp1 libtbb-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
 
 say() {

@@ -237,15 +237,13 @@ static muster_err refuse_many(void)
     if (may_be_elsewhere())
         return MUSTER_OK;
     if (wanted > MUSTER__MEMBERS_MAX)
-        return muster__fail_logged(MUSTER_ERR_INVAL, "MUSTER_RANKS=%lld: of a job no more than %d processes may be on a host",
-                                   wanted, MUSTER__MEMBERS_MAX);
+        return muster__fail_logged(MUSTER_ERR_INVAL, "MUSTER_RANKS=%lld: of a job a host has at most %d", wanted,
+                                   MUSTER__MEMBERS_MAX);
     if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY || files.rlim_cur >= (rlim_t)needs)
         return MUSTER_OK;
     return muster__fail_logged(
-        MUSTER_ERR_SYSTEM,
-        "mpirun has to open more files than it may (%lld for %lld ranks; may: %lld): ulimit -n %lld, or fewer "
-        "by MUSTER_RANKS",
-        needs, wanted, (long long)files.rlim_cur, needs);
+        MUSTER_ERR_SYSTEM, "mpirun needs ulimit -n %lld for %lld rank%s, and has %lld: raise it, or set MUSTER_RANKS",
+        needs, wanted, muster__s(wanted), (long long)files.rlim_cur);
 }
 
 /* Slurm has started this process several times, without anything that MPI could find the others by. */

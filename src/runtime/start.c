@@ -2,6 +2,7 @@
 #include "runtime/state.h"
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -288,6 +289,17 @@ static void take_down(void)
     muster__transport_stop(true);
 }
 
+/* A child's OpenMP would wait for ever for the threads of a team that this thread has kept. It is given up before
+ * children are forked; the next parallel region makes another one. Where one is open, and before OpenMP 5.0, the
+ * threads stay, and are told of. */
+static void give_up_team(void)
+{
+    enum { PAUSE_SOFT = 1 };
+    int (*pause)(int) = (int (*)(int))dlsym(RTLD_DEFAULT, "omp_pause_resource_all");
+    if (pause)
+        pause(PAUSE_SOFT);
+}
+
 /* Of MPI's own, which the program may have begun, nobody is to be told. */
 static int threads_before(void)
 {
@@ -326,6 +338,7 @@ muster_err muster__runtime_start(int *argc, char ***argv, const muster_options *
         return err;
     watch_begin();
     struct muster__world *world = &muster__me.world;
+    give_up_team();
     int threads = threads_before();
     err = muster__transport_start(argc, argv, world);
     if (err)

@@ -73,12 +73,12 @@ if (ulimit -n 64 && MUSTER_RANKS=30 timeout -k 1 20 "$program") >"$output" 2>&1;
     printf '30 ranks with 64 open files\n'
     exit 1
 fi
-says 1 'error mpirun has to open more files than it may (130 for 30 ranks; may: 64): ulimit -n 130, or fewer'
+says 1 'error mpirun needs ulimit -n 130 for 30 ranks, and has 64: raise it'
 if MUSTER_RANKS=5000 timeout -k 1 20 "$program" >"$output" 2>&1; then
     printf '5000 ranks\n'
     exit 1
 fi
-says 1 'error MUSTER_RANKS=5000: of a job no more than 4096 processes may be on a host'
+says 1 'error MUSTER_RANKS=5000: of a job a host has at most 4096'
 
 # threads that were there before
 "${many[@]}" "$program" early </dev/null >"$output" 2>&1
