@@ -9,7 +9,7 @@ option(MUSTER_WERROR "Treat warnings as errors" ${top_level})
 option(MUSTER_BUILD_APPS "Build the programs" ${top_level})
 option(MUSTER_BUILD_TESTS "Build the tests" ${top_level})
 option(MUSTER_FUZZ "Build fuzz targets for libFuzzer (clang), rather than to replay their inputs" OFF)
-set(MUSTER_FUZZ_SECONDS 20 CACHE STRING "How long CTest runs each fuzz target")
+set(MUSTER_FUZZ_SECONDS 10 CACHE STRING "How long CTest runs each fuzz target")
 set(MUSTER_SANITIZE "" CACHE STRING "address (with undefined behaviour), thread, or nothing")
 set_property(CACHE MUSTER_SANITIZE PROPERTY STRINGS "" address thread)
 

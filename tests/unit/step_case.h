@@ -480,7 +480,7 @@ static struct step_wishes {
     uint32_t which, kills, seed;
 } step_wishes;
 
-enum { STEP_KILLS = 120 };
+enum { STEP_KILLS = 80 };
 
 static inline void step_read_wishes(void)
 {

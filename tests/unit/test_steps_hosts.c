@@ -15,7 +15,7 @@
 #include <sys/ptrace.h>
 
 enum { HOME = 0, ASKER = 1, BESIDE = 2 }; /* hosts: of the object and who stays; of the victim; of who waits */
-enum { VICTIM = 1, WAITERS = 2, WAITERS_MAX = 4, KILLS = 5 };
+enum { VICTIM = 1, WAITERS = 2, WAITERS_MAX = 4, KILLS = 4 };
 #define UNTIL_ASLEEP (UINT32_MAX - 1)
 
 static struct shared {
