@@ -68,4 +68,4 @@ install(FILES ${examples} DESTINATION ${CMAKE_INSTALL_DATADIR}/muster/examples)
 
 # what Open MPI keeps until the end, for who looks for leaks of his own; and the pages
 install(FILES tests/support/lsan.supp tests/support/valgrind.supp DESTINATION ${CMAKE_INSTALL_DATADIR}/muster)
-install(DIRECTORY src/doc/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md")
+install(DIRECTORY src/doc/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md" PATTERN "*.png")
