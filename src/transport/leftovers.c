@@ -154,42 +154,52 @@ static bool is_self(const char *name)
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-/* Whether nobody uses what is in there, and the daemons that it names are no more. */
-static bool unused(struct place place, int depth, bool *named)
+static const char store[] = "pmix_dstor_"; /* a daemon has its files mapped from when they are there to its end */
+
+struct proof {
+    bool owner_gone, nobody_has;
+};
+
+/* Whether nothing speaks against that it is dead; notes what speaks for it. */
+static bool may_be_dead(struct place place, int depth, bool in_store, struct proof *proof)
 {
     DIR *dir = open_dir(place, true);
-    bool is = dir && depth < 8;
-    for (struct dirent *entry; is && (entry = readdir(dir));) {
+    bool may = dir && depth < 8;
+    for (struct dirent *entry; may && (entry = readdir(dir));) {
         struct place in = {dirfd(dir), entry->d_name};
         struct stat file;
-        const char *last = strrchr(entry->d_name, '_');
         if (is_self(entry->d_name))
             continue;
-        is = fstatat(in.dir, in.name, &file, AT_SYMLINK_NOFOLLOW) == 0;
-        if (is && S_ISREG(file.st_mode)) {
+        may = fstatat(in.dir, in.name, &file, AT_SYMLINK_NOFOLLOW) == 0;
+        if (may && S_ISREG(file.st_mode)) {
             int fd = open_alone(in, &file);
-            is = fd >= 0;
-            if (is)
+            may = fd >= 0;
+            if (may)
                 close(fd);
-        } else if (is && S_ISDIR(file.st_mode)) {
-            if (strncmp(entry->d_name, "pmix_dstor_", 11) == 0) {
-                is = owner_gone(number_behind(last, "_"), &file);
-                *named = true;
+            proof->nobody_has |= may && in_store;
+        } else if (may && S_ISDIR(file.st_mode)) {
+            bool is_store = strncmp(in.name, store, strlen(store)) == 0;
+            if (is_store) {
+                may = owner_gone(number_behind(strrchr(in.name, '_'), "_"), &file);
+                proof->owner_gone |= may;
             }
-            is = is && unused(in, depth + 1, named);
+            may = may && may_be_dead(in, depth + 1, in_store || is_store, proof);
         }
     }
     if (dir)
         closedir(dir);
-    return is;
+    return may;
 }
 
-static bool is_dead(struct place place, pid_t owner)
+/* One that has just been made, in another container, holds nothing yet of which to prove that nobody has it. What was
+ * begun to be removed has been proven to be dead. */
+static bool is_dead(struct place place, pid_t owner, bool begun)
 {
     struct stat dir;
-    bool named = owner > 0;
-    return fstatat(place.dir, place.name, &dir, AT_SYMLINK_NOFOLLOW) == 0 && (!owner || owner_gone(owner, &dir)) &&
-           unused(place, 0, &named) && named;
+    if (fstatat(place.dir, place.name, &dir, AT_SYMLINK_NOFOLLOW) != 0 || (owner && !owner_gone(owner, &dir)))
+        return false;
+    struct proof proof = {.owner_gone = owner, .nobody_has = begun};
+    return may_be_dead(place, 0, false, &proof) && proof.owner_gone && proof.nobody_has;
 }
 
 static void remove_tree(struct place place)
@@ -213,12 +223,12 @@ static void remove_session(struct place place)
     struct place apart = {place.dir, name};
     bool begun = strncmp(place.name, ours, strlen(ours)) == 0;
     pid_t owner = number_behind(place.name, begun ? ours : "pid.");
-    if (!(owner || number_behind(place.name, "jf.")) || !is_dead(place, owner))
+    if (!(owner || number_behind(place.name, "jf.")) || !is_dead(place, owner, begun))
         return;
     snprintf(name, sizeof name, "%s%d.%u", ours, (int)getpid(), count++);
     if (renameat(place.dir, place.name, apart.dir, apart.name) != 0)
         return;
-    if (is_dead(apart, owner))
+    if (is_dead(apart, owner, begun))
         remove_tree(apart);
     else
         renameat2(apart.dir, apart.name, place.dir, place.name, RENAME_NOREPLACE);

@@ -103,16 +103,19 @@ says 1 '^ranks 2$'
 there 0 "${has[@]}"
 there 3 "${living[@]}"
 
-# the directory of a dead mpirun of which somebody still uses a file, and a daemon's
-made=("$session/pid.$pid" "$session/jf.1" "$session/jf.2")
-mkdir -p "$session"/{pid."$pid"/0,jf.1/pmix_dstor_ds12_"$pid",jf.2/pmix_dstor_ds12_$$}
-touch "$session"/{pid."$pid"/0,jf.1/pmix_dstor_ds12_"$pid",jf.2/pmix_dstor_ds12_$$}/file
+# the directories of a dead mpirun, of which somebody still uses a file; of a dead daemon and of a living one; and of an
+# mpirun that has just begun, where it has another number than here
+made=("$session/pid.$pid" "$session/jf.1" "$session/jf.2" "$session/pid.4194400")
+stores=("${made[0]}/pmix_dstor_ds12_$pid" "${made[1]}/pmix_dstor_ds12_$pid" "${made[2]}/pmix_dstor_ds12_$$")
+mkdir -p "${stores[@]}" "${made[0]}/0" "${made[3]}/0"
+for i in "${stores[@]}" "${made[0]}/0" "${made[3]}"; do touch "$i/file"; done
 mkfifo "${made[0]}/fifo"
 exec 9<"${made[0]}/0/file"
 MUSTER_LAUNCH=0 next "$program"
 there 1 "${made[0]}"
 there 0 "${made[1]}"
 there 1 "${made[2]}"
+there 1 "${made[3]}"
 exec 9<&-
 
 # segments: of this very process, of one that was called so before, of nobody; in use; of another user
