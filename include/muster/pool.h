@@ -279,6 +279,52 @@ MUSTER_API muster_err muster_pool_map_list(muster_pool pool, muster_task_fn fn, 
                                            muster_span **results, const muster_map_options *options);
 #define muster_pool_map_list(...) MUSTER_SITED(muster_pool_map_list, __VA_ARGS__)
 
+typedef struct muster_map_async_options {
+    int64_t chunk_items; /**< as in muster_map_options, and so are those down to map_limit_ms */
+    const void *user;
+    size_t user_bytes;
+    bool stop_at_failure;
+    int64_t time_limit_ms;             /**< for one item, isolated workers; 0: none */
+    int64_t map_limit_ms;              /**< what has not begun by then is not run: its get returns err TIMEOUT */
+    const muster_callbacks *callbacks; /**< told all results at once, or the error; NULL: none */
+    const muster_group *group;         /**< that it is of, as one task; NULL: that of the running task, if any */
+    uint64_t reserved[4];              /**< zero */
+} muster_map_async_options;
+
+/**
+ * Starts results[i] = fn(items[i]) and returns at once: *task is the handle of a task, whose result are the n results
+ * of result_bytes each, in input order. All that is told of tasks holds for it: get and take, wait and next, ready,
+ * successful, size, callbacks, groups; others may follow it (after). Items and context are copied, all at once, into
+ * the host's shared memory, so the caller may change them; results stay there until they are got, or forgotten. n = 0
+ * is a task without a result that has ended.
+ *
+ * It ends when all items have ended. If one failed there are no results: its get returns the error of lowest index, as
+ * muster_pool_map does (index is the item's; failed says how many failed or were not run). Deaths of workers and hosts
+ * come to what they do in a map. muster_task_cancel works as long as it has not ended: no further item is begun, but
+ * what another host has in hand; those that run go on, also with kill; its get returns err CANCELED, unless one failed
+ * or none was left to cancel. Who waits for it runs its items meanwhile, as in all waits for tasks. Errors: INVAL
+ * (negative n or chunk), CLOSED, BROKEN, NOFUNC, NOMEM, STALE, UNSUPPORTED (time limit, in-rank workers).
+ * Threads: any. In tasks: yes. Blocks: no. Hosts: any.
+ */
+MUSTER_API muster_err muster_pool_map_async(muster_pool pool, muster_task *task, muster_task_fn fn, const void *items,
+                                            int64_t n, size_t item_bytes, size_t result_bytes,
+                                            const muster_map_async_options *options);
+/**
+ * The same over items, and with results, that have sizes of their own, as muster_pool_map_list. The task's result is
+ * one piece of memory with all of them, to be read by muster_list_at. Errors: as muster_pool_map_async.
+ * Threads: any. In tasks: yes. Blocks: no. Hosts: any.
+ */
+MUSTER_API muster_err muster_pool_map_list_async(muster_pool pool, muster_task *task, muster_task_fn fn,
+                                                 const muster_span *items, int64_t n,
+                                                 const muster_map_async_options *options);
+/**
+ * Result i of those that muster_task_take, muster_task_get or a callback gave of a muster_pool_map_list_async: it
+ * points into them. As aligned as they are, up to 16 bytes; behind it lies a 0 that does not count. {NULL, 0} where
+ * there is none of that number.
+ * Threads: any. In tasks: yes. Blocks: no. Hosts: none.
+ */
+MUSTER_API muster_span muster_list_at(const void *results, size_t results_bytes, int64_t i);
+
 /**
  * The error of this thread's last failed map, imap step or get: lowest index first. Borrowed until the next one.
  * Threads: any. In tasks: yes. Blocks: no. Hosts: none.

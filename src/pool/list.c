@@ -208,13 +208,18 @@ void list_part(const struct map *map, int64_t begin, int64_t end, void *out)
     memcpy((char *)out + data, (const char *)items + from, item_end(&items[end - 1]) - from);
 }
 
-/* The items are there: the rest of a window. */
-static bool queue_staged(const struct seat *seat, struct map *map, int64_t first, int64_t n, int retries)
+bool list_make_results(const struct seat *seat, struct map *map, int64_t n)
 {
     map->results = map_stage(seat, NULL, (size_t)n * sizeof(struct slot));
     if (map->results)
         memset(results_of(map), 0, (size_t)n * sizeof(struct slot));
-    if (map->items && map->results && map_queue_staged(seat, map, first, n, retries))
+    return map->results;
+}
+
+/* The items are there: the rest of a window. */
+static bool queue_staged(const struct seat *seat, struct map *map, int64_t first, int64_t n, int retries)
+{
+    if (map->items && list_make_results(seat, map, n) && map_queue_staged(seat, map, first, n, retries))
         return true;
     map_free_window(map, seat->self);
     map->n = 0;
@@ -248,6 +253,43 @@ void list_results(const struct map *map, void *out)
             memcpy((char *)out + at, muster__at(results[i].at), results[i].bytes);
         at += round_16(results[i].bytes);
     }
+}
+
+/* All have gone well: each has a slot that says where it is. */
+muster__ref list_whole(struct pool *pool, const struct map *map, size_t *size, uint32_t self)
+{
+    const struct slot *results = results_of(map);
+    uint64_t at = (uint64_t)map->n * sizeof(struct slot);
+    *size = at;
+    for (int64_t i = 0; i < map->n; i++)
+        *size += list_item_room(results[i].bytes);
+    muster__ref ref = muster__heap_alloc(*size, self);
+    struct slot *whole = ref ? muster__heap_at(ref) : NULL;
+    for (int64_t i = 0; whole && i < map->n; at += list_item_room(results[i++].bytes)) {
+        char *result = (char *)whole + at;
+        whole[i] = (struct slot){at, results[i].bytes};
+        if (results[i].bytes)
+            memcpy(result, muster__at(results[i].at), results[i].bytes);
+        result[results[i].bytes] = '\0';
+    }
+    if (ref)
+        muster__heap_hand_over(ref, self, pool_owner(pool));
+    return ref;
+}
+
+/* The first one lies right behind the slots. */
+muster_span muster_list_at(const void *results, size_t results_bytes, int64_t i)
+{
+    struct slot first, slot;
+    if (!results || results_bytes < sizeof first || i < 0)
+        return (muster_span){NULL, 0};
+    memcpy(&first, results, sizeof first);
+    if (first.at > results_bytes || (uint64_t)i >= first.at / sizeof slot)
+        return (muster_span){NULL, 0};
+    memcpy(&slot, (const struct slot *)results + i, sizeof slot);
+    if (slot.at >= results_bytes || slot.bytes >= results_bytes - slot.at)
+        return (muster_span){NULL, 0};
+    return (muster_span){(const char *)results + slot.at, slot.bytes};
 }
 
 bool list_bring(struct pool *pool, struct map *map, uint32_t lane, int64_t begin, int64_t n, const void *results,
@@ -303,6 +345,17 @@ static void stage(const muster_span *spans, struct slot *items, int64_t n)
         item[spans[i].size_bytes] = '\0';
         at += list_item_room(spans[i].size_bytes);
     }
+}
+
+muster__ref list_stage(const struct seat *seat, const muster_span *spans, int64_t n)
+{
+    uint64_t bytes = (uint64_t)n * sizeof(struct slot);
+    for (int64_t i = 0; i < n; i++)
+        bytes += list_item_room(spans[i].size_bytes);
+    muster__ref ref = map_stage(seat, NULL, bytes);
+    if (ref)
+        stage(spans, muster__heap_at(ref), n);
+    return ref;
 }
 
 static muster_err list_queue(struct map_call *call, int64_t first)
@@ -379,14 +432,9 @@ static muster_err run_list(struct list_call *list, muster_task_fn fn, muster_spa
     return err;
 }
 
-static muster_err check_list(muster_task_fn fn, const muster_span *items, int64_t n, const muster_map_options *options)
+muster_err list_check(const char *operation, const muster_span *items, int64_t n)
 {
-    const char *operation = "muster_pool_map_list";
-    muster_err err = check_pointer(operation, "fn", (const void *)fn);
-    if (!err)
-        err = check_count(operation, "n", n);
-    if (!err)
-        err = check_block(operation, "items", items, n, sizeof *items);
+    muster_err err = check_block(operation, "items", items, n, sizeof *items);
     uint64_t all = 0;
     for (int64_t i = 0; i < n && !err; i++) {
         err = check_block(operation, "an item", items[i].bytes, 1, items[i].size_bytes);
@@ -394,6 +442,17 @@ static muster_err check_list(muster_task_fn fn, const muster_span *items, int64_
         if (!err)
             err = check_bytes(operation, "the items", 1, all);
     }
+    return err;
+}
+
+static muster_err check_list(muster_task_fn fn, const muster_span *items, int64_t n, const muster_map_options *options)
+{
+    const char *operation = "muster_pool_map_list";
+    muster_err err = check_pointer(operation, "fn", (const void *)fn);
+    if (!err)
+        err = check_count(operation, "n", n);
+    if (!err)
+        err = list_check(operation, items, n);
     return err ? err : check_map_options(operation, options);
 }
 

@@ -212,7 +212,10 @@ static bool split(const struct seat *seat, struct record *record, int64_t leaf)
 static void count(const struct seat *seat, struct map *map, struct piece *piece)
 {
     _Atomic int64_t *done = &map->cell[seat->lane->index].done;
-    sched_untold = (struct sched_untold){piece->map, seat->pool, map->caller_lane};
+    sched_untold =
+        MUSTER__UNLIKELY(map->task)
+            ? (struct sched_untold){piece->map, seat->pool, seat->lane->index, map->task, pool_handle(seat->pool)}
+            : (struct sched_untold){piece->map, seat->pool, map->caller_lane, 0, {0}};
     piece->total = atomic_load_explicit(done, memory_order_relaxed) + piece->end - piece->begin;
     atomic_store_explicit(done, piece->total, memory_order_release);
 }
@@ -224,7 +227,8 @@ void map_run_piece(const struct seat *seat, struct record *record, uint32_t inde
     if (MUSTER__LIKELY(know(map, piece->map))) {
         int64_t leaf = leaf_items(map), left = worker_left(seat);
         leaf = left < leaf ? left : leaf;
-        while (piece->end - piece->begin > leaf && split(seat, record, leaf))
+        bool over = pending_is_over(seat->pool, map); /* then all of it is dropped at once */
+        while (piece->end - piece->begin > leaf && !over && split(seat, record, leaf))
             ;
         piece->total = -1;
         run_leaf(seat, map, record);
@@ -402,8 +406,13 @@ void map_free_window(struct map *map, uint32_t self)
 void map_count_for(struct pool *pool, struct map *map, uint32_t lane, int64_t items)
 {
     uint32_t caller_lane = map->caller_lane;
+    record_ref task = map->task;
     atomic_fetch_add(&map->cell[lane].done, items);
-    sched_ring_waiter(pool, caller_lane);
+    muster__fence_after_atomic();
+    if (task)
+        async_look(&(struct seat){.pool = pool, .lane = &pool->lane[lane], .self = muster__self_number()}, task);
+    else
+        sched_ring_waiter(pool, caller_lane);
 }
 
 int64_t map_whole_chunks(const struct map *map, int64_t n)
@@ -636,5 +645,6 @@ muster_err muster_pool_map(muster_pool pool, muster_task_fn fn, const void *item
 
 __attribute__((constructor)) static void register_kind(void)
 {
-    sched_kinds[RECORD_PIECE] = (struct sched_kind){map_run_piece, piece_died};
+    sched_kinds[RECORD_PIECE] =
+        (struct sched_kind){.run = map_run_piece, .died = piece_died, .look = async_look, .end = async_end};
 }

@@ -59,6 +59,8 @@ struct map {
     bool stated; /* what becomes of each item is noted */
     bool listed; /* items and results of any size; item_bytes and result_bytes are 0: see any.h */
     uint32_t caller_lane, lanes;
+    record_ref task; /* that it is; 0: its caller waits, in caller_lane */
+    uint32_t group;  /* of that task; 0: none */
     _Atomic uint32_t stopped;
     uint64_t cancels;           /* the pool's when it was made, see pending.h */
     _Atomic uint32_t timed_out; /* stopped by the deadline */
@@ -145,8 +147,24 @@ bool map_queue_window(const struct seat *seat, struct map *map, const void *item
 bool map_queue_staged(const struct seat *seat, struct map *map, int64_t first, int64_t n, int retries);
 /** Queues what lies from middle on as a record of its own. False: no memory. */
 bool map_split(const struct seat *seat, struct record *record, int64_t middle);
-/** By whoever ended items of a piece that was lane's: counts them and tells the map's caller, who may then free it. */
+/** By whoever ended items of a piece that was lane's: counts them and tells the map's caller, who may then free it, or
+ * ends the task that it is. */
 void map_count_for(struct pool *pool, struct map *map, uint32_t lane, int64_t items);
+
+/* ---- maps that are tasks (async.c) ---- */
+
+/** Looks whether the map that a task is has ended, and then ends the task, in the seat's name. After a full barrier. */
+void async_look(const struct seat *seat, record_ref task);
+/** The task is RUNNING by the seat's lane, its items are over: clears the map away and makes the task final. */
+void async_end(const struct seat *seat, struct record *record, uint32_t index);
+/** The map that a task of this generation is and whose items are not over; 0: it is none. */
+muster__ref async_map(const struct record *record, uint32_t generation);
+/** Whether it is one in this state; false: or the state has changed. */
+bool async_is(const struct record *record, uint64_t state);
+/** Has nothing more of it begun. False: not done, the state has changed. */
+bool async_cancel(const struct seat *seat, struct record *record, uint32_t index, uint64_t *state);
+/** Claims any queued piece of it, for who may not take what else there is. */
+bool async_claim(const struct seat *seat, muster__ref map, struct record **record, uint32_t *index);
 
 /* ---- results of a fixed size (any.c) ---- */
 
@@ -186,6 +204,14 @@ void list_run(const struct seat *seat, struct map *map, struct piece *piece, mus
               int64_t end);
 /** Of an item that died: it has no result. */
 void list_clear(struct map *map, int64_t item);
+/** Copies spans into a block of the pool's, as the items of a list; 0: no memory. */
+muster__ref list_stage(const struct seat *seat, const muster_span *spans, int64_t n);
+/** Makes room for the results. False: no memory. */
+bool list_make_results(const struct seat *seat, struct map *map, int64_t n);
+/** All results, as muster_list_at reads them, in a block of the pool's; 0: no memory. */
+muster__ref list_whole(struct pool *pool, const struct map *map, size_t *size, uint32_t self);
+/** What is wrong with the items. Errors: INVAL. */
+muster_err list_check(const char *operation, const muster_span *items, int64_t n);
 /** Frees the blocks of the lanes. */
 void list_free(struct map *map, uint32_t self);
 

@@ -29,6 +29,7 @@ static inline bool pending_came_late(const struct pool *pool, uint64_t number)
 static inline bool pending_is_over(const struct pool *pool, struct map *map)
 {
     return atomic_load_explicit(&map->stopped, memory_order_relaxed) || pending_is_canceled(pool, map->cancels) ||
+           MUSTER__UNLIKELY(map->group && group_is_canceled((struct pool *)pool, map->group)) ||
            MUSTER__UNLIKELY(map->deadline_ns != MUSTER__NEVER && map_must_stop(map));
 }
 /** QUEUED -> CANCELED, and what follows from that; false: the state has changed. By whoever holds no lock. */

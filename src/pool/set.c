@@ -175,12 +175,17 @@ static void set_announce(void *arg)
     visit_end(&visit);
 }
 
-static bool claim(const struct seat *seat, muster_task task, struct record **record)
+/* Of a map's pieces any one. */
+static bool claim(const struct seat *seat, muster_task task, bool all, struct record **record, uint32_t *index)
 {
     uint64_t state;
+    *index = task.handle.slot;
     if (abroad_is(task.handle) || task.handle.job != pool_tasks_word(seat->pool) ||
-        !(*record = record_of_task(seat->pool, task, &state)) || state_phase(state) != RECORD_QUEUED ||
-        !shelf_may_claim(seat, *record, state))
+        !(*record = record_of_task(seat->pool, task, &state)))
+        return false;
+    if (state_is_map(state))
+        return all && async_claim(seat, async_map(*record, task.handle.generation), record, index);
+    if (state_phase(state) != RECORD_QUEUED || !shelf_may_claim(seat, *record, state))
         return false;
     return sched_claim(seat, *record, (uint64_t)task.handle.generation << 32 | task.handle.slot);
 }
@@ -192,10 +197,8 @@ static bool set_claim(void *arg, const struct seat *seat, bool all, struct recor
     if (set->what == MUSTER_WAIT_ANY && !all)
         return false;
     for (int64_t i = set_next(set, set->ended); i < set->n; i = set_next(set, i + 1)) {
-        if (claim(seat, set->tasks[i], record)) {
-            *index = set->tasks[i].handle.slot;
+        if (claim(seat, set->tasks[i], all, record, index))
             return true;
-        }
         if (!all)
             break;
     }

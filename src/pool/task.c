@@ -2,6 +2,7 @@
 #include "pool/task.h"
 #include "pool/abroad.h"
 #include "pool/check.h"
+#include "pool/map.h"
 #include "pool/pending.h"
 
 #include <sched.h>
@@ -37,6 +38,7 @@ struct entry {
     struct seat seat;
     struct record *record;
     uint32_t index, generation;
+    muster__ref map; /* that it is, while somebody waits for it; 0: none */
 };
 
 static muster_err enter(muster_task task, const char *operation, struct entry *entry)
@@ -51,6 +53,7 @@ static muster_err enter(muster_task task, const char *operation, struct entry *e
     entry->record = record_of_task(entry->seat.pool, task, &state);
     entry->index = task.handle.slot;
     entry->generation = task.handle.generation;
+    entry->map = 0;
     if (entry->record)
         return MUSTER_OK;
     seat_leave(&entry->seat);
@@ -281,12 +284,19 @@ static bool entry_over(void *arg)
 static bool entry_claim(void *arg, const struct seat *seat, bool all, struct record **record, uint32_t *index)
 {
     struct entry *entry = arg;
-    (void)all;
     *record = entry->record;
     *index = entry->index;
     uint64_t state = atomic_load_explicit(&entry->record->state, memory_order_relaxed);
+    if (MUSTER__UNLIKELY(entry->map))
+        return all && async_claim(seat, entry->map, record, index);
     return state_phase(state) == RECORD_QUEUED && shelf_may_claim(seat, entry->record, state) &&
            sched_claim(seat, entry->record, (uint64_t)entry->generation << 32 | entry->index);
+}
+
+static bool entry_awaits(const void *arg, const struct record *record)
+{
+    const struct entry *entry = arg;
+    return record->kind == RECORD_PIECE && record->whole == entry->map;
 }
 
 static void entry_announce(void *arg)
@@ -372,9 +382,11 @@ static muster_err wait_and_take(struct entry *entry, void *result, size_t capaci
         err = MUSTER_OK;
         if (!entry_over(entry)) {
             deadline = deadline ? deadline : muster__deadline_ns(timeout_ms);
+            entry->map = async_map(entry->record, entry->generation);
             err = sched_wait(&entry->seat, &(struct wait_for){.over = entry_over,
                                                               .announce = entry_announce,
                                                               .claim = entry_claim,
+                                                              .awaited = entry->map ? entry_awaits : NULL,
                                                               .arg = entry,
                                                               .deadline_ns = deadline});
         }
@@ -492,6 +504,11 @@ static muster_err cancel(struct entry *entry, bool kill)
         if (phase_final(state_phase(state)))
             return muster__fail(MUSTER_ERR_STATE, "muster_task_cancel: the task has ended");
         if (state_phase(state) == RECORD_RUNNING) {
+            if (async_is(entry->record, state)) {
+                if (async_cancel(&entry->seat, entry->record, entry->index, &state))
+                    return MUSTER_OK;
+                continue;
+            }
             if (!kill || !pool->isolated)
                 return muster__fail(MUSTER_ERR_STATE, "muster_task_cancel: the task is running%s",
                                     kill ? " inside a rank, which cannot be killed" : "");

@@ -41,6 +41,11 @@ void recover_queue_again(const struct death *death, struct record *record, uint3
 static void task_died(const struct death *death, struct record *record, uint32_t index, uint64_t state)
 {
     struct pool *pool = death->seat.pool;
+    const struct extra *ended = record->extra ? muster__heap_at(record->extra) : NULL;
+    if (ended && ended->is_map) { /* its items are over, and it was being ended */
+        sched_kinds[RECORD_PIECE].end(&death->seat, record, index);
+        return;
+    }
     if (record->extra)
         any_forget(record, death->seat.self);
     if (state & STATE_KILLED || pool_state(pool) == POOL_TERMINATED || pool_state(pool) == POOL_STOPPING) {
@@ -98,6 +103,14 @@ static void visit(const struct death *death, struct record *record, uint32_t ind
         sched_kinds[record->kind].died(death, record, index);
 }
 
+/* The dead one may have counted a map's last items, and have told nobody. */
+static void look_at_map(const struct death *death, struct record *record, uint32_t index)
+{
+    uint64_t state = atomic_load(&record->state);
+    if (MUSTER__UNLIKELY(state_is_map(state)))
+        sched_kinds[RECORD_PIECE].look(&death->seat, state >> 32 << 32 | index);
+}
+
 static void visit_all(const struct death *death, uint32_t dead,
                       void (*visitor)(const struct death *death, struct record *record, uint32_t index))
 {
@@ -135,6 +148,7 @@ void recover_lane(struct pool *pool, struct lane *lane, uint32_t self)
     deque_repair(&lane->deque, dead);
     visit_all(&death, dead, visit);
     visit_all(&death, dead, visit_filling); /* last: a half that was being split off tells its piece by its phase */
+    visit_all(&death, dead, look_at_map);
     follow_recover(pool);
     atomic_store(&lane->depth, 0);
     atomic_fetch_add(&pool->deaths, 1);

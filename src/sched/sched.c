@@ -214,11 +214,26 @@ void sched_forget_lane(struct pool *pool, uint32_t lane)
 
 MUSTER__THREAD_LOCAL struct sched_untold sched_untold;
 
+/* The pool may have gone since. */
+static void tell_task(const struct sched_untold *told)
+{
+    struct muster__object *object = muster__object_pin(told->handle, MUSTER__POOL);
+    if (!object)
+        return;
+    struct seat seat = {.pool = told->pool, .lane = &told->pool->lane[told->lane], .self = muster__self_state.number};
+    sched_kinds[RECORD_PIECE].look(&seat, told->task);
+    muster__object_unpin();
+}
+
 void sched_tell(void)
 {
+    struct sched_untold told = sched_untold;
     sched_untold.whole = 0;
     atomic_thread_fence(memory_order_seq_cst);
-    sched_ring_waiter(sched_untold.pool, sched_untold.lane);
+    if (MUSTER__UNLIKELY(told.task))
+        tell_task(&told);
+    else
+        sched_ring_waiter(told.pool, told.lane);
 }
 
 /* ---- queueing, finding, running ---- */

@@ -80,6 +80,8 @@ enum {
     STATE_LANE_SHIFT = 8,
 };
 #define STATE_LANE_MASK UINT32_C(0xffff00)
+/* In the state of a RUNNING task that is a map: by no lane, its pieces are records of their own. */
+enum { LANE_OF_MAPS = 0xfffd };
 
 enum record_kind { RECORD_TASK, RECORD_PIECE, RECORD_GROUP, RECORD_KINDS };
 
@@ -116,6 +118,10 @@ struct extra {
     /* see sched/any.h: what the task has returned by itself (0: nothing), and the record's result_bytes without that */
     _Atomic muster__ref returned;
     uint64_t returned_bytes, reserved_bytes;
+    /* of a map that nobody waits for in muster_pool_map: it, until it has been cleared away (0), and what it came to */
+    bool is_map;
+    uint8_t map_phase;
+    muster__ref map;
     struct placed placed;
     struct muster_task_error error;
 };
@@ -134,6 +140,10 @@ static inline uint32_t state_lane(uint64_t state)
 static inline uint64_t state_make(uint32_t generation, uint32_t lane, enum phase phase)
 {
     return (uint64_t)generation << 32 | lane << STATE_LANE_SHIFT | (uint32_t)phase;
+}
+static inline bool state_is_map(uint64_t state)
+{
+    return state_phase(state) == RECORD_RUNNING && state_lane(state) == LANE_OF_MAPS;
 }
 static inline bool phase_final(enum phase phase)
 {
@@ -614,6 +624,9 @@ struct sched_untold {
     muster__ref whole; /* 0: none */
     struct pool *pool;
     uint32_t lane;
+    /* The task that the whole is, and its pool: 0: somebody waits in `lane`. Telling looks whether it has ended. */
+    record_ref task;
+    muster_handle handle;
 };
 extern MUSTER__THREAD_LOCAL struct sched_untold sched_untold;
 void sched_tell(void);
@@ -729,6 +742,10 @@ struct sched_kind {
     void (*run)(const struct seat *seat, struct record *record, uint32_t index);
     /** It was RUNNING by the dead one's lane: ends it, or queues it again. */
     void (*died)(const struct death *death, struct record *record, uint32_t index);
+    /** Of pieces: looks whether the task that they are parts of has ended, and then ends it; in the seat's name. */
+    void (*look)(const struct seat *seat, record_ref task);
+    /** That task is RUNNING by the seat's lane: it is to be ended, by who has begun that or a successor. */
+    void (*end)(const struct seat *seat, struct record *record, uint32_t index);
 };
 extern struct sched_kind sched_kinds[RECORD_KINDS];
 

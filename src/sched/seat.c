@@ -326,6 +326,8 @@ void seat_give_up(struct pool *pool)
     if (!membership)
         return;
     struct lane *lane = membership->lane;
+    if (sched_untold.whole)
+        sched_tell();
     drop((int)(membership - mine.list));
     sched_forget_lane(pool, lane->index);
     atomic_store(&lane->owner, 0); /* last: the pool may go now */

@@ -122,6 +122,8 @@ bool worker_ready(const struct seat *seat)
 void worker_leave(const struct seat *seat)
 {
     struct worker_slot *worker = pool_worker(seat->pool, (int)seat->lane->index);
+    if (sched_untold.whole) /* nobody is to wait for the finalizer */
+        sched_tell();
     if (seat->pool->finalizer && atomic_load(&worker->ready))
         call_hook(seat, seat->pool->finalizer, "finalizer");
     _Atomic uint32_t *owner = &seat->lane->owner;

@@ -240,7 +240,7 @@ static void queue_parts(const struct seat *seat, int n)
 {
     atomic_store(&parts.run, 0);
     parts.of = n;
-    sched_kinds[RECORD_PIECE] = (struct sched_kind){part_run, part_died};
+    sched_kinds[RECORD_PIECE] = (struct sched_kind){.run = part_run, .died = part_died};
     for (int i = 0; i < n; i++) {
         uint32_t index;
         struct record *record = record_new(seat, &index);
