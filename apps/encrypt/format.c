@@ -124,7 +124,7 @@ int format_read(const uint8_t bytes[FORMAT_HEADER_BYTES], struct format_header *
     *why = NULL;
     if (memcmp(bytes, magic, sizeof magic))
         *why = "is not encrypted by this program";
-    else if (by_passphrase > 1 || h->piece_bytes == 0 || h->piece_bytes > FORMAT_PIECE_MAX || h->size > INT64_MAX / 2)
+    else if (by_passphrase > 1 || h->piece_bytes == 0 || h->piece_bytes > FORMAT_PIECE_MAX || h->size > FORMAT_SIZE_MAX)
         *why = "has a header that is none";
     else if (h->by_passphrase && (h->rounds < crypto_pwhash_OPSLIMIT_MIN || h->rounds > FORMAT_ROUNDS_MAX ||
                                   h->memory < crypto_pwhash_MEMLIMIT_MIN || h->memory > FORMAT_MEMORY_MAX))

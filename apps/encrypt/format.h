@@ -18,6 +18,7 @@
 #define FORMAT_PIECE_DEFAULT (4u << 20)
 #define FORMAT_PIECE_MAX     (64u << 20)
 #define FORMAT_MEMORY_MAX    ((uint64_t)4 << 30) /* a header may not ask for more to make a key of a passphrase */
+#define FORMAT_SIZE_MAX      (INT64_MAX / 64)    /* with the smallest pieces, too, the sealed size is a number */
 #define FORMAT_ROUNDS_MAX    64
 
 struct format_header {

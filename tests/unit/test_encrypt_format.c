@@ -165,6 +165,13 @@ static void greedy_header(void **state)
     h = format_new(10, FORMAT_PIECE_MAX + 1, false);
     format_write(&h, &keys, bytes);
     assert_int_equal(format_read(bytes, &read, &why), -1);
+    h = format_new(FORMAT_SIZE_MAX, 1, false);
+    format_write(&h, &keys, bytes);
+    assert_int_equal(format_read(bytes, &read, &why), 0);
+    assert_true(format_sealed_size(&read) > FORMAT_SIZE_MAX && format_sealed_size(&read) < INT64_MAX);
+    h = format_new((uint64_t)FORMAT_SIZE_MAX + 1, 1, false);
+    format_write(&h, &keys, bytes);
+    assert_int_equal(format_read(bytes, &read, &why), -1);
     h = format_new(UINT64_MAX, PIECE, false);
     format_write(&h, &keys, bytes);
     assert_int_equal(format_read(bytes, &read, &why), -1);
