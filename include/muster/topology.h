@@ -29,6 +29,14 @@ typedef enum muster_placement {
 MUSTER_API int muster_cores(void);
 
 /**
+ * Cores that the calling thread may run on, of those of muster_cores: in a task, what its worker has for a team of
+ * threads. 1 in a worker that is bound to a core; in one that is not bound, all of the host's, which it shares with
+ * others. At least 1, also while muster does not run, and where another machine is described (HWLOC_XMLFILE).
+ * Threads: any. In tasks: yes. Blocks: no. Hosts: own.
+ */
+MUSTER_API int muster_worker_cores(void);
+
+/**
  * GPUs and other accelerators of this host, as hwloc finds them on its PCI buses. Looked for by the first call, which
  * takes some milliseconds.
  * Threads: any. In tasks: yes. Blocks: no. Hosts: own.

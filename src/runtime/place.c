@@ -189,6 +189,17 @@ int muster_cores(void)
     return muster__segment ? (int)atomic_load(&muster__segment->cores) : 1;
 }
 
+/* Asked of the kernel rather than of the seat: a task, or taskset, may have bound the thread otherwise. */
+int muster_worker_cores(void)
+{
+    struct muster__cpuset now;
+    if (!muster__segment || !muster__topology_is_this_machine(topology_copy()) ||
+        muster__cpuset_current(&now) != MUSTER_OK)
+        return 1;
+    int cores = muster__topology_cores_in(topology_copy(), &now);
+    return cores > 0 ? cores : 1;
+}
+
 static int gather_sitters(struct muster__sitter *sitters, int max)
 {
     struct tables *tables = muster__me.tables;

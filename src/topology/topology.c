@@ -24,6 +24,16 @@ int muster__topology_cores(const struct muster__topology *t)
     return t->cores;
 }
 
+int muster__topology_cores_in(const struct muster__topology *t, const struct muster__cpuset *cpus)
+{
+    int count = 0;
+    for (int i = 0; i < t->cores; i++) {
+        struct muster__cpuset both = t->core[i].seat.cpus;
+        count += muster__cpuset_meet(&both, cpus);
+    }
+    return count;
+}
+
 int muster__topology_nodes(const struct muster__topology *t)
 {
     return t->core[t->cores - 1].seat.numa + 1;

@@ -94,6 +94,8 @@ muster_err muster__topology_restrict(struct muster__topology *topology, const st
 bool muster__topology_is_this_machine(const struct muster__topology *topology);
 /** Allowed cores, at least 1. */
 int muster__topology_cores(const struct muster__topology *topology);
+/** Allowed cores of which at least one PU is in cpus. */
+int muster__topology_cores_in(const struct muster__topology *topology, const struct muster__cpuset *cpus);
 /** One more than the highest number of a NUMA node with allowed cores. */
 int muster__topology_nodes(const struct muster__topology *topology);
 /** All allowed PUs. */

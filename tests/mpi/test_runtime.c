@@ -11,6 +11,7 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +56,49 @@ static void test_identity(void **state)
     assert_int_equal(muster_interrupted(), 0);
     assert_string_equal(muster_version(), MUSTER_VERSION);
     assert_int_equal(muster_init(NULL, NULL, NULL), MUSTER_ERR_STATE); /* twice */
+}
+
+/* What a thread is told is what it is bound to, whoever bound it: all processors, then one of them. */
+static int cores_by_binding(const void *item, void *result, const void *user)
+{
+    cpu_set_t before, all, one;
+    int *cores = result;
+    (void)item;
+    (void)user;
+    memset(&all, 0xff, sizeof all);
+    CPU_ZERO(&one);
+    if (sched_getaffinity(0, sizeof before, &before) || sched_setaffinity(0, sizeof all, &all))
+        return 1;
+    cores[0] = muster_worker_cores();
+    for (int cpu = CPU_SETSIZE; cpu-- > 0;) {
+        if (CPU_ISSET(cpu, &before)) {
+            CPU_ZERO(&one);
+            CPU_SET(cpu, &one);
+        }
+    }
+    if (sched_setaffinity(0, sizeof one, &one))
+        return 2;
+    cores[1] = muster_worker_cores();
+    return sched_setaffinity(0, sizeof before, &before) ? 3 : 0;
+}
+
+static void test_worker_cores(void **state)
+{
+    (void)state;
+    int cores[2] = {0};
+    assert_int_equal(cores_by_binding(NULL, cores, NULL), 0);
+    assert_int_equal(cores[0], muster_cores());
+    assert_int_equal(cores[1], 1);
+    for (int isolated = 0; isolated < 2; isolated++) {
+        muster_pool pool;
+        muster_pool_options options = {.isolated = isolated, .workers = isolated};
+        memset(cores, 0, sizeof cores);
+        assert_int_equal(muster_pool_create(&pool, &options), MUSTER_OK);
+        assert_int_equal(muster_pool_map(pool, cores_by_binding, "", 1, 1, cores, sizeof cores, NULL), MUSTER_OK);
+        assert_int_equal(muster_pool_destroy(pool), MUSTER_OK);
+        assert_int_equal(cores[0], muster_cores());
+        assert_int_equal(cores[1], 1);
+    }
 }
 
 static void test_all_ranks_serve(void **state)
@@ -325,11 +369,12 @@ static void test_waiting_sleeps(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_identity),  cmocka_unit_test(test_all_ranks_serve),
-        cmocka_unit_test(test_topology),  cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_functions), cmocka_unit_test(test_module_in_child),
-        cmocka_unit_test(test_threads),   cmocka_unit_test(test_given),
-        cmocka_unit_test(test_busy_rank), cmocka_unit_test(test_waiting_sleeps),
+        cmocka_unit_test(test_identity),     cmocka_unit_test(test_all_ranks_serve),
+        cmocka_unit_test(test_topology),     cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_functions),    cmocka_unit_test(test_module_in_child),
+        cmocka_unit_test(test_threads),      cmocka_unit_test(test_given),
+        cmocka_unit_test(test_busy_rank),    cmocka_unit_test(test_waiting_sleeps),
+        cmocka_unit_test(test_worker_cores),
     };
     return mpi_case_main(&argc, &argv, tests, sizeof tests / sizeof *tests, "runtime");
 }
