@@ -25,9 +25,33 @@ static void file_name(char *name, size_t size, long pid)
     snprintf(name, size, "farm-%u-%ld.status", (unsigned)getuid(), pid);
 }
 
+/* The pid in the name of one of this user's files here; 0: it is none. */
+static long pid_of(const char *name)
+{
+    char prefix[32];
+    snprintf(prefix, sizeof prefix, "farm-%u-", (unsigned)getuid());
+    return strncmp(name, prefix, strlen(prefix)) ? 0 : strtol(name + strlen(prefix), NULL, 10);
+}
+
+/* Those of farms that were killed say nothing true. */
+static void remove_dead(void)
+{
+    char path[4096];
+    DIR *dir = opendir(folder());
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        long pid = pid_of(entry->d_name);
+        snprintf(path, sizeof path, "%s/%.255s", folder(), entry->d_name);
+        if (pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH)
+            unlink(path);
+    }
+    if (dir)
+        closedir(dir);
+}
+
 char *status_path(void)
 {
     char name[64], *path;
+    remove_dead();
     file_name(name, sizeof name, (long)getpid());
     return asprintf(&path, "%s/%s", folder(), name) < 0 ? NULL : path;
 }
@@ -104,22 +128,17 @@ static int show_file(const char *path)
     return 0;
 }
 
-/* Those of farms that were killed are removed: they say nothing true. */
 static int show_all(void)
 {
-    char prefix[32], path[4096];
+    char path[4096];
     int shown = 0;
+    remove_dead();
     DIR *dir = opendir(folder());
-    snprintf(prefix, sizeof prefix, "farm-%u-", (unsigned)getuid());
     for (struct dirent *entry; dir && (entry = readdir(dir));) {
-        if (strncmp(entry->d_name, prefix, strlen(prefix)) || strstr(entry->d_name, ".tmp"))
+        if (pid_of(entry->d_name) <= 0 || strstr(entry->d_name, ".tmp"))
             continue;
-        long pid = strtol(entry->d_name + strlen(prefix), NULL, 10);
-        snprintf(path, sizeof path, "%s/%s", folder(), entry->d_name);
-        if (pid <= 0 || (kill((pid_t)pid, 0) != 0 && errno == ESRCH))
-            unlink(path);
-        else if (show_file(path) == 0)
-            shown++;
+        snprintf(path, sizeof path, "%s/%.255s", folder(), entry->d_name);
+        shown += show_file(path) == 0;
     }
     if (dir)
         closedir(dir);
@@ -151,15 +170,13 @@ static int watch(const char *path)
 /* The one farm of this user that lives here. */
 static bool find_one(char *path, size_t size)
 {
-    char prefix[32];
     bool found = false;
+    remove_dead();
     DIR *dir = opendir(folder());
-    snprintf(prefix, sizeof prefix, "farm-%u-", (unsigned)getuid());
     for (struct dirent *entry; dir && !found && (entry = readdir(dir));) {
-        if (strncmp(entry->d_name, prefix, strlen(prefix)) || strstr(entry->d_name, ".tmp"))
-            continue;
-        snprintf(path, size, "%s/%.200s", folder(), entry->d_name);
-        found = kill((pid_t)strtol(entry->d_name + strlen(prefix), NULL, 10), 0) == 0 || errno != ESRCH;
+        found = pid_of(entry->d_name) > 0 && !strstr(entry->d_name, ".tmp");
+        if (found)
+            snprintf(path, size, "%s/%.255s", folder(), entry->d_name);
     }
     if (dir)
         closedir(dir);

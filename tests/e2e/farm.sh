@@ -159,6 +159,17 @@ exits 1
 on 1 -k --journal failed.journal --resume-failed list
 [ "$(wc -l <tries)" -eq 2 ] || fail '--resume-failed did not run it again'
 
+# who was killed leaves a status, which the next farm removes; its own it removes itself
+mkdir run
+export XDG_RUNTIME_DIR=$work/run
+sleep 1000 &
+touch "run/farm-$(id -u)-$!.status"
+kill -9 $!
+wait $! || true
+on 1 -k list
+[ -z "$(ls run)" ] || fail "a status is left: $(ls run)"
+unset XDG_RUNTIME_DIR
+
 # bad options begin nothing
 for bad in '--halt sometimes' '--timeout x' '--memory -1' '--jobs 0' '--nothing' '--on-stop never' '--shell /no/such'; do
     code=0

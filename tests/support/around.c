@@ -79,7 +79,8 @@ static void command_in_task(const char *command, bool isolated)
 static int start_in_background(const void *arg, size_t size_bytes)
 {
     (void)size_bytes;
-    if (system("sleep 3125 & exec setsid sleep 3126 >/dev/null 2>&1 &"))
+    /* the second one has said that it is in a session of its own before this goes on */
+    if (system("sleep 3125 & { setsid sh -c 'echo; exec sleep 3126 >/dev/null 2>&1' & } | read -r line"))
         return 1;
     printf("ready %d\n", (int)getpid());
     fflush(stdout);
