@@ -130,7 +130,7 @@ on 1 --decrypt --key my.key -o back tree/empty.enc
 exits 1
 
 # ended in the middle: nothing half written under its name
-head -c $((400 * mib)) /dev/zero >large
+head -c $((150 * mib)) /dev/zero >large
 timeout -k 5 100 mpirun --oversubscribe --bind-to none -np 2 "$program" --key my.key large >out 2>&1 &
 until compgen -G 'large.enc.*.part' >/dev/null || ! kill -0 $! 2>/dev/null; do sleep 0.01; done
 kill -TERM "$(pgrep -P $! -x mpirun)" 2>/dev/null || true

@@ -480,7 +480,7 @@ static struct step_wishes {
     uint32_t which, kills, seed;
 } step_wishes;
 
-enum { STEP_KILLS = 80 };
+enum { STEP_KILLS = 60 };
 
 static inline void step_read_wishes(void)
 {
