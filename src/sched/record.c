@@ -10,7 +10,7 @@
  * two tasks. Others may still look at such a record, by a handle that is stale: they see zeros, which no handle names.
  * Should the owner die meanwhile, a slab stays as it is to the pool's end.
  */
-#define HOLLOW_MIN (4 << POOL_LARGE_BITS) /* free records, before anybody looks */
+#define HOLLOW_MIN (64 << POOL_LARGE_BITS) /* free records, 64 MiB, before anybody looks: pages cost to come back */
 
 /* False: none is left that has so many records. */
 static bool slab_number(struct pool *pool, uint32_t *slab, uint32_t records)
