@@ -59,6 +59,8 @@ static error_t check(struct argp_state *state, const struct options *o)
         return o->keygen && o->n_files ? refuse(state, "--keygen takes no files") : 0;
     if (!o->n_files)
         return refuse(state, "no file is named; --help tells more");
+    if (o->output && o->recursive) /* files of one name in several folders would meet there */
+        return refuse(state, "--output is for files; with -r each is written beside its own");
     return o->key_file && o->passphrase_file ? refuse(state, "--key or --passphrase-file, not both") : 0;
 }
 

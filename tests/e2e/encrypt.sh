@@ -144,7 +144,7 @@ else
 fi
 
 # bad options begin nothing
-for bad in '' '--nothing x' '--piece 0 x' '--key my.key --passphrase-file pass x' '--key /no/such x' '--key pass x'; do
+for bad in '' '--nothing x' '--piece 0 x' '--key my.key --passphrase-file pass x' '--key my.key -r -o back tree' '--key /no/such x' '--key pass x'; do
     code=0
     # shellcheck disable=SC2086
     MUSTER_RANKS=1 "$program" $bad >out 2>&1 </dev/null || code=$?
